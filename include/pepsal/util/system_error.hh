@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string_view>
+#include <system_error>
+
+namespace pepsal {
+
+// A system call that failed because of the environment. what() reads "call operand: reason", for
+// example "connect 10.0.0.2:80: Connection refused".
+class SystemError : public std::system_error
+{
+public:
+  SystemError(int error_number, std::string_view call_and_operand);
+};
+
+// Returns `result` unless it is -1, the failure value of system calls; then throws SystemError from errno.
+template<typename Result>
+Result check(std::string_view call_and_operand, Result result)
+{
+  if (result == static_cast<Result>(-1)) {
+    throw SystemError{errno, call_and_operand};
+  }
+  return result;
+}
+
+} // namespace pepsal

@@ -1,0 +1,16 @@
+// The owner of a file descriptor; the base of every socket, pipe and event descriptor here.
+
+#include "pepsal/util/file_descriptor.hh"
+
+#include <unistd.h>
+
+namespace pepsal {
+
+void FileDescriptor::close() noexcept
+{
+  if (fd_ != empty) {
+    ::close(std::exchange(fd_, empty));
+  }
+}
+
+} // namespace pepsal

@@ -1,0 +1,14 @@
+// The one exception for a system call that the environment made fail. Thrown everywhere, caught
+// once per process and once per thread.
+
+#include "pepsal/util/system_error.hh"
+
+#include <string>
+
+namespace pepsal {
+
+SystemError::SystemError(int error_number, std::string_view call_and_operand)
+  : std::system_error{error_number, std::generic_category(), std::string{call_and_operand}}
+{}
+
+} // namespace pepsal
