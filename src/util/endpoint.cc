@@ -36,7 +36,7 @@ std::string Endpoint::address_string() const
 
 std::string Endpoint::to_string() const
 {
-  return fmt::format(is_ipv4() ? "{}:{}" : "[{}]:{}", address_string(), port);
+  return is_ipv4() ? fmt::format("{}:{}", address_string(), port) : fmt::format("[{}]:{}", address_string(), port);
 }
 
 Endpoint Endpoint::from_ipv4(const std::uint8_t* four_bytes_network_order, std::uint16_t port)

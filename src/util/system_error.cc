@@ -8,7 +8,7 @@
 namespace pepsal {
 
 SystemError::SystemError(int error_number, std::string_view call_and_operand)
-  : std::system_error{error_number, std::generic_category(), std::string{call_and_operand}}
+    : std::system_error{error_number, std::generic_category(), std::string{call_and_operand}}
 {}
 
 } // namespace pepsal

@@ -11,12 +11,12 @@ class FileDescriptor
 public:
   FileDescriptor() = default;
   explicit FileDescriptor(int fd)
-    : fd_{fd}
+      : fd_{fd}
   {}
   ~FileDescriptor() { close(); }
 
   FileDescriptor(FileDescriptor&& other) noexcept
-    : fd_{std::exchange(other.fd_, empty)}
+      : fd_{std::exchange(other.fd_, empty)}
   {}
   FileDescriptor& operator=(FileDescriptor&& other) noexcept
   {

@@ -14,8 +14,7 @@ public:
 };
 
 // Returns `result` unless it is -1, the failure value of system calls; then throws SystemError from errno.
-template<typename Result>
-Result check(std::string_view call_and_operand, Result result)
+template<typename Result> Result check(std::string_view call_and_operand, Result result)
 {
   if (result == static_cast<Result>(-1)) {
     throw SystemError{errno, call_and_operand};
