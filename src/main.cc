@@ -1,1 +1,67 @@
-int main() {}
+// Composes the daemon: reads the options, goes to the background if told to, runs the manager. Usage
+// errors exit with 2, a start that fails with 1, each with one line on stderr.
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include <unistd.h>
+
+#include "pepsal/config/config.hh"
+#include "pepsal/manager/manager.hh"
+#include "pepsal/util/daemon.hh"
+#include "pepsal/util/log.hh"
+#include "pepsal/util/process.hh"
+
+namespace {
+
+constexpr int exit_usage = 2;
+
+pepsal::Config read_configuration(const std::vector<const char*>& arguments)
+{
+  const auto command = pepsal::parse_command_line(static_cast<int>(arguments.size()), arguments.data());
+  pepsal::check_against_system(*command.config);
+  return *command.config;
+}
+
+int serve(const pepsal::Config& config, const std::vector<const char*>& arguments, const std::function<void()>& ready)
+{
+  try {
+    return pepsal::run_manager(config, [&arguments] { return read_configuration(arguments); }, ready);
+  } catch (const std::exception& error) {
+    if (config.daemon) {
+      pepsal::log::error("{}", error.what());
+    }
+    std::fprintf(stderr, "pepsal: %s\n", error.what());
+    return EXIT_FAILURE;
+  }
+}
+
+} // namespace
+
+int main(int argc, char** argv)
+{
+  pepsal::prepare_titles(argc, argv, environ);
+  const std::vector<const char*> arguments{argv, argv + argc};
+  try {
+    const auto command = pepsal::parse_command_line(argc, argv);
+    if (!command.config) {
+      std::fputs(command.text.c_str(), stdout);
+      return EXIT_SUCCESS;
+    }
+    const auto config = read_configuration(arguments);
+    pepsal::log::configure(config.verbose);
+    if (!config.daemon) {
+      return serve(config, arguments, [] {});
+    }
+    pepsal::log::use_syslog();
+    return pepsal::run_in_background([&](const auto& ready) { return serve(config, arguments, ready); });
+  } catch (const pepsal::UsageError& error) {
+    std::fprintf(stderr, "pepsal: %s\n", error.what());
+    return exit_usage;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "pepsal: %s\n", error.what());
+    return EXIT_FAILURE;
+  }
+}

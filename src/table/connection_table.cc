@@ -264,26 +264,6 @@ void ConnectionTable::set_open(Claim& claim)
   slots_[claim.slot].control.store(claim.control.word, std::memory_order_release);
 }
 
-void ConnectionTable::add_bytes_up(const Claim& claim, std::uint64_t bytes)
-{
-  slots_[claim.slot].bytes_up.fetch_add(bytes, std::memory_order_relaxed);
-}
-
-void ConnectionTable::add_bytes_down(const Claim& claim, std::uint64_t bytes)
-{
-  slots_[claim.slot].bytes_down.fetch_add(bytes, std::memory_order_relaxed);
-}
-
-std::uint64_t ConnectionTable::bytes_up(const Claim& claim) const
-{
-  return slots_[claim.slot].bytes_up.load(std::memory_order_relaxed);
-}
-
-std::uint64_t ConnectionTable::bytes_down(const Claim& claim) const
-{
-  return slots_[claim.slot].bytes_down.load(std::memory_order_relaxed);
-}
-
 void ConnectionTable::free_reserved(std::uint32_t slot, Control control)
 {
   // Bit first, owner last: whoever is killed in between leaves a slot that still names its owner.

@@ -85,11 +85,9 @@ public:
   // Owner: both legs are established.
   void set_open(Claim& claim);
 
-  // Owner: adds to a direction's byte counter.
-  void add_bytes_up(const Claim& claim, std::uint64_t bytes);
-  void add_bytes_down(const Claim& claim, std::uint64_t bytes);
-  std::uint64_t bytes_up(const Claim& claim) const;
-  std::uint64_t bytes_down(const Claim& claim) const;
+  // Owner: the byte counters of its slot, for as long as it holds the claim.
+  std::atomic<std::uint64_t>& bytes_up(const Claim& claim) { return slots_[claim.slot].bytes_up; }
+  std::atomic<std::uint64_t>& bytes_down(const Claim& claim) { return slots_[claim.slot].bytes_down; }
 
   // Owner: frees the slot. The claim is void afterwards.
   void release(const Claim& claim);
@@ -108,6 +106,7 @@ public:
   {
     return static_cast<std::uint32_t>(std::max(0, header_->entries.load(std::memory_order_relaxed)));
   }
+  const Header& header() const { return *header_; }
   std::uint32_t slot_count() const { return static_cast<std::uint32_t>(slots_.size()); }
 
   void count(Counter counter, std::uint64_t amount = 1) const

@@ -134,8 +134,8 @@ struct Header
   std::uint32_t version;
   std::uint32_t buckets; // a power of two
   std::uint32_t roster_capacity;
-  std::uint32_t max_connections;
   std::uint64_t hash_key;
+  std::atomic<std::uint32_t> max_connections; // the limit on entries
   std::atomic<std::int32_t> manager_pid;
   std::atomic<std::int32_t> entries; // slots in use, recounted by the collector; a race may make it -1
   std::atomic<bool> draining;        // the daemon is ending: new connections bypass

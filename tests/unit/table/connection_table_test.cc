@@ -84,7 +84,7 @@ TEST_F(ConnectionTableTest, CollectsExpiredAndOrphaned)
   table.insert_pending(connection(3), queuer, 1s);
   auto claim = table.claim(connection(3).client, connection(3).server, proxy, 1s);
   table.set_open(*claim);
-  table.add_bytes_up(*claim, 10);
+  table.bytes_up(*claim) += 10;
   std::vector<ConnectionTable::Entry> lost;
   const auto collected = table.collect(
       50s, [](Owner owner) { return owner != proxy; }, [&](const auto& entry) { lost.push_back(entry); });

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace pepsal {
+
+// What the system allows this daemon.
+struct Limits
+{
+  std::uint32_t connections;  // at once, by the scarcest resource, at most what was asked for
+  std::uint64_t descriptors;  // soft limit of one process; each proxy has its own
+  std::string scarcest;       // which resource that is, for the log; empty when all suffice
+};
+
+// Reads RLIMIT_NOFILE, RLIMIT_NPROC, kernel.pid_max, kernel.threads-max and the cgroup's pids.max
+// (getrlimit(2), proc(5), the kernel's cgroup-v2 documentation) and says how many of `wanted`
+// connections, a process with two threads each, they allow; at least 1.
+Limits find_limits(std::uint32_t wanted);
+
+} // namespace pepsal

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "pepsal/proxy/copy.hh"
+#include "pepsal/table/connection_table.hh"
+#include "pepsal/util/socket.hh"
+
+namespace pepsal {
+
+// One proxied connection: its two sockets, its slot in the table if it has one, its byte counts.
+// A connection that ends well is closed here and leaves the process fit for another; one that breaks
+// ends the process, because only the death of both threads lets go of both sockets at once.
+class Session
+{
+public:
+  Session(ConnectionTable& table, TCPSocket client, const Connection& connection,
+          std::optional<ConnectionTable::Claim> claim);
+
+  // The server leg is established.
+  void open(TCPSocket server);
+
+  const TCPSocket& client() const { return client_; }
+
+  // Copies one direction to its end, each in its own thread. The one that ends last closes the session.
+  // A failed source resets both sides and ends the process at once; a failed sink waits until the other
+  // direction has passed on what the failing side had sent before.
+  void copy_up(SplicePipe& pipe);   // client to server
+  void copy_down(SplicePipe& pipe); // server to client
+
+  // Before any copying: resets the client, writes the closing line and frees the slot.
+  void fail(Counter counter, std::string_view reason) { close(counter, reason); }
+
+  // While copying: resets whatever is open, writes the closing line, frees the slot and ends the process.
+  [[noreturn]] void abort(Counter counter, std::string_view reason);
+
+private:
+  enum class Side { client, server };
+
+  struct Direction
+  {
+    Side from;
+    Side to;
+    std::atomic<bool> fin_sent{};              // the side it flows to has been half-closed
+    std::atomic<std::uint64_t> own_bytes{};    // counts for a connection without a slot
+    std::atomic<std::uint64_t>* bytes{};       // written so far: the slot's counter, or own_bytes
+  };
+
+  TCPSocket& socket_of(Side side) { return side == Side::client ? client_ : server_; }
+  void copy(Direction& direction, const Direction& opposite, SplicePipe& pipe);
+  [[noreturn]] void break_off(Side failed, int error);
+  void flush(Side side);
+  void close(Counter counter, std::string_view reason);
+
+  ConnectionTable& table_;
+  TCPSocket client_;
+  TCPSocket server_;
+  Connection connection_;
+  std::optional<ConnectionTable::Claim> claim_;
+  BootTime started_;
+  Direction up_{.from = Side::client, .to = Side::server};
+  Direction down_{.from = Side::server, .to = Side::client};
+  std::atomic<int> directions_left_{2};
+  std::atomic<bool> aborting_{};
+  std::atomic<int> sink_error_{}; // errno of the first failed sink
+  std::atomic<Side> failed_sink_{};
+};
+
+} // namespace pepsal

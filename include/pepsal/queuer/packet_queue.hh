@@ -1,0 +1,96 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <libmnl/libmnl.h>
+
+namespace pepsal {
+
+// What a program says of a queued packet. A verdict is given exactly once: the first of repeat() and
+// release() gives it, and one that is dropped without either releases its packet.
+class Verdict
+{
+public:
+  // Appends messages for the kernel to `outbox`, which must outlive the verdict.
+  Verdict(std::vector<std::byte>& outbox, std::uint16_t queue, std::uint32_t packet_id)
+    : outbox_{&outbox}
+    , queue_{queue}
+    , packet_id_{packet_id}
+  {}
+  ~Verdict();
+  Verdict(Verdict&& other) noexcept
+    : outbox_{std::exchange(other.outbox_, nullptr)}
+    , queue_{other.queue_}
+    , packet_id_{other.packet_id_}
+  {}
+  Verdict& operator=(Verdict&&) = delete;
+  Verdict(const Verdict&) = delete;
+  Verdict& operator=(const Verdict&) = delete;
+
+  // NF_REPEAT: the packet goes through the hook again, this time with `mark`.
+  void repeat(std::uint32_t mark);
+
+  // NF_ACCEPT: the packet goes on untouched.
+  void release();
+
+private:
+  void give(std::uint32_t code, const std::uint32_t* mark);
+
+  std::vector<std::byte>* outbox_; // null once given
+  std::uint16_t queue_;
+  std::uint32_t packet_id_;
+};
+
+struct QueuedPacket
+{
+  std::span<const std::byte> bytes; // from the IP header on, cut at PacketQueue::copy_range
+  std::uint32_t mark;               // as netfilter set it so far
+  std::uint32_t arrival_interface;  // index, 0 if unknown
+};
+
+// One NFQUEUE bound to this process (libnetfilter_queue over libmnl). The kernel unbinds it when the
+// process ends, and rules with --queue-bypass then let packets pass.
+class PacketQueue
+{
+public:
+  // Bytes of a packet that the kernel copies: IPv6 header, extension headers and a full TCP header.
+  static constexpr std::uint32_t copy_range = 256;
+
+  // Throws SystemError when the queue is bound by another (EPERM or EBUSY), or CAP_NET_ADMIN is missing.
+  explicit PacketQueue(std::uint16_t number);
+
+  using Handler = std::function<void(const QueuedPacket&, Verdict)>;
+
+  // Waits for packets, hands each that is there to `handler`, then sends all their verdicts at once.
+  // Throws SystemError when the kernel's side is gone.
+  void handle_batch(const Handler& handler);
+
+private:
+  struct Inbox;
+  struct CloseSocket
+  {
+    void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
+  };
+  struct DeleteInbox
+  {
+    void operator()(Inbox* inbox) const;
+  };
+
+  void configure();
+  void request(const nlmsghdr* message, const char* what);
+  void parse(std::span<std::byte> messages, const Handler& handler);
+  void send_verdicts();
+
+  std::uint16_t number_;
+  std::unique_ptr<mnl_socket, CloseSocket> socket_;
+  std::unique_ptr<Inbox, DeleteInbox> inbox_;
+  std::vector<std::byte> outbox_;
+};
+
+} // namespace pepsal

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "pepsal/config/config.hh"
+#include "pepsal/table/connection_table.hh"
+
+namespace pepsal {
+
+// The queuer's process: binds NFQUEUE `number`, calls `on_ready`, then annotates SYNs in the table and
+// gives their verdicts until it is killed. Returns never; throws SystemError when the queue cannot be
+// bound or is lost.
+[[noreturn]] void run_queuer(const Config& config, ConnectionTable& table, Owner self, std::uint16_t number,
+                             const std::function<void()>& on_ready);
+
+} // namespace pepsal

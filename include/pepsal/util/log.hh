@@ -1,0 +1,64 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+#include <fmt/format.h>
+#include <syslog.h>
+
+// Log lines: to syslog (facility daemon, ident "pepsal[pid]") once the daemon is in the background, to
+// stderr in the foreground. Children inherit the open syslog socket. Logging never fails or exits.
+namespace pepsal::log {
+
+// Logs to stderr until use_syslog() is called. Debug lines appear when `verbose`.
+void configure(bool verbose);
+void use_syslog();
+
+// Writes one line of a syslog(3) priority.
+void write(int priority, std::string_view line);
+bool is_verbose();
+
+template<typename... Args>
+void error(fmt::format_string<Args...> format, Args&&... args)
+{
+  write(LOG_ERR, fmt::format(format, std::forward<Args>(args)...));
+}
+
+template<typename... Args>
+void warning(fmt::format_string<Args...> format, Args&&... args)
+{
+  write(LOG_WARNING, fmt::format(format, std::forward<Args>(args)...));
+}
+
+template<typename... Args>
+void info(fmt::format_string<Args...> format, Args&&... args)
+{
+  write(LOG_INFO, fmt::format(format, std::forward<Args>(args)...));
+}
+
+template<typename... Args>
+void debug(fmt::format_string<Args...> format, Args&&... args)
+{
+  if (is_verbose()) {
+    write(LOG_DEBUG, fmt::format(format, std::forward<Args>(args)...));
+  }
+}
+
+// Lets a repeated warning through once per interval.
+class RateLimit
+{
+public:
+  explicit RateLimit(std::chrono::seconds interval)
+    : interval_{interval}
+  {}
+
+  // Whether the line may be written now; the interval begins anew if so.
+  bool allows();
+
+private:
+  std::chrono::seconds interval_;
+  std::chrono::steady_clock::time_point next_{};
+};
+
+} // namespace pepsal::log

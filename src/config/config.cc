@@ -1,0 +1,214 @@
+// Options and the configuration file, both read by CLI11: every long option is a key of the file too.
+// Called by main before anything is acquired, and by the manager on SIGHUP. Fails on the first wrong
+// option, key or value with one line about it.
+
+#include "pepsal/config/config.hh"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <net/if.h>
+#include <pwd.h>
+
+#include "pepsal/util/endpoint.hh"
+
+namespace pepsal {
+
+namespace {
+
+constexpr auto default_config_file = "/etc/pepsal/pepsal.conf";
+
+void fail_unless(bool condition, const std::string& message)
+{
+  if (!condition) {
+    throw CLI::ValidationError{message};
+  }
+}
+
+std::uint16_t parse_queue_number(const std::string& text, const std::string& whole)
+{
+  unsigned value = 0;
+  fail_unless(CLI::detail::lexical_cast(text, value) && value <= 65535 && text.find_first_not_of("0123456789") == std::string::npos,
+              fmt::format("--queue: '{}' is not N or N:M with numbers from 0 to 65535", whole));
+  return static_cast<std::uint16_t>(value);
+}
+
+void parse_queues(const std::string& text, Config& config)
+{
+  const auto colon = text.find(':');
+  config.first_queue = parse_queue_number(text.substr(0, colon), text);
+  config.last_queue = colon == std::string::npos ? config.first_queue : parse_queue_number(text.substr(colon + 1), text);
+  fail_unless(config.first_queue <= config.last_queue && config.last_queue - config.first_queue < 64,
+              fmt::format("--queue: '{}' is not a range of at most 64 queues, lowest first", text));
+}
+
+void check_name(const std::string& name)
+{
+  const bool plain = !name.empty() && name.size() <= 64 && name.front() != '.' &&
+                     std::all_of(name.begin(), name.end(), [](unsigned char c) {
+                       return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
+                     });
+  fail_unless(plain, fmt::format("--instance: '{}' is not 1 to 64 letters, digits, '-', '_' or '.'", name));
+}
+
+// CLI11 reads a number of seconds into std::chrono::seconds only by way of a plain integer.
+CLI::Option* add_seconds(CLI::App& app, const std::string& names, std::chrono::seconds& target, const std::string& help,
+                         int lowest, int highest)
+{
+  return app
+    .add_option_function<int>(names, [&target](int value) { target = std::chrono::seconds{value}; }, help)
+    ->default_str(std::to_string(target.count()))
+    ->check(CLI::Range(lowest, highest))
+    ->type_name("SECONDS");
+}
+
+void add_service_options(CLI::App& app, Config& config)
+{
+  app.add_flag("-d,--daemon", config.daemon, "Run in the background; return once the service is ready");
+  app.add_flag("-v,--verbose", config.verbose, "Log debug messages too");
+  app.add_option("-p,--port", config.port, "Listening TCP port")->check(CLI::Range(1, 65535))->capture_default_str();
+  app.add_option("-a,--address", config.address, "Listening address (default: all, IPv4 and IPv6)")
+    ->check([](const std::string& text) {
+      return Endpoint::parse(text, 0) ? std::string{} : fmt::format("'{}' is not an IPv4 or IPv6 address", text);
+    })
+    ->type_name("ADDRESS");
+  app.add_option_function<std::string>(
+       "-q,--queue", [&config](const std::string& text) { parse_queues(text, config); }, "NFQUEUE number or range")
+    ->default_str("0")
+    ->type_name("N[:M]");
+  app.add_option("--mark-shift", config.marks.shift, "Lowest of the four mark bits used")
+    ->check(CLI::Range(0, 28))
+    ->capture_default_str();
+  app.add_option("--instance", config.instance, "Name of the shared table and files")->capture_default_str();
+  app.add_option("--pidfile", config.pidfile, "Pid file (default: /run/pepsal/INSTANCE.pid)");
+  app.add_option("--user", config.user, "User to become");
+}
+
+void add_capacity_options(CLI::App& app, Config& config)
+{
+  app.add_option("-c,--max-connections", config.max_connections, "Concurrent connections; past it new ones bypass")
+    ->check(CLI::Range(1, 1000000))
+    ->capture_default_str();
+  add_seconds(app, "-t,--pending-lifetime", config.pending_lifetime, "How long a pending entry lives", 1, 3600);
+  add_seconds(app, "-g,--gc-interval", config.gc_interval, "Time between collections of stale entries", 1, 3600);
+  app.add_option("--spare-proxies", config.spare_proxies, "Idle proxies kept ready for each listener")
+    ->check(CLI::Range(1, 1024))
+    ->capture_default_str();
+  app.add_option("--proxy-reuse", config.proxy_reuse, "Connections a proxy serves before it ends")
+    ->check(CLI::Range(1, 1000000000))
+    ->capture_default_str();
+  add_seconds(app, "--connect-timeout", config.connect_timeout, "Limit on a dial", 1, 600);
+  add_seconds(app, "--drain-timeout", config.drain_timeout, "Limit on ending after SIGTERM", 0, 86400);
+}
+
+void add_leg_options(CLI::App& app, Config& config)
+{
+  app.add_option_function<std::string>(
+       "-C,--congestion",
+       [&config](const std::string& name) {
+         config.satellite.congestion = config.satellite.congestion.empty() ? name : config.satellite.congestion;
+         config.terrestrial.congestion = config.terrestrial.congestion.empty() ? name : config.terrestrial.congestion;
+       },
+       "Congestion control of both legs (default: the system's)")
+    ->type_name("NAME");
+  app.add_option("--satellite-congestion", config.satellite.congestion, "Congestion control of the satellite leg")
+    ->type_name("NAME");
+  app.add_option("--terrestrial-congestion", config.terrestrial.congestion, "Congestion control of the terrestrial leg")
+    ->type_name("NAME");
+  app.add_flag("-f,--fastopen", config.fastopen, "TCP Fast Open towards a peer PEPsal across the satellite");
+  app.add_option("-m,--max-segment-size", config.max_segment_size, "MSS of the outgoing leg (default: the path's)")
+    ->check(CLI::Range(88, 65495))
+    ->type_name("BYTES");
+  app.add_option("--satellite-interface", config.satellite_interfaces, "Interface on the satellite side; repeatable")
+    ->type_name("NAME");
+  app.add_option_function<std::string>(
+       "--source",
+       [&config](const std::string& text) {
+         fail_unless(text == "preserve" || text == "own", fmt::format("--source: '{}' is not preserve or own", text));
+         config.source = text == "own" ? Source::own : Source::preserve;
+       },
+       "Source address of the outgoing leg: the client's, or the box's own")
+    ->default_str("preserve")
+    ->type_name("preserve|own");
+}
+
+std::string one_line(std::string text)
+{
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  while (!text.empty() && text.back() == ' ') {
+    text.pop_back();
+  }
+  return text;
+}
+
+std::vector<std::string> words_in(const std::string& file)
+{
+  std::ifstream stream{file};
+  return {std::istream_iterator<std::string>{stream}, {}};
+}
+
+void check_congestion(const std::string& name)
+{
+  constexpr auto list = "/proc/sys/net/ipv4/tcp_available_congestion_control";
+  const auto available = words_in(list);
+  if (!name.empty() && std::find(available.begin(), available.end(), name) == available.end()) {
+    throw std::runtime_error{fmt::format("congestion control '{}' is not one of those this kernel has: {} (modprobe tcp_{} may "
+                                         "add it)",
+                                         name, fmt::join(available, ", "), name)};
+  }
+}
+
+} // namespace
+
+CommandLine parse_command_line(int argc, const char* const* argv)
+{
+  Config config;
+  CLI::App app{"PEPsal: a transparent TCP performance enhancing proxy for satellite links (RFC 3135)", "pepsal"};
+  app.set_version_flag("-V,--version", "pepsal " PEPSAL_VERSION);
+  auto* file = app.set_config("--config", "", "Configuration file; its keys are the long options");
+  if (std::filesystem::exists(default_config_file)) {
+    file->default_str(default_config_file);
+  }
+  app.allow_config_extras(CLI::config_extras_mode::error);
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  add_service_options(app, config);
+  add_capacity_options(app, config);
+  add_leg_options(app, config);
+  app.get_option("--satellite-interface")->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+
+  try {
+    app.parse(argc, argv);
+    check_name(config.instance);
+  } catch (const CLI::CallForHelp&) {
+    return {.config = std::nullopt, .text = app.help()};
+  } catch (const CLI::CallForVersion& version) {
+    return {.config = std::nullopt, .text = std::string{version.what()} + "\n"};
+  } catch (const CLI::ParseError& error) {
+    throw UsageError{one_line(error.what())};
+  }
+  if (config.pidfile.empty()) {
+    config.pidfile = fmt::format("/run/pepsal/{}.pid", config.instance);
+  }
+  return {.config = config, .text = {}};
+}
+
+void check_against_system(const Config& config)
+{
+  check_congestion(config.satellite.congestion);
+  check_congestion(config.terrestrial.congestion);
+  for (const auto& interface : config.satellite_interfaces) {
+    if (if_nametoindex(interface.c_str()) == 0) {
+      throw std::runtime_error{fmt::format("satellite interface '{}' does not exist: `ip link` lists those that do", interface)};
+    }
+  }
+  if (!config.user.empty() && getpwnam(config.user.c_str()) == nullptr) {
+    throw std::runtime_error{fmt::format("user '{}' does not exist", config.user)};
+  }
+}
+
+} // namespace pepsal

@@ -1,0 +1,73 @@
+// How many proxies the system has room for. Called once by the manager before it creates the table.
+// What cannot be read sets no limit.
+
+#include "pepsal/manager/limits.hh"
+
+#include <algorithm>
+#include <fstream>
+#include <optional>
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+namespace pepsal {
+
+namespace {
+
+constexpr std::uint64_t tasks_per_connection = 2;
+constexpr std::uint64_t tasks_for_others = 256; // left to the rest of the system and to this daemon's own
+
+std::optional<std::uint64_t> number_in(const std::string& file)
+{
+  std::ifstream stream{file};
+  std::uint64_t value = 0;
+  return stream >> value ? std::optional{value} : std::nullopt;
+}
+
+// The tasks that the cgroup of this process may have (unified hierarchy).
+std::optional<std::uint64_t> cgroup_tasks()
+{
+  std::ifstream stream{"/proc/self/cgroup"};
+  for (std::string line; std::getline(stream, line);) {
+    if (line.starts_with("0::")) {
+      return number_in("/sys/fs/cgroup" + line.substr(3) + "/pids.max");
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::uint64_t> limit_of(__rlimit_resource resource)
+{
+  rlimit limit{};
+  if (::getrlimit(resource, &limit) == -1 || limit.rlim_cur == RLIM_INFINITY) {
+    return std::nullopt;
+  }
+  return limit.rlim_cur;
+}
+
+} // namespace
+
+Limits find_limits(std::uint32_t wanted)
+{
+  Limits result{.connections = wanted, .descriptors = limit_of(RLIMIT_NOFILE).value_or(1U << 20), .scarcest = {}};
+  const auto consider = [&](const char* name, std::optional<std::uint64_t> tasks) {
+    if (!tasks) {
+      return;
+    }
+    const auto room = *tasks > tasks_for_others ? (*tasks - tasks_for_others) / tasks_per_connection : 1;
+    if (room < result.connections) {
+      result.connections = static_cast<std::uint32_t>(std::max<std::uint64_t>(room, 1));
+      result.scarcest = fmt::format("{} {}", name, *tasks);
+    }
+  };
+  consider("kernel.pid_max", number_in("/proc/sys/kernel/pid_max"));
+  consider("kernel.threads-max", number_in("/proc/sys/kernel/threads-max"));
+  consider("the cgroup's pids.max", cgroup_tasks());
+  if (::geteuid() != 0) {
+    consider("RLIMIT_NPROC", limit_of(RLIMIT_NPROC));
+  }
+  return result;
+}
+
+} // namespace pepsal

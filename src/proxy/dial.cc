@@ -1,0 +1,145 @@
+// The outgoing leg: a socket with the client's address, the SYN's DSCP and the leg's profile, connected
+// within --connect-timeout. Called by a proxy once per connection. Refusals and timeouts are results;
+// only want of descriptors or memory throws.
+
+#include "pepsal/proxy/dial.hh"
+
+#include <array>
+#include <chrono>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+
+#include "pepsal/util/log.hh"
+#include "pepsal/util/system_error.hh"
+
+namespace pepsal {
+
+namespace {
+
+// From where a dial starts; each is tried when the one before it cannot be had.
+enum class SourceBinding { client_address_and_port, client_address, own };
+
+// ECN's two bits of the traffic class belong to TCP (RFC 3168); the rest is the DSCP (RFC 2474).
+constexpr std::uint8_t dscp_mask = 0xfc;
+
+class Dialler
+{
+public:
+  Dialler(const Config& config, const Connection& connection, const TCPSocket& client, Leg leg)
+    : config_{config}
+    , connection_{connection}
+    , client_{client}
+    , leg_{leg}
+    , server_{connection.server}
+  {}
+
+  DialResult attempt(SourceBinding binding)
+  {
+    auto socket = prepare(binding);
+    if (binding != SourceBinding::own) {
+      const auto port = binding == SourceBinding::client_address_and_port ? connection_.client.port : std::uint16_t{0};
+      const SocketAddress source{Endpoint{.address = connection_.client.address, .port = port}};
+      if (::bind(socket.number(), source.get(), source.length()) == -1) {
+        return {.end = DialEnd::failed, .socket = {}, .error = EADDRNOTAVAIL};
+      }
+    }
+    if (::connect(socket.number(), server_.get(), server_.length()) == -1 && errno != EINPROGRESS) {
+      return {.end = DialEnd::failed, .socket = {}, .error = errno};
+    }
+    return wait_until_connected(std::move(socket));
+  }
+
+private:
+  TCPSocket prepare(SourceBinding binding)
+  {
+    const int family = server_.family();
+    TCPSocket socket{check("socket", ::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0))};
+    socket.set_mark(config_.marks.server_leg());
+    apply_profile(socket, profile_of(config_, leg_));
+    if (const int dscp = connection_.syn.traffic_class & dscp_mask; dscp != 0) {
+      if (family == AF_INET6) {
+        socket.set_option(IPPROTO_IPV6, IPV6_TCLASS, dscp, "IPV6_TCLASS");
+      } else {
+        socket.set_option(IPPROTO_IP, IP_TOS, dscp, "IP_TOS");
+      }
+    }
+    if (config_.max_segment_size != 0) {
+      socket.set_option(IPPROTO_TCP, TCP_MAXSEG, config_.max_segment_size, "TCP_MAXSEG");
+    }
+    if (binding != SourceBinding::own) {
+      socket.set_transparent(family);
+      socket.set_option(SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
+    }
+    return socket;
+  }
+
+  DialResult wait_until_connected(TCPSocket socket)
+  {
+    const auto deadline = std::chrono::steady_clock::now() + config_.connect_timeout;
+    for (;;) {
+      const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+      // The client's reset shows as POLLERR or POLLHUP, which are reported unasked; its half-close does not.
+      std::array<pollfd, 2> watched{pollfd{.fd = socket.number(), .events = POLLOUT, .revents = 0},
+                                    pollfd{.fd = client_.number(), .events = 0, .revents = 0}};
+      const int ready = ::poll(watched.data(), watched.size(), static_cast<int>(std::max<std::int64_t>(left, 0)));
+      if (ready == -1 && errno != EINTR) {
+        throw SystemError{errno, "poll"};
+      }
+      if (ready == 0) {
+        return {.end = DialEnd::failed, .socket = {}, .error = ETIMEDOUT};
+      }
+      if (ready > 0 && watched[0].revents != 0) {
+        if (const int error = socket.take_error(); error != 0) {
+          return {.end = DialEnd::failed, .socket = {}, .error = error};
+        }
+        socket.set_blocking(true);
+        return {.end = DialEnd::connected, .socket = std::move(socket)};
+      }
+      if (ready > 0 && watched[1].revents != 0) {
+        return {.end = DialEnd::client_gone, .socket = {}};
+      }
+    }
+  }
+
+  const Config& config_;
+  const Connection& connection_;
+  const TCPSocket& client_;
+  Leg leg_;
+  SocketAddress server_;
+};
+
+// Whether a dial failed for its source, so that another source may do.
+bool source_is_at_fault(const DialResult& result)
+{
+  return result.end == DialEnd::failed && result.error == EADDRNOTAVAIL;
+}
+
+} // namespace
+
+DialResult dial(const Config& config, const ConnectionTable& table, const Connection& connection,
+                const TCPSocket& client, Leg leg, bool preserve_source)
+{
+  Dialler dialler{config, connection, client, leg};
+  if (preserve_source) {
+    auto result = dialler.attempt(SourceBinding::client_address_and_port);
+    if (!source_is_at_fault(result)) {
+      return result;
+    }
+    table.count(Counter::source_ports_changed);
+    log::info("source port changed client={} server={}: the exact binding is taken", connection.client.to_string(),
+              connection.server.to_string());
+    result = dialler.attempt(SourceBinding::client_address);
+    if (!source_is_at_fault(result)) {
+      return result;
+    }
+    table.count(Counter::source_addresses_changed);
+    log::info("source address changed client={} server={}: no port of the client's address is free",
+              connection.client.to_string(), connection.server.to_string());
+  }
+  return dialler.attempt(SourceBinding::own);
+}
+
+} // namespace pepsal

@@ -1,0 +1,109 @@
+// The listening sockets and the TCP properties of each leg. The manager opens listeners before the
+// first fork; a port in use, a missing capability or a refused option ends the start with one line.
+
+#include "pepsal/proxy/listener.hh"
+
+#include <stdexcept>
+
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include "pepsal/util/system_error.hh"
+
+namespace pepsal {
+
+namespace {
+
+constexpr int backlog = 4096; // connections between handshake and accept(); net.core.somaxconn caps it
+
+TCPSocket create_for_family(int family)
+{
+  return TCPSocket{check("socket", ::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0))};
+}
+
+// Dual-stack, so that one accept() serves both families; IPv4 alone where the kernel has no IPv6.
+TCPSocket create_socket(const Config& config, SocketAddress& address)
+{
+  if (!config.address.empty()) {
+    address = SocketAddress{*Endpoint::parse(config.address, config.port)};
+    return create_for_family(address.family());
+  }
+  try {
+    auto socket = create_for_family(AF_INET6);
+    socket.set_option(IPPROTO_IPV6, IPV6_V6ONLY, 0, "IPV6_V6ONLY");
+    address = SocketAddress{*Endpoint::parse("::", config.port)};
+    return socket;
+  } catch (const SystemError& error) {
+    if (error.code().value() != EAFNOSUPPORT) {
+      throw;
+    }
+    address = SocketAddress{*Endpoint::parse("0.0.0.0", config.port)};
+    return create_for_family(AF_INET);
+  }
+}
+
+void prepare(TCPSocket& socket, const Config& config, int family)
+{
+  socket.set_option(SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
+  try {
+    socket.set_mark(config.marks.client_leg());
+    socket.set_transparent(family);
+    if (family == AF_INET6) {
+      socket.set_transparent(AF_INET);
+    }
+  } catch (const SystemError& error) {
+    if (error.code().value() == EPERM) {
+      throw std::runtime_error{fmt::format("{}: start as root or with CAP_NET_ADMIN", error.what())};
+    }
+    throw;
+  }
+}
+
+} // namespace
+
+const LegProfile& profile_of(const Config& config, Leg leg)
+{
+  return leg == Leg::satellite ? config.satellite : config.terrestrial;
+}
+
+void apply_profile(TCPSocket& socket, const LegProfile& profile)
+{
+  // Longer than the fades of a satellite link, short enough that a vanished peer does not hold its
+  // process for ever: RFC 5482 and tcp(7). Keepalive probes find peers that vanished while idle.
+  constexpr int user_timeout_ms = 900'000;
+  constexpr int keepalive_idle_s = 600;
+  constexpr int keepalive_interval_s = 60;
+
+  socket.set_nodelay();
+  socket.set_reset_on_close(true);
+  socket.set_option(SOL_SOCKET, SO_OOBINLINE, 1, "SO_OOBINLINE"); // urgent bytes stay where they are in the stream
+  socket.set_option(SOL_SOCKET, SO_KEEPALIVE, 1, "SO_KEEPALIVE");
+  socket.set_option(IPPROTO_TCP, TCP_KEEPIDLE, keepalive_idle_s, "TCP_KEEPIDLE");
+  socket.set_option(IPPROTO_TCP, TCP_KEEPINTVL, keepalive_interval_s, "TCP_KEEPINTVL");
+  socket.set_option(IPPROTO_TCP, TCP_USER_TIMEOUT, user_timeout_ms, "TCP_USER_TIMEOUT");
+  if (!profile.congestion.empty()) {
+    socket.set_congestion(profile.congestion);
+  }
+}
+
+Listener open_listener(const Config& config)
+{
+  SocketAddress address;
+  auto socket = create_socket(config, address);
+  prepare(socket, config, address.family());
+  apply_profile(socket, profile_of(config, Leg::terrestrial));
+  if (::bind(socket.number(), address.get(), address.length()) == -1) {
+    if (errno == EADDRINUSE) {
+      throw std::runtime_error{
+        fmt::format("port {} is taken: stop what listens there (ss -ltnp) or choose another --port", config.port)};
+    }
+    throw SystemError{errno, fmt::format("bind {}", address.endpoint().to_string())};
+  }
+  if (::listen(socket.number(), backlog) == -1) {
+    throw SystemError{errno, fmt::format("listen on port {}", config.port)};
+  }
+  return {.socket = std::move(socket), .leg = Leg::terrestrial, .interface = {}};
+}
+
+} // namespace pepsal

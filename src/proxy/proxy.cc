@@ -1,0 +1,275 @@
+// A proxy's process: accept, find the original destination, dial, copy both ways, once or --proxy-reuse
+// times. Forked and watched by the manager. A failed connection is reset, logged and forgotten; only
+// the loss of the listener or of the process itself ends more than one.
+
+#include "pepsal/proxy/proxy.hh"
+
+#include <csignal>
+#include <cstring>
+#include <optional>
+#include <semaphore>
+#include <thread>
+
+#include <fmt/format.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "pepsal/proxy/dial.hh"
+#include "pepsal/proxy/session.hh"
+#include "pepsal/util/log.hh"
+#include "pepsal/util/process.hh"
+#include "pepsal/util/system_error.hh"
+
+namespace pepsal {
+
+namespace {
+
+// What the signal handlers of this process know; nothing else can reach them.
+volatile std::sig_atomic_t retired = 0;     // end when idle
+volatile std::sig_atomic_t busy = 0;        // a connection is in hand
+volatile std::sig_atomic_t listener_fd = -1;
+
+void on_retire(int /*signal*/)
+{
+  retired = 1;
+}
+
+void on_manager_death(int /*signal*/)
+{
+  retired = 1;
+  if (busy == 0) {
+    ::_exit(EXIT_SUCCESS);
+  }
+  ::close(listener_fd); // nobody is left to accept for; the port becomes free
+}
+
+// The thread that copies from server to client; it lives as long as its process.
+class DownThread
+{
+public:
+  DownThread()
+  {
+    // Signals are for the main thread, whose accept() they interrupt.
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    thread_ = std::jthread{[this] { run(); }};
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  }
+  ~DownThread()
+  {
+    session_ = nullptr;
+    start_.release();
+  }
+  DownThread(const DownThread&) = delete;
+  DownThread& operator=(const DownThread&) = delete;
+
+  void start(Session& session)
+  {
+    session_ = &session;
+    start_.release();
+  }
+  void wait() { done_.acquire(); }
+
+private:
+  void run()
+  {
+    for (start_.acquire(); session_ != nullptr; start_.acquire()) {
+      try {
+        session_->copy_down(pipe_);
+      } catch (const std::exception& error) {
+        log::error("{}", error.what());
+        session_->abort(Counter::connections_reset, "error");
+      }
+      done_.release();
+    }
+  }
+
+  Session* session_{};
+  SplicePipe pipe_;
+  std::binary_semaphore start_{0};
+  std::binary_semaphore done_{0};
+  std::jthread thread_; // last: it uses the rest
+};
+
+bool is_own_address(const Endpoint& endpoint)
+{
+  ifaddrs* list = nullptr;
+  check("getifaddrs", ::getifaddrs(&list));
+  bool found = false;
+  for (const auto* i = list; i != nullptr && !found; i = i->ifa_next) {
+    if (i->ifa_addr == nullptr || (i->ifa_addr->sa_family != AF_INET && i->ifa_addr->sa_family != AF_INET6)) {
+      continue;
+    }
+    SocketAddress address;
+    std::memcpy(address.get(), i->ifa_addr, i->ifa_addr->sa_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
+    found = address.endpoint().address == endpoint.address;
+  }
+  ::freeifaddrs(list);
+  return found;
+}
+
+// One word for the log's reason field.
+std::string dial_failure(int error)
+{
+  switch (error) {
+    case ECONNREFUSED:
+      return "refused";
+    case ETIMEDOUT:
+      return "timeout";
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+      return "unreachable";
+    default:
+      return fmt::format("error-{}", error);
+  }
+}
+
+// A connection with all that is known of where it wants to go.
+struct Destination
+{
+  Connection connection;
+  std::optional<ConnectionTable::Claim> claim;
+  bool redirected; // by nat REDIRECT: the client's address cannot be kept
+};
+
+class Proxy
+{
+public:
+  explicit Proxy(ProxyContext context)
+    : context_{std::move(context)}
+  {}
+
+  int run()
+  {
+    for (std::uint32_t served = 0; served < context_.config.proxy_reuse; ++served) {
+      set_title("pepsal: proxy idle");
+      auto client = accept_client();
+      if (!client) {
+        break;
+      }
+      serve(std::move(client->socket), client->address);
+      busy = 0;
+    }
+    return EXIT_SUCCESS;
+  }
+
+private:
+  struct Client
+  {
+    TCPSocket socket;
+    Endpoint address;
+  };
+
+  // The next connection; nothing when this proxy is retired.
+  std::optional<Client> accept_client()
+  {
+    context_.set_state(ProcessState::idle);
+    while (retired == 0) {
+      SocketAddress address;
+      const int fd = ::accept4(context_.listener.socket.number(), address.get(), &address.length(), SOCK_CLOEXEC);
+      if (fd != -1) {
+        busy = 1;
+        context_.set_state(ProcessState::busy);
+        context_.table.count(Counter::connections_accepted);
+        return Client{.socket = TCPSocket{fd}, .address = address.endpoint()};
+      }
+      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        log::warning("accept: {}: connections wait", std::strerror(errno));
+        ::sleep(1);
+      } else if (errno == EINVAL || errno == EBADF) {
+        return std::nullopt; // the listener is closed
+      }
+      // Anything else is the fate of one connection that is gone already: accept(2) lists them.
+    }
+    return std::nullopt;
+  }
+
+  void serve(TCPSocket client, const Endpoint& address)
+  {
+    auto destination = find_destination(client, address);
+    if (!destination) {
+      context_.table.count(Counter::direct_connections_refused);
+      log::info("refused client={}: it was not redirected here, or wants this proxy itself", address.to_string());
+      return;
+    }
+    const auto& config = context_.config;
+    Session session{context_.table, std::move(client), destination->connection, destination->claim};
+    const auto leg = context_.listener.leg == Leg::satellite || config.satellite_interfaces.empty() ? Leg::terrestrial
+                                                                                                     : Leg::satellite;
+    const bool preserve = config.source == Source::preserve && !destination->redirected;
+    auto dialled = dial(config, context_.table, destination->connection, session.client(), leg, preserve);
+    switch (dialled.end) {
+      case DialEnd::connected:
+        break;
+      case DialEnd::failed:
+        session.fail(Counter::dials_failed, fmt::format("dial-{}", dial_failure(dialled.error)));
+        return;
+      case DialEnd::client_gone:
+        session.fail(Counter::connections_reset, "reset-by-client");
+        return;
+    }
+    session.open(std::move(dialled.socket));
+    set_title(fmt::format("pepsal: proxy {} -> {}", address.to_string(), destination->connection.server.to_string()));
+    down_thread_.start(session);
+    session.copy_up(up_pipe_);
+    down_thread_.wait();
+  }
+
+  // The table knows the destination; where it has no entry (its queuer was killed, it was full) the
+  // kernel does. Nothing for a connection that nobody redirected, or that would come back here.
+  std::optional<Destination> find_destination(const TCPSocket& client, const Endpoint& address)
+  {
+    auto& table = context_.table;
+    const auto now = boot_time_now();
+    Connection connection{.client = address, .server = client.local_endpoint(), .syn = {}};
+    auto claim = table.claim(address, connection.server, context_.self, now);
+    bool redirected = false;
+    if (!claim) {
+      const auto original = client.redirected_from();
+      redirected = original && *original != connection.server;
+      if (redirected) {
+        connection.server = *original;
+        claim = table.claim(address, *original, context_.self, now);
+      } else if (connection.server.port == context_.config.port) {
+        claim = table.claim_newest(address, context_.self, now);
+        redirected = claim.has_value();
+      }
+    }
+    if (claim) {
+      connection = claim->connection;
+    }
+    if (connection.server.port == context_.config.port && is_own_address(connection.server)) {
+      if (claim) {
+        table.release(*claim);
+      }
+      return std::nullopt;
+    }
+    table.count(claim ? Counter::destinations_from_table : Counter::destinations_from_kernel);
+    if (!claim) {
+      claim = table.insert_connecting(connection, context_.self, now);
+    }
+    return Destination{.connection = connection, .claim = claim, .redirected = redirected};
+  }
+
+  ProxyContext context_;
+  SplicePipe up_pipe_;
+  DownThread down_thread_;
+};
+
+} // namespace
+
+int run_proxy(ProxyContext context)
+{
+  listener_fd = context.listener.socket.number();
+  handle_signal(SIGTERM, on_retire, false);
+  handle_signal(SIGUSR2, on_manager_death, false);
+  die_with_parent(context.manager, SIGUSR2);
+  unblock_signals();
+  return Proxy{std::move(context)}.run();
+}
+
+} // namespace pepsal

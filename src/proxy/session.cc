@@ -1,0 +1,133 @@
+// The life of one proxied connection between dial and closing line. Called by the proxy's two copy
+// threads. Whatever breaks, both peers see a reset and never a clean end that is none.
+
+#include "pepsal/proxy/session.hh"
+
+#include <chrono>
+#include <cstdlib>
+#include <thread>
+
+#include <fmt/format.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "pepsal/util/log.hh"
+
+namespace pepsal {
+
+Session::Session(ConnectionTable& table, TCPSocket client, const Connection& connection,
+                 std::optional<ConnectionTable::Claim> claim)
+  : table_{table}
+  , client_{std::move(client)}
+  , connection_{connection}
+  , claim_{std::move(claim)}
+  , started_{boot_time_now()}
+{
+  up_.bytes = claim_ ? &table_.bytes_up(*claim_) : &up_.own_bytes;
+  down_.bytes = claim_ ? &table_.bytes_down(*claim_) : &down_.own_bytes;
+}
+
+void Session::open(TCPSocket server)
+{
+  server_ = std::move(server);
+  if (claim_) {
+    table_.set_open(*claim_);
+  }
+  table_.count(Counter::connections_opened);
+}
+
+void Session::copy_up(SplicePipe& pipe)
+{
+  copy(up_, down_, pipe);
+}
+
+void Session::copy_down(SplicePipe& pipe)
+{
+  copy(down_, up_, pipe);
+}
+
+void Session::copy(Direction& direction, const Direction& opposite, SplicePipe& pipe)
+{
+  const auto end = copy_stream(socket_of(direction.from), socket_of(direction.to), pipe, *direction.bytes,
+                               opposite.fin_sent, direction.fin_sent);
+  switch (end.kind) {
+    case CopyEnd::Kind::finished:
+      break;
+    case CopyEnd::Kind::source_failed:
+      break_off(direction.from, end.error);
+    case CopyEnd::Kind::sink_failed:
+      failed_sink_ = direction.to;
+      sink_error_ = end.error;
+      break;
+  }
+  if (directions_left_.fetch_sub(1) > 1) {
+    return;
+  }
+  if (sink_error_ != 0) {
+    break_off(failed_sink_, sink_error_);
+  }
+  client_.set_reset_on_close(false);
+  server_.set_reset_on_close(false);
+  close(Counter::connections_closed, "finished");
+}
+
+void Session::break_off(Side failed, int error)
+{
+  flush(failed == Side::client ? Side::server : Side::client);
+  const auto* side = failed == Side::client ? "client" : "server";
+  switch (error) {
+    case ECONNRESET:
+    case EPIPE:
+    case ENOTCONN:
+      abort(Counter::connections_reset, fmt::format("reset-by-{}", side));
+    case ETIMEDOUT:
+      abort(Counter::connections_timed_out, fmt::format("timeout-of-{}", side));
+    default:
+      abort(Counter::connections_reset, fmt::format("error-{}-of-{}", error, side));
+  }
+}
+
+// A reset discards what the kernel still holds for sending. What the failing side sent in good order is
+// given time to leave first; a receiver that takes none of it does not hold up the reset for long.
+void Session::flush(Side side)
+{
+  constexpr auto patience = std::chrono::seconds{5};
+  constexpr auto pause = std::chrono::milliseconds{5};
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  int unacknowledged_bytes = 0;
+  while (::ioctl(socket_of(side).number(), SIOCOUTQ, &unacknowledged_bytes) == 0 && unacknowledged_bytes > 0 &&
+         std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(pause);
+  }
+}
+
+void Session::abort(Counter counter, std::string_view reason)
+{
+  if (aborting_.exchange(true)) {
+    for (;;) {
+      ::pause(); // the other thread is ending the process
+    }
+  }
+  close(counter, reason);
+  ::_exit(EXIT_SUCCESS);
+}
+
+void Session::close(Counter counter, std::string_view reason)
+{
+  const auto up = up_.bytes->load();
+  const auto down = down_.bytes->load();
+  if (claim_) {
+    table_.release(*claim_);
+  }
+  table_.count(counter);
+  table_.count(Counter::bytes_up, up);
+  table_.count(Counter::bytes_down, down);
+  const std::chrono::duration<double> duration = boot_time_now() - started_;
+  log::info("closed client={} server={} up={} down={} duration={:.3f} reason={}", connection_.client.to_string(),
+            connection_.server.to_string(), up, down, duration.count(), reason);
+  client_.close();
+  server_.close();
+}
+
+} // namespace pepsal

@@ -1,0 +1,83 @@
+// Processes, their titles and their signals. fork_process() throws when the system has no more
+// processes; the rest fails only on misuse.
+
+#include "pepsal/util/process.hh"
+
+#include <cstdlib>
+
+#include <bsd/unistd.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "pepsal/util/log.hh"
+#include "pepsal/util/system_error.hh"
+
+namespace pepsal {
+
+pid_t fork_process(const std::function<int()>& body)
+{
+  const pid_t pid = check("fork", ::fork());
+  if (pid != 0) {
+    return pid;
+  }
+  int status = EXIT_FAILURE;
+  try {
+    status = body();
+  } catch (const std::exception& error) {
+    log::error("{}", error.what());
+  }
+  ::_exit(status);
+}
+
+void die_with_parent(pid_t parent, int signal)
+{
+  check("prctl PR_SET_PDEATHSIG", ::prctl(PR_SET_PDEATHSIG, signal));
+  if (::getppid() != parent) {
+    ::_exit(EXIT_SUCCESS);
+  }
+}
+
+void prepare_titles(int argc, char** argv, char** environment)
+{
+  ::setproctitle_init(argc, argv, environment);
+}
+
+void set_title(const std::string& title)
+{
+  ::setproctitle("-%s", title.c_str());
+}
+
+SignalDescriptor::SignalDescriptor(std::initializer_list<int> signals)
+{
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : signals) {
+    sigaddset(&set, signal);
+  }
+  check("sigprocmask", ::sigprocmask(SIG_BLOCK, &set, nullptr));
+  FileDescriptor::operator=(FileDescriptor{check("signalfd", ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK))});
+}
+
+int SignalDescriptor::take()
+{
+  signalfd_siginfo info{};
+  return ::read(number(), &info, sizeof info) == sizeof info ? static_cast<int>(info.ssi_signo) : 0;
+}
+
+void unblock_signals()
+{
+  sigset_t none;
+  sigemptyset(&none);
+  check("sigprocmask", ::sigprocmask(SIG_SETMASK, &none, nullptr));
+}
+
+void handle_signal(int signal, void (*handler)(int), bool restart)
+{
+  struct sigaction action{};
+  action.sa_handler = handler;
+  action.sa_flags = restart ? SA_RESTART : 0;
+  check("sigaction", ::sigaction(signal, &action, nullptr));
+}
+
+} // namespace pepsal

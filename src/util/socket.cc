@@ -1,0 +1,99 @@
+// Sockets as the rest of the program uses them. Every call throws SystemError when the kernel refuses.
+
+#include "pepsal/util/socket.hh"
+
+#include <array>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include "pepsal/util/system_error.hh"
+
+namespace pepsal {
+
+Socket Socket::create(int family, int type, int protocol)
+{
+  return Socket{check("socket", ::socket(family, type | SOCK_CLOEXEC, protocol))};
+}
+
+void Socket::set_option(int level, int option, int value, std::string_view name)
+{
+  if (::setsockopt(number(), level, option, &value, sizeof value) == -1) {
+    throw SystemError{errno, fmt::format("setsockopt {} {}", name, value)};
+  }
+}
+
+void Socket::set_option(int level, int option, const std::string& value, std::string_view name)
+{
+  if (::setsockopt(number(), level, option, value.data(), static_cast<socklen_t>(value.size())) == -1) {
+    throw SystemError{errno, fmt::format("setsockopt {} {}", name, value)};
+  }
+}
+
+Endpoint Socket::local_endpoint() const
+{
+  SocketAddress address;
+  check("getsockname", ::getsockname(number(), address.get(), &address.length()));
+  return address.endpoint();
+}
+
+void Socket::set_mark(std::uint32_t mark)
+{
+  set_option(SOL_SOCKET, SO_MARK, static_cast<int>(mark), "SO_MARK");
+}
+
+void TCPSocket::set_nodelay()
+{
+  set_option(IPPROTO_TCP, TCP_NODELAY, 1, "TCP_NODELAY");
+}
+
+void TCPSocket::set_reset_on_close(bool reset)
+{
+  const linger option{.l_onoff = reset ? 1 : 0, .l_linger = 0};
+  check("setsockopt SO_LINGER", ::setsockopt(number(), SOL_SOCKET, SO_LINGER, &option, sizeof option));
+}
+
+void TCPSocket::set_congestion(const std::string& name)
+{
+  set_option(IPPROTO_TCP, TCP_CONGESTION, name, "TCP_CONGESTION");
+}
+
+void TCPSocket::set_transparent(int family)
+{
+  if (family == AF_INET6) {
+    set_option(IPPROTO_IPV6, IPV6_TRANSPARENT, 1, "IPV6_TRANSPARENT");
+  } else {
+    set_option(IPPROTO_IP, IP_TRANSPARENT, 1, "IP_TRANSPARENT");
+  }
+}
+
+int TCPSocket::take_error()
+{
+  int error = 0;
+  socklen_t length = sizeof error;
+  check("getsockopt SO_ERROR", ::getsockopt(number(), SOL_SOCKET, SO_ERROR, &error, &length));
+  return error;
+}
+
+void TCPSocket::set_blocking(bool blocking)
+{
+  const int flags = check("fcntl F_GETFL", ::fcntl(number(), F_GETFL));
+  check("fcntl F_SETFL", ::fcntl(number(), F_SETFL, blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK));
+}
+
+std::optional<Endpoint> TCPSocket::redirected_from() const
+{
+  // SO_ORIGINAL_DST and IP6T_SO_ORIGINAL_DST; the kernel's headers that name them clash with the C library's.
+  constexpr int original_destination = 80;
+  for (const int level : {IPPROTO_IP, IPPROTO_IPV6}) {
+    SocketAddress address;
+    if (::getsockopt(number(), level, original_destination, address.get(), &address.length()) == 0) {
+      return address.endpoint();
+    }
+  }
+  return std::nullopt;
+}
+
+} // namespace pepsal
