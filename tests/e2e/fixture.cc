@@ -1,0 +1,165 @@
+// What all end-to-end cases share: setting up, taking down and the checks after every case.
+
+#include "fixture.hh"
+
+#include <cstdlib>
+#include <filesystem>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace pepsal::test {
+
+namespace {
+
+std::vector<Arrangement> arrangements(std::initializer_list<Mode> modes, std::initializer_list<bool> masquerades)
+{
+  std::vector<Arrangement> result;
+  for (const auto mode : modes) {
+    for (const auto family : {Family::ipv4, Family::ipv6}) {
+      for (const auto masquerade : masquerades) {
+        result.push_back({.mode = mode, .family = family, .masquerade = masquerade});
+      }
+    }
+  }
+  return result;
+}
+
+} // namespace
+
+std::string Arrangement::name() const
+{
+  const auto* mode_name = mode == Mode::direct ? "Direct" : mode == Mode::tproxy ? "Tproxy" : "Redirect";
+  return fmt::format("{}{}{}", mode_name, family == Family::ipv4 ? "V4" : "V6", masquerade ? "Masquerade" : "");
+}
+
+void PrintTo(const Arrangement& arrangement, std::ostream* out)
+{
+  *out << arrangement.name();
+}
+
+std::vector<Arrangement> every_mode()
+{
+  return arrangements({Mode::direct, Mode::tproxy, Mode::redirect}, {false});
+}
+
+std::vector<Arrangement> every_mode_and_masquerade()
+{
+  return arrangements({Mode::direct, Mode::tproxy, Mode::redirect}, {false, true});
+}
+
+std::vector<Arrangement> proxied_modes()
+{
+  return arrangements({Mode::tproxy, Mode::redirect}, {false});
+}
+
+std::string arrangement_name(const testing::TestParamInfo<Arrangement>& info)
+{
+  return info.param.name();
+}
+
+void NetworkTest::SetUp()
+{
+  if (::geteuid() != 0) {
+    const char* ci = std::getenv("CI");
+    ASSERT_FALSE(ci != nullptr && std::string{ci} == "true") << "end-to-end tests need root, and CI must have it";
+    GTEST_SKIP() << "needs root, for network namespaces";
+  }
+  topology_ = std::make_unique<Topology>();
+}
+
+void NetworkTest::TearDown()
+{
+  if (!topology_) {
+    return;
+  }
+  if (rules_) {
+    EXPECT_NO_THROW(rules_->stop());
+  }
+  if (daemon_) {
+    EXPECT_EQ(daemon_->stop(), 0) << "the daemon's end";
+    if (HasFailure()) {
+      std::fprintf(stderr, "--- log of the daemon\n%s---\n", daemon_->log().c_str());
+    }
+  }
+  expect_nothing_left();
+  EXPECT_EQ(sanitizer_reports(*topology_), "");
+}
+
+void NetworkTest::start_daemon(DaemonOptions options)
+{
+  daemon_ = std::make_unique<Daemon>(*topology_, std::move(options));
+}
+
+void NetworkTest::start_rules(Mode mode, const std::vector<std::string>& more_arguments)
+{
+  rules_ = std::make_unique<Rules>(*topology_, mode, more_arguments);
+}
+
+void NetworkTest::expect_nothing_left()
+{
+  const auto left = [&] {
+    std::string found;
+    for (const auto& process : topology_->processes()) {
+      if (process.title.find("pepsal") != std::string::npos) {
+        found += fmt::format("process {}\n", process.title);
+      }
+    }
+    for (const auto* folder : {"/dev/shm", "/run/pepsal"}) {
+      std::error_code missing;
+      for (const auto& entry : std::filesystem::directory_iterator{topology_->sandbox().outside(folder), missing}) {
+        found += fmt::format("file {}/{}\n", folder, entry.path().filename().string());
+      }
+    }
+    return found;
+  };
+  eventually([&] { return left().empty(); }, std::chrono::seconds{2});
+  EXPECT_EQ(left(), "");
+}
+
+void ConnectionTest::SetUp()
+{
+  NetworkTest::SetUp();
+  if (IsSkipped() || HasFatalFailure()) {
+    return;
+  }
+  if (GetParam().masquerade) {
+    net().masquerade();
+  }
+  if (proxied()) {
+    start_daemon(daemon_options());
+    start_rules(GetParam().mode);
+  }
+}
+
+std::string ConnectionTest::expected_source() const
+{
+  const bool boxes_own = GetParam().masquerade || GetParam().mode == Mode::redirect;
+  return (boxes_own ? Topology::box_server_side(family()) : Topology::client_address(family())).address_string();
+}
+
+void ConnectionTest::expect_proxied(long connections_at_least)
+{
+  const auto accepted_by_kernel = net().box().snmp("Tcp", "PassiveOpens");
+  const auto dialled_by_kernel = net().box().snmp("Tcp", "ActiveOpens");
+  if (!proxied()) {
+    EXPECT_EQ(accepted_by_kernel, 0);
+    EXPECT_EQ(dialled_by_kernel, 0);
+    return;
+  }
+  EXPECT_GE(accepted_by_kernel, connections_at_least);
+  EXPECT_GE(dialled_by_kernel, connections_at_least);
+  const auto counters = daemon().counters();
+  EXPECT_GE(counters.at("connections_opened"), connections_at_least);
+  EXPECT_EQ(counters.at("direct_connections_refused"), 0);
+}
+
+void ConnectionTest::expect_closing_lines(std::size_t at_least)
+{
+  if (proxied()) {
+    eventually([&] { return daemon().log_lines("closed client=") >= at_least; });
+    EXPECT_GE(daemon().log_lines("closed client="), at_least);
+  }
+}
+
+} // namespace pepsal::test

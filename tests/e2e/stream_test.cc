@@ -1,0 +1,316 @@
+// How bytes cross the proxy: many streams at once, both ways at once, slowly, in single bytes, and
+// how connections end. Each case is run without the proxy too.
+
+#include "fixture.hh"
+
+#include <atomic>
+#include <future>
+#include <thread>
+#include <vector>
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+
+namespace pepsal::test {
+
+namespace {
+
+constexpr std::uint16_t server_port = 7000;
+constexpr std::size_t mebibyte = std::size_t{1} << 20U;
+
+// Runs a call in another thread; get() throws what it threw.
+template<typename Call> auto in_background(Call call)
+{
+  return std::async(std::launch::async, std::move(call));
+}
+
+} // namespace
+
+class StreamTest : public ConnectionTest
+{
+protected:
+  // A listener on the server and a connection to it.
+  struct Pair
+  {
+    Connection client;
+    Connection server;
+  };
+
+  Listener listen(std::uint16_t port = server_port) { return {net().server(), server_at(port)}; }
+
+  Pair connect(const Listener& listener)
+  {
+    auto client = Connection::connect(net().client(), listener.local());
+    return {.client = std::move(client), .server = listener.accept()};
+  }
+};
+
+TEST_P(StreamTest, BothWaysAtOnceOnOneConnection)
+{
+  constexpr std::size_t bytes = 20 * mebibyte;
+  const auto listener = listen();
+  auto [client, server] = connect(listener);
+
+  auto up_sent = in_background([&client = client] { client.send_stream(1, bytes), client.end_sending(); });
+  auto down_sent = in_background([&server = server] { server.send_stream(2, bytes), server.end_sending(); });
+  auto up_received = in_background([&server = server] { return server.receive_stream(1); });
+  auto down_received = in_background([&client = client] { return client.receive_stream(2); });
+
+  EXPECT_EQ(up_received.get(), bytes);
+  EXPECT_EQ(down_received.get(), bytes);
+  up_sent.get();
+  down_sent.get();
+  expect_proxied(1);
+  expect_closing_lines(1);
+  if (proxied()) {
+    const auto line = daemon().log_line("closed client=").value();
+    EXPECT_NE(line.find("up=20971520 down=20971520 "), std::string::npos) << line;
+    EXPECT_NE(line.find("client=" + client.local().to_string() + " server=" + client.remote().to_string() + " "),
+              std::string::npos)
+        << line;
+  }
+}
+
+TEST_P(StreamTest, ServerSeesTheRightSource)
+{
+  const auto listener = listen();
+  auto [client, server] = connect(listener);
+  EXPECT_EQ(server.remote().address_string(), expected_source());
+  if (!GetParam().masquerade && GetParam().mode != Mode::redirect) {
+    EXPECT_EQ(server.remote(), client.local());
+  }
+  EXPECT_EQ(client.remote(), listener.local());
+}
+
+TEST_P(StreamTest, FiveHundredClientsAtOnce)
+{
+  constexpr std::uint64_t clients = 500;
+  constexpr std::size_t bytes = 40'000;
+  const auto listener = listen();
+  // The first byte of a client's stream does not tell which it is, so it says so in eight bytes first.
+  const auto serve = [&](Connection connection) {
+    const auto number = std::stoull(connection.receive_text(8));
+    auto sending = in_background([&] { connection.send_stream(10'000 + number, bytes), connection.end_sending(); });
+    const auto received = connection.receive_stream(number);
+    sending.get();
+    return received;
+  };
+  auto serving = in_background([&] {
+    std::vector<std::future<std::size_t>> each;
+    for (std::uint64_t i = 0; i < clients; ++i) {
+      each.push_back(in_background([&serve, connection = std::make_shared<Connection>(listener.accept())] {
+        return serve(std::move(*connection));
+      }));
+    }
+    std::size_t all = 0;
+    for (auto& one : each) {
+      all += one.get();
+    }
+    return all;
+  });
+
+  std::vector<std::future<std::size_t>> each;
+  for (std::uint64_t number = 0; number < clients; ++number) {
+    each.push_back(in_background([&, number] {
+      const auto connection = Connection::connect(net().client(), listener.local());
+      connection.send(fmt::format("{:08}", number));
+      auto sending = in_background([&] { connection.send_stream(number, bytes), connection.end_sending(); });
+      const auto received = connection.receive_stream(10'000 + number);
+      sending.get();
+      return received;
+    }));
+  }
+  std::size_t all = 0;
+  for (auto& one : each) {
+    all += one.get();
+  }
+  EXPECT_EQ(all, clients * bytes);
+  EXPECT_EQ(serving.get(), clients * bytes);
+  expect_proxied(clients);
+  expect_closing_lines(clients);
+}
+
+TEST_P(StreamTest, ReceiverThatStopsStopsItsSender)
+{
+  const auto listener = listen();
+  const auto [client, server] = connect(listener);
+  std::atomic<std::size_t> sent = 0;
+  std::atomic<bool> enough = false;
+  auto sending = in_background([&, &client = client] {
+    Stream stream{7};
+    std::vector<std::byte> buffer(65536);
+    while (!enough) {
+      stream.fill(buffer);
+      client.send(buffer);
+      sent += buffer.size();
+    }
+    client.end_sending();
+  });
+  // Nobody reads: the sender must come to a stop, which is when it has moved nothing for a while.
+  std::size_t before = 1;
+  const bool stopped = eventually([&] {
+    const auto now = sent.load();
+    const bool same = now == std::exchange(before, now);
+    std::this_thread::sleep_for(std::chrono::milliseconds{1000});
+    return same && sent == now;
+  });
+  EXPECT_TRUE(stopped);
+  enough = true;
+  const auto received = server.receive_stream(7);
+  sending.get();
+  EXPECT_EQ(received, sent);
+  expect_proxied(1);
+}
+
+TEST_P(StreamTest, OneByteWrites)
+{
+  constexpr std::size_t bytes = 3000;
+  const auto listener = listen();
+  const auto [client, server] = connect(listener);
+  auto sending = in_background([&, &client = client] { client.send_stream(3, bytes, 1), client.end_sending(); });
+  EXPECT_EQ(server.receive_stream(3), bytes);
+  sending.get();
+  // And as a dialogue, where each byte waits for the one before.
+  for (int i = 0; i < 200; ++i) {
+    server.send("x");
+    EXPECT_EQ(client.receive_text(1), "x");
+  }
+  expect_proxied(1);
+}
+
+TEST_P(StreamTest, ConnectAndCloseAtOnce)
+{
+  constexpr int connections = 50;
+  const auto listener = listen();
+  for (int i = 0; i < connections; ++i) {
+    auto client = Connection::connect(net().client(), listener.local());
+    client.close();
+    EXPECT_EQ(listener.accept().receive_all(), "");
+  }
+  expect_proxied(connections);
+  expect_closing_lines(connections);
+}
+
+TEST_P(StreamTest, TailIsDeliveredHoweverEarlyTheSenderCloses)
+{
+  constexpr std::size_t bytes = 2 * mebibyte;
+  const auto listener = listen();
+  for (std::uint64_t i = 0; i < 20; ++i) {
+    auto [client, server] = connect(listener);
+    auto receiving = in_background([&, &client = client] { return client.receive_stream(i); });
+    server.send_stream(i, bytes);
+    server.close();
+    EXPECT_EQ(receiving.get(), bytes);
+  }
+  expect_proxied(20);
+}
+
+TEST_P(StreamTest, HalfCloseByTheClient)
+{
+  const auto listener = listen();
+  const auto [client, server] = connect(listener);
+  client.send("question");
+  client.end_sending();
+  EXPECT_EQ(server.receive_all(), "question");
+  std::this_thread::sleep_for(std::chrono::milliseconds{1500});
+  auto sending = in_background([&server = server] { server.send_stream(4, mebibyte), server.end_sending(); });
+  EXPECT_EQ(client.receive_stream(4), mebibyte);
+  sending.get();
+  expect_closing_lines(1);
+}
+
+TEST_P(StreamTest, HalfCloseByTheServer)
+{
+  const auto listener = listen();
+  const auto [client, server] = connect(listener);
+  server.send("goodbye");
+  server.end_sending();
+  EXPECT_EQ(client.receive_all(), "goodbye");
+  std::this_thread::sleep_for(std::chrono::milliseconds{1500});
+  auto sending = in_background([&client = client] { client.send_stream(5, mebibyte), client.end_sending(); });
+  EXPECT_EQ(server.receive_stream(5), mebibyte);
+  sending.get();
+  expect_closing_lines(1);
+}
+
+TEST_P(StreamTest, ServerSpeaksFirst)
+{
+  const auto listener = listen();
+  const auto [client, server] = connect(listener);
+  server.send("220 ready\r\n");
+  EXPECT_EQ(client.receive_text(11), "220 ready\r\n");
+  client.send("QUIT\r\n");
+  EXPECT_EQ(server.receive_text(6), "QUIT\r\n");
+}
+
+TEST_P(StreamTest, SameSourcePortToTwoServersAtOnce)
+{
+  const auto listener = listen();
+  const Listener second{net().server(), Topology::second_server_address(family(), server_port)};
+  const auto source = Topology::client_address(family(), 40'000);
+  // SYNs of both must be under way together.
+  auto one = in_background([&] { return Connection::connect(net().client(), listener.local(), source); });
+  auto two = in_background([&] { return Connection::connect(net().client(), second.local(), source); });
+  const auto client_one = one.get();
+  const auto client_two = two.get();
+  const auto server_one = listener.accept();
+  const auto server_two = second.accept();
+  client_one.send("to the first");
+  client_two.send("to the second");
+  client_one.end_sending();
+  client_two.end_sending();
+  EXPECT_EQ(server_one.receive_all(), "to the first");
+  EXPECT_EQ(server_two.receive_all(), "to the second");
+  server_one.send("from the first");
+  server_two.send("from the second");
+  EXPECT_EQ(client_one.receive_text(14), "from the first");
+  EXPECT_EQ(client_two.receive_text(15), "from the second");
+  expect_proxied(2);
+}
+
+TEST_P(StreamTest, SamePortsAgainAtOnce)
+{
+  const auto listener = listen();
+  const auto source = Topology::client_address(family(), 40'001);
+  for (int i = 0; i < 10; ++i) {
+    const auto client = Connection::connect(net().client(), listener.local(), source);
+    const auto server = listener.accept();
+    client.send("once more");
+    EXPECT_EQ(server.receive_text(9), "once more");
+    // The server closes first, so the client's address is free at once, and the box and the server
+    // have the connection in TIME_WAIT.
+    server.end_sending();
+    EXPECT_EQ(client.receive_all(), "");
+    client.end_sending();
+    EXPECT_EQ(server.receive_all(), "");
+  }
+  expect_proxied(10);
+}
+
+TEST_P(StreamTest, UrgentBytesStayInOrder)
+{
+  const auto listener = listen();
+  const auto [client, server] = connect(listener);
+  // What a receiver reads in line, whether or not the mark itself survives the split.
+  const int in_line = 1;
+  ASSERT_EQ(::setsockopt(server.number(), SOL_SOCKET, SO_OOBINLINE, &in_line, sizeof in_line), 0);
+  ASSERT_EQ(::setsockopt(client.number(), SOL_SOCKET, SO_OOBINLINE, &in_line, sizeof in_line), 0);
+  std::string expected;
+  for (char letter = 'a'; letter <= 'z'; ++letter) {
+    client.send("data ");
+    client.send_urgent(letter);
+    expected += std::string{"data "} + letter;
+  }
+  client.end_sending();
+  EXPECT_EQ(server.receive_all(), expected);
+  server.send("before");
+  server.send_urgent('!');
+  server.send("after");
+  server.end_sending();
+  EXPECT_EQ(client.receive_all(), "before!after");
+  expect_proxied(1);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, StreamTest, testing::ValuesIn(every_mode()), arrangement_name);
+
+} // namespace pepsal::test

@@ -1,0 +1,89 @@
+#pragma once
+
+#include "support/child_process.hh"
+#include "support/topology.hh"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pepsal::test {
+
+// How connections reach the server: end to end, or through the proxy in one of its two set-ups.
+enum class Mode
+{
+  direct,
+  tproxy,
+  redirect
+};
+
+// Where the programs under test and the project's scripts are.
+std::string program_path(const std::string& name); // of PEPSAL_BIN_DIR, or else of the test's own folder
+std::string script_path(const std::string& name);
+
+// Variables that make sanitizers of the programs under test report into the sandbox's work folder.
+std::vector<std::string> sanitizer_environment();
+// What they have reported there; empty when there is nothing.
+std::string sanitizer_reports(const Topology& topology);
+
+struct DaemonOptions
+{
+  std::vector<std::string> arguments; // added to the command line
+  std::string instance{"default"};
+  std::vector<std::string> prefix; // a program that runs the daemon, such as prlimit
+};
+
+// The daemon in the foreground on the box. Construction waits until it is ready, and throws
+// std::runtime_error with its log when it does not get so far.
+class Daemon
+{
+public:
+  explicit Daemon(const Topology& topology, DaemonOptions options = {});
+
+  // What it has logged so far.
+  std::string log() const { return process_.err(); }
+  // The first line that has this text, waited for; nothing when none comes.
+  std::optional<std::string> log_line(const std::string& text, std::chrono::milliseconds limit = patience) const;
+  // How many lines have it.
+  std::size_t log_lines(const std::string& text) const;
+
+  std::string control(const std::string& command) const; // pepsalctl
+  std::map<std::string, long> counters() const;
+  long counter(const std::string& name) const;
+
+  // Processes by what their title says after "pepsal: ".
+  std::vector<ProcessInfo> processes(const std::string& role = {}) const;
+
+  // SIGTERM, then its exit status.
+  std::optional<int> stop();
+  void signal(int number) const { process_.signal(number); }
+  ChildProcess& process() { return process_; }
+
+private:
+  const Topology* topology_;
+  DaemonOptions options_;
+  ChildProcess process_;
+};
+
+// scripts/pepsal-iptables on the box, stopped again when it goes.
+class Rules
+{
+public:
+  Rules(const Topology& topology, Mode mode, std::vector<std::string> more_arguments = {});
+  ~Rules();
+
+  Rules(const Rules&) = delete;
+  Rules& operator=(const Rules&) = delete;
+  Rules(Rules&&) = delete;
+  Rules& operator=(Rules&&) = delete;
+
+  void stop();
+
+private:
+  const Topology* topology_;
+  std::vector<std::string> arguments_;
+  bool stopped_{};
+};
+
+} // namespace pepsal::test

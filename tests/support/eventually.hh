@@ -1,0 +1,24 @@
+#pragma once
+
+#include <chrono>
+#include <thread>
+
+namespace pepsal::test {
+
+// How long a test waits for what must happen soon. Only a bound for failures: nothing asserts speed.
+static constexpr std::chrono::seconds patience{20};
+
+// Polls until the condition holds; false when it still does not after `limit`.
+template<typename Condition> bool eventually(Condition condition, std::chrono::milliseconds limit = patience)
+{
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > deadline) {
+      return condition();
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds{10});
+  }
+  return true;
+}
+
+} // namespace pepsal::test
