@@ -107,6 +107,7 @@ public:
     }
     keep_spares();
     set_title("pepsal: connection manager");
+    ready_ = true;
     log_ready();
     on_ready();
     while (!drained()) {
@@ -203,7 +204,9 @@ private:
     }
     for (std::uint16_t i = 0; i < listeners_.size(); ++i) {
       auto idle = children_.count_idle(i);
-      spares_[i].observe(idle);
+      if (ready_) {
+        spares_[i].observe(idle);
+      }
       while (idle < spares_[i].target() && children_.count(Children::Role::proxy) < config_.max_connections) {
         if (!start_proxy(i)) {
           return;
@@ -489,6 +492,7 @@ private:
   std::uint32_t pending_{}; // at the last collection
   bool retiring_{};
   BootTime reloaded_at_{};
+  bool ready_{};
   bool draining_{};
   Clock::time_point drain_deadline_{};
 };
