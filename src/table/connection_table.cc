@@ -86,22 +86,23 @@ template<typename Visit> bool ConnectionTable::search(const Place& place, const 
   return false;
 }
 
-std::optional<ConnectionTable::Sighting> ConnectionTable::sight_pending(std::uint32_t slot,
-                                                                        const Endpoint& client) const
+std::optional<ConnectionTable::Sighting> ConnectionTable::sight(std::uint32_t slot, const Endpoint& client) const
 {
   const auto& s = slots_[slot];
-  const Control before{s.control.load(std::memory_order_acquire)};
-  if (before.state() != SlotState::pending) {
-    return std::nullopt;
+  for (;;) {
+    const Control before{s.control.load(std::memory_order_acquire)};
+    if (before.state() == SlotState::free || before.state() == SlotState::reserved) {
+      return std::nullopt;
+    }
+    const Sighting sighting{.control = before,
+                            .connection = s.connection.load(),
+                            .since = BootTime{s.since_ns.load(std::memory_order_acquire)}};
+    // The copy is whole if the slot stayed what it was: every writer moves the control word first. If
+    // it did not, another process went ahead, perhaps only refreshing this entry: look again.
+    if (s.control.load(std::memory_order_relaxed) == before.word) {
+      return sighting.connection.client == client ? std::optional{sighting} : std::nullopt;
+    }
   }
-  Sighting sighting{.control = before,
-                    .connection = s.connection.load(),
-                    .since = BootTime{s.since_ns.load(std::memory_order_acquire)}};
-  // The copy is whole if nobody took the slot meanwhile: every writer moves the control word first.
-  if (s.control.load(std::memory_order_relaxed) != before.word || sighting.connection.client != client) {
-    return std::nullopt;
-  }
-  return sighting;
 }
 
 bool ConnectionTable::take(std::uint32_t slot, Control from, Control to)
@@ -134,7 +135,10 @@ void ConnectionTable::expose(std::uint32_t slot)
 
 std::optional<std::uint32_t> ConnectionTable::reserve(const Place& place, Owner owner, Control& control)
 {
-  if (header_->entries.fetch_add(1, std::memory_order_relaxed) < static_cast<std::int64_t>(header_->max_connections)) {
+  // Removals are read after the addition is made, so the limit holds however these race.
+  const auto added = header_->entries_added.fetch_add(1, std::memory_order_acq_rel);
+  const auto entries = static_cast<std::int64_t>(added - header_->entries_removed.load(std::memory_order_acquire));
+  if (entries < static_cast<std::int64_t>(header_->max_connections)) {
     for (std::uint32_t distance = 0; distance <= max_spill && distance <= bucket_mask_; ++distance) {
       const auto index = bucket_at(place.home, distance);
       auto& bucket = buckets_[index];
@@ -157,32 +161,53 @@ std::optional<std::uint32_t> ConnectionTable::reserve(const Place& place, Owner 
       }
     }
   }
-  header_->entries.fetch_sub(1, std::memory_order_relaxed);
+  header_->entries_removed.fetch_add(1, std::memory_order_acq_rel);
   return std::nullopt;
+}
+
+bool ConnectionTable::refresh(std::uint32_t slot, const Sighting& sighting, const Connection& connection, Owner queuer,
+                              BootTime now)
+{
+  if (sighting.connection == connection) {
+    // The proxy may look for the entry at this moment, so it stays pending. The time is not the
+    // queuer's to write should the slot have changed hands, hence it is only ever moved on; the new
+    // generation makes a collector that still saw the old time fail.
+    auto& since = slots_[slot].since_ns;
+    for (auto seen = since.load(std::memory_order_relaxed);
+         seen < now.count() && !since.compare_exchange_weak(seen, now.count(), std::memory_order_acq_rel);) {
+    }
+    return take(slot, sighting.control, sighting.control.next(SlotState::pending, no_owner));
+  }
+  const auto reserved = sighting.control.next(SlotState::reserved, queuer);
+  if (!take(slot, sighting.control, reserved)) {
+    return false;
+  }
+  fill(slot, connection, now);
+  slots_[slot].control.store(reserved.next(SlotState::pending, no_owner).word, std::memory_order_release);
+  return true;
 }
 
 ConnectionTable::Insertion ConnectionTable::insert_pending(const Connection& connection, Owner queuer, BootTime now)
 {
   const auto place = place_of(connection.client);
+  std::uint32_t of_client = 0;
   const bool refreshed = search(place, [&](std::uint32_t slot) {
-    const auto sighting = sight_pending(slot, connection.client);
-    if (!sighting || sighting->connection.server != connection.server) {
-      return false;
+    auto sighting = sight(slot, connection.client);
+    for (; sighting && sighting->is_pending() && sighting->connection.server == connection.server;
+         sighting = sight(slot, connection.client)) {
+      if (refresh(slot, *sighting, connection, queuer, now)) {
+        return true;
+      }
     }
-    const auto reserved = sighting->control.next(SlotState::reserved, queuer);
-    if (!take(slot, sighting->control, reserved)) {
-      return false; // claimed or collected in this moment: the SYN is noted anew
-    }
-    fill(slot, connection, now);
-    slots_[slot].control.store(reserved.next(SlotState::pending, no_owner).word, std::memory_order_release);
-    return true;
+    of_client += sighting ? 1 : 0;
+    return false;
   });
   if (refreshed) {
     return Insertion::refreshed;
   }
 
   Control control;
-  const auto slot = reserve(place, queuer, control);
+  const auto slot = of_client < max_per_client ? reserve(place, queuer, control) : std::nullopt;
   if (!slot) {
     return Insertion::full;
   }
@@ -195,7 +220,7 @@ ConnectionTable::Insertion ConnectionTable::insert_pending(const Connection& con
 ConnectionTable::Claim ConnectionTable::claimed(std::uint32_t slot, Control control, const Connection& connection,
                                                 BootTime now)
 {
-  slots_[slot].since_ns.store(now.count(), std::memory_order_relaxed);
+  slots_[slot].since_ns.store(now.count(), std::memory_order_release);
   return {.slot = slot, .control = control, .connection = connection};
 }
 
@@ -204,30 +229,30 @@ std::optional<ConnectionTable::Claim> ConnectionTable::claim(const Endpoint& cli
 {
   std::optional<Claim> result;
   search(place_of(client), [&](std::uint32_t slot) {
-    const auto sighting = sight_pending(slot, client);
-    if (!sighting || sighting->connection.server != server) {
-      return false;
+    // Taking it fails when another proxy or the collector did, or a retransmitted SYN refreshed it.
+    for (auto sighting = sight(slot, client);
+         sighting && sighting->is_pending() && sighting->connection.server == server; sighting = sight(slot, client)) {
+      const auto connecting = sighting->control.next(SlotState::connecting, proxy);
+      if (take(slot, sighting->control, connecting)) {
+        result = claimed(slot, connecting, sighting->connection, now);
+        return true;
+      }
     }
-    const auto connecting = sighting->control.next(SlotState::connecting, proxy);
-    if (!take(slot, sighting->control, connecting)) {
-      return false;
-    }
-    result = claimed(slot, connecting, sighting->connection, now);
-    return true;
+    return false;
   });
   return result;
 }
 
 std::optional<ConnectionTable::Claim> ConnectionTable::claim_newest(const Endpoint& client, Owner proxy, BootTime now)
 {
-  // Losing a race for the newest entry means that another proxy or the collector took it; the next
-  // round looks again, and each lost round is another's success, so this ends.
+  // Losing a race for the newest entry means that another process took or refreshed it; the next round
+  // looks again, and each lost round is another's success, so this ends.
   for (;;) {
     std::optional<Sighting> newest;
     std::uint32_t newest_slot = 0;
     search(place_of(client), [&](std::uint32_t slot) {
-      const auto sighting = sight_pending(slot, client);
-      if (sighting && (!newest || sighting->since > newest->since)) {
+      const auto sighting = sight(slot, client);
+      if (sighting && sighting->is_pending() && (!newest || sighting->since > newest->since)) {
         newest = sighting;
         newest_slot = slot;
       }
@@ -246,8 +271,14 @@ std::optional<ConnectionTable::Claim> ConnectionTable::claim_newest(const Endpoi
 std::optional<ConnectionTable::Claim> ConnectionTable::insert_connecting(const Connection& connection, Owner proxy,
                                                                          BootTime now)
 {
+  const auto place = place_of(connection.client);
+  std::uint32_t of_client = 0;
+  search(place, [&](std::uint32_t slot) {
+    of_client += sight(slot, connection.client) ? 1 : 0;
+    return false;
+  });
   Control control;
-  const auto slot = reserve(place_of(connection.client), proxy, control);
+  const auto slot = of_client < max_per_client ? reserve(place, proxy, control) : std::nullopt;
   if (!slot) {
     return std::nullopt;
   }
@@ -269,7 +300,7 @@ void ConnectionTable::free_reserved(std::uint32_t slot, Control control)
   // Bit first, owner last: whoever is killed in between leaves a slot that still names its owner.
   buckets_[slot / Bucket::slots].bitmap.fetch_and(~bit_of(slot), std::memory_order_acq_rel);
   slots_[slot].control.store(control.next(SlotState::free, no_owner).word, std::memory_order_release);
-  header_->entries.fetch_sub(1, std::memory_order_relaxed);
+  header_->entries_removed.fetch_add(1, std::memory_order_acq_rel);
 }
 
 void ConnectionTable::release(const Claim& claim)
@@ -287,14 +318,39 @@ ConnectionTable::Entry ConnectionTable::observe(std::uint32_t slot, Control cont
           .owner = control.owner(),
           .since = BootTime{s.since_ns.load(std::memory_order_acquire)},
           .connection = s.connection.load(),
-          .bytes_up = s.bytes_up.load(std::memory_order_relaxed),
-          .bytes_down = s.bytes_down.load(std::memory_order_relaxed)};
+          .bytes_up = s.bytes_up.load(std::memory_order_acquire),
+          .bytes_down = s.bytes_down.load(std::memory_order_acquire)};
+}
+
+ConnectionTable::Count ConnectionTable::count_now() const
+{
+  Count result{};
+  result.removed = header_->entries_removed.load(std::memory_order_acquire);
+  result.added = header_->entries_added.load(std::memory_order_acquire);
+  return result;
+}
+
+// A process killed between an act and its count leaves the count wrong. While the collector found
+// `in_use` entries one after the other, others made so many changes, and the true figure lies that far
+// from it at most: only what the count is off beyond that is known to be wrong, and is mended.
+void ConnectionTable::mend_count(Count before, const Collected& collected)
+{
+  const auto now = count_now();
+  const auto changes = now.added - before.added + now.removed - before.removed;
+  const auto doubtful = static_cast<std::int64_t>(changes - collected.expired - collected.recovered);
+  const auto error = static_cast<std::int64_t>(now.added - now.removed) - collected.in_use;
+  if (error > doubtful) {
+    header_->entries_removed.fetch_add(static_cast<std::uint64_t>(error - doubtful), std::memory_order_acq_rel);
+  } else if (-error > doubtful) {
+    header_->entries_added.fetch_add(static_cast<std::uint64_t>(-error - doubtful), std::memory_order_acq_rel);
+  }
 }
 
 ConnectionTable::Collected ConnectionTable::collect(BootTime pending_before, const std::function<bool(Owner)>& is_alive,
                                                     const std::function<void(const Entry&)>& on_recovered)
 {
   Collected result{};
+  const auto count_before = count_now();
   // Control words, not bits, are walked: an owner killed just before setting or just after clearing
   // its bit left a slot that the bitmap does not show.
   for (std::uint32_t slot = 0; slot < slots_.size(); ++slot) {
@@ -305,7 +361,8 @@ ConnectionTable::Collected ConnectionTable::collect(BootTime pending_before, con
     ++result.in_use;
     const bool expired = control.state() == SlotState::pending &&
                          slots_[slot].since_ns.load(std::memory_order_relaxed) < pending_before.count();
-    const bool orphaned = control.state() != SlotState::pending && !is_alive(control.owner());
+    const bool orphaned =
+        control.state() != SlotState::pending && (control.owner() == no_owner || !is_alive(control.owner()));
     result.pending += control.state() == SlotState::pending && !expired ? 1 : 0;
     if (!expired && !orphaned) {
       continue;
@@ -322,8 +379,7 @@ ConnectionTable::Collected ConnectionTable::collect(BootTime pending_before, con
     --result.in_use;
     ++(expired ? result.expired : result.recovered);
   }
-  // Killed processes may have counted an entry in or out without the other half of the act.
-  header_->entries.store(static_cast<std::int32_t>(result.in_use), std::memory_order_relaxed);
+  mend_count(count_before, result);
   return result;
 }
 

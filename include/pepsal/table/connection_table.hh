@@ -32,6 +32,11 @@ public:
   // How many buckets past its home one an entry may stand.
   static constexpr std::uint32_t max_spill = 15;
 
+  // How many entries one client address and port may have. They all want the same bucket: without this
+  // bound, SYNs from one source to a thousand servers would fill the buckets in its reach and make
+  // every search there walk through all of them.
+  static constexpr std::uint32_t max_per_client = 64;
+
   enum class Insertion
   {
     inserted,
@@ -69,8 +74,9 @@ public:
   // The segment must outlive the table.
   explicit ConnectionTable(const SharedSegment& segment);
 
-  // Queuer: notes a SYN. A retransmitted SYN refreshes its pending entry. `full` when the limit on
-  // connections is reached or all buckets in reach are full.
+  // Queuer: notes a SYN. A retransmitted SYN refreshes its pending entry, which stays to be claimed
+  // meanwhile unless its attributes changed. `full` when the limit on connections is reached, the
+  // client has `max_per_client` of them, or all buckets in reach are full.
   Insertion insert_pending(const Connection& connection, Owner queuer, BootTime now);
 
   // Proxy: takes the pending entry of exactly this client and server; nothing if there is none.
@@ -94,8 +100,8 @@ public:
 
   // Manager: frees pending entries that became pending before `pending_before`, and slots whose owner
   // is dead according to `is_alive`; `on_recovered` is shown each connection so lost (it may be empty).
-  // Recounts the entries. No two collections may run at once, and an owner's number must not be given
-  // to another process between its death and the end of a collection.
+  // A slot that a killed collector left is freed too. Mends the count of entries. No two collections may run at once,
+  // and an owner's number must not be given to another process between its death and the end of a collection.
   Collected collect(BootTime pending_before, const std::function<bool(Owner)>& is_alive,
                     const std::function<void(const Entry&)>& on_recovered = {});
 
@@ -104,7 +110,8 @@ public:
 
   std::uint32_t size() const
   {
-    return static_cast<std::uint32_t>(std::max(0, header_->entries.load(std::memory_order_relaxed)));
+    const auto now = count_now();
+    return static_cast<std::uint32_t>(std::max<std::int64_t>(0, static_cast<std::int64_t>(now.added - now.removed)));
   }
   const Header& header() const { return *header_; }
   std::uint32_t slot_count() const { return static_cast<std::uint32_t>(slots_.size()); }
@@ -132,20 +139,31 @@ private:
   // it returns true; says whether it did.
   template<typename Visit> bool search(const Place& place, const Visit& visit) const;
 
-  // Copies a pending entry if its client matches; the control word under which the copy was taken.
+  // A whole copy of an entry, and the control word under which it was taken.
   struct Sighting
   {
     Control control;
     Connection connection;
     BootTime since;
+
+    bool is_pending() const { return control.state() == SlotState::pending; }
   };
-  std::optional<Sighting> sight_pending(std::uint32_t slot, const Endpoint& client) const;
+  std::optional<Sighting> sight(std::uint32_t slot, const Endpoint& client) const;
+  bool refresh(std::uint32_t slot, const Sighting& sighting, const Connection& connection, Owner queuer, BootTime now);
   bool take(std::uint32_t slot, Control from, Control to);
   std::optional<std::uint32_t> reserve(const Place& place, Owner owner, Control& control);
   void fill(std::uint32_t slot, const Connection& connection, BootTime now);
   void set_tag(std::uint32_t slot, std::uint8_t tag);
   void expose(std::uint32_t slot);
   void free_reserved(std::uint32_t slot, Control control);
+  // How often entries were added and removed.
+  struct Count
+  {
+    std::uint64_t added;
+    std::uint64_t removed;
+  };
+  Count count_now() const;
+  void mend_count(Count before, const Collected& collected);
   Claim claimed(std::uint32_t slot, Control control, const Connection& connection, BootTime now);
   Entry observe(std::uint32_t slot, Control control) const;
 

@@ -136,10 +136,11 @@ struct Header
   std::uint32_t roster_capacity;
   std::uint64_t hash_key;
   std::atomic<std::uint32_t> max_connections; // the limit on entries
+  std::atomic<std::uint64_t> entries_added;   // slots in use are these
+  std::atomic<std::uint64_t> entries_removed; // less these, but for what a killed process left half counted
   std::atomic<std::int32_t> manager_pid;
-  std::atomic<std::int32_t> entries; // slots in use, recounted by the collector; a race may make it -1
-  std::atomic<bool> draining;        // the daemon is ending: new connections bypass
-  std::atomic<bool> overloaded;      // no more processes to be had: new connections bypass
+  std::atomic<bool> draining;   // the daemon is ending: new connections bypass
+  std::atomic<bool> overloaded; // no more processes to be had: new connections bypass
   std::array<std::atomic<std::uint64_t>, counter_names.size()> counters;
 };
 
