@@ -301,8 +301,8 @@ private:
   void transfer(Entry& entry)
   {
     const auto bytes = choices_.below(256);
-    table_.add_bytes_up(entry.claim, bytes);
-    table_.add_bytes_down(entry.claim, 2 * std::uint64_t{bytes});
+    table_.bytes_up(entry.claim) += bytes;
+    table_.bytes_down(entry.claim) += 2 * std::uint64_t{bytes};
     entry.bytes_up += bytes;
     entry.bytes_down += 2 * std::uint64_t{bytes};
     require(table_.bytes_up(entry.claim) == entry.bytes_up && table_.bytes_down(entry.claim) == entry.bytes_down,

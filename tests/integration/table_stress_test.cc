@@ -189,8 +189,8 @@ private:
     if (random_.below(4) != 0) {
       table_.set_open(held.claim);
       held.bytes = random_.below(100'000);
-      table_.add_bytes_up(held.claim, held.bytes);
-      table_.add_bytes_down(held.claim, held.bytes);
+      table_.bytes_up(held.claim) += held.bytes;
+      table_.bytes_down(held.claim) += held.bytes;
     }
     held_.push_back(held);
   }

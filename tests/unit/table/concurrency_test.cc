@@ -103,7 +103,7 @@ private:
       ++claims_;
       expect(holders_[claim->slot].exchange(owner) == no_owner);
       table_.set_open(*claim);
-      table_.add_bytes_up(*claim, owner);
+      table_.bytes_up(*claim) += owner;
       held.push_back(*claim);
     }
   }
