@@ -1,0 +1,60 @@
+// Composes the satellite link emulator: reads the options, makes the link, runs it, prints what it
+// carried. Usage errors exit with 2, an environment that refuses with 1, each with one line on stderr.
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "pepsal/satlink/emulator.hh"
+#include "pepsal/satlink/numbers.hh"
+#include "pepsal/satlink/options.hh"
+#include "pepsal/util/system_error.hh"
+
+namespace {
+
+constexpr int exit_usage = 2;
+
+void announce(const pepsal::satlink::Options& options)
+{
+  std::puts("satlink ready");
+  std::fflush(stdout);
+  if (options.ready_descriptor) {
+    pepsal::check("write to --ready-fd", ::write(*options.ready_descriptor, "\n", 1));
+    ::close(*options.ready_descriptor);
+  }
+}
+
+int run(int argc, char** argv)
+{
+  const auto command = pepsal::satlink::parse_command_line(argc, argv);
+  if (!command.options) {
+    std::fputs(command.text.c_str(), stdout);
+    return EXIT_SUCCESS;
+  }
+  if (command.options->check_only) {
+    return EXIT_SUCCESS;
+  }
+  pepsal::satlink::Emulator emulator{*command.options};
+  emulator.run([&] { announce(*command.options); });
+  std::fputs(emulator.statistics().c_str(), stdout);
+  return EXIT_SUCCESS;
+}
+
+} // namespace
+
+int main(int argc, char** argv)
+{
+  try {
+    return run(argc, argv);
+  } catch (const pepsal::satlink::UsageError& error) {
+    std::fprintf(stderr, "satlink: %s\n", error.what());
+    return exit_usage;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "satlink: %s\n", error.what());
+    return EXIT_FAILURE;
+  }
+}
