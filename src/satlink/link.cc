@@ -115,7 +115,7 @@ void Link::restart_schedule(Time now)
 {
   advance(now);
   rate_ = profile_.rate;
-  loss_.set_random_loss(profile_.random_loss);
+  loss_ = LossModel{profile_.random_loss, profile_.burst, profile_.seed};
   outages_ = 0;
   stalls_ = 0;
   schedule_start_ = now;

@@ -17,7 +17,7 @@
 namespace pepsal::satlink {
 
 // Carries packets between two devices, in one thread, until it is told to end by SIGTERM or SIGINT.
-// SIGUSR1 prints the statistics, SIGUSR2 starts the schedule anew.
+// SIGUSR1 prints the statistics, SIGUSR2 starts the schedule and the row of losses anew.
 class Emulator
 {
 public:

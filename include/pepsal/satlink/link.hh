@@ -51,7 +51,8 @@ public:
   // Bytes that wait behind the packet being sent.
   std::size_t queued_bytes(Time now);
 
-  // Sets the initial rate and loss again and runs the schedule from its start. Loss patterns go on.
+  // Sets the initial rate again and runs the schedule and the row of losses from their start. Packets in the
+  // link stay there.
   void restart_schedule(Time now);
 
   const Counters& counters() const { return counters_; }
