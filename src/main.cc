@@ -28,7 +28,8 @@ pepsal::Config read_configuration(const std::vector<const char*>& arguments)
 int serve(const pepsal::Config& config, const std::vector<const char*>& arguments, const std::function<void()>& ready)
 {
   try {
-    return pepsal::run_manager(config, [&arguments] { return read_configuration(arguments); }, ready);
+    return pepsal::run_manager(
+        config, [&arguments] { return read_configuration(arguments); }, ready);
   } catch (const std::exception& error) {
     if (config.daemon) {
       pepsal::log::error("{}", error.what());

@@ -13,7 +13,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <net/if.h>
-#include <pwd.h>
 
 #include "pepsal/util/endpoint.hh"
 
@@ -33,7 +32,8 @@ void fail_unless(bool condition, const std::string& message)
 std::uint16_t parse_queue_number(const std::string& text, const std::string& whole)
 {
   unsigned value = 0;
-  fail_unless(CLI::detail::lexical_cast(text, value) && value <= 65535 && text.find_first_not_of("0123456789") == std::string::npos,
+  fail_unless(CLI::detail::lexical_cast(text, value) && value <= 65535 &&
+                  text.find_first_not_of("0123456789") == std::string::npos,
               fmt::format("--queue: '{}' is not N or N:M with numbers from 0 to 65535", whole));
   return static_cast<std::uint16_t>(value);
 }
@@ -42,7 +42,8 @@ void parse_queues(const std::string& text, Config& config)
 {
   const auto colon = text.find(':');
   config.first_queue = parse_queue_number(text.substr(0, colon), text);
-  config.last_queue = colon == std::string::npos ? config.first_queue : parse_queue_number(text.substr(colon + 1), text);
+  config.last_queue =
+      colon == std::string::npos ? config.first_queue : parse_queue_number(text.substr(colon + 1), text);
   fail_unless(config.first_queue <= config.last_queue && config.last_queue - config.first_queue < 64,
               fmt::format("--queue: '{}' is not a range of at most 64 queues, lowest first", text));
 }
@@ -61,10 +62,11 @@ CLI::Option* add_seconds(CLI::App& app, const std::string& names, std::chrono::s
                          int lowest, int highest)
 {
   return app
-    .add_option_function<int>(names, [&target](int value) { target = std::chrono::seconds{value}; }, help)
-    ->default_str(std::to_string(target.count()))
-    ->check(CLI::Range(lowest, highest))
-    ->type_name("SECONDS");
+      .add_option_function<int>(
+          names, [&target](int value) { target = std::chrono::seconds{value}; }, help)
+      ->default_str(std::to_string(target.count()))
+      ->check(CLI::Range(lowest, highest))
+      ->type_name("SECONDS");
 }
 
 void add_service_options(CLI::App& app, Config& config)
@@ -73,17 +75,17 @@ void add_service_options(CLI::App& app, Config& config)
   app.add_flag("-v,--verbose", config.verbose, "Log debug messages too");
   app.add_option("-p,--port", config.port, "Listening TCP port")->check(CLI::Range(1, 65535))->capture_default_str();
   app.add_option("-a,--address", config.address, "Listening address (default: all, IPv4 and IPv6)")
-    ->check([](const std::string& text) {
-      return Endpoint::parse(text, 0) ? std::string{} : fmt::format("'{}' is not an IPv4 or IPv6 address", text);
-    })
-    ->type_name("ADDRESS");
+      ->check([](const std::string& text) {
+        return Endpoint::parse(text, 0) ? std::string{} : fmt::format("'{}' is not an IPv4 or IPv6 address", text);
+      })
+      ->type_name("ADDRESS");
   app.add_option_function<std::string>(
-       "-q,--queue", [&config](const std::string& text) { parse_queues(text, config); }, "NFQUEUE number or range")
-    ->default_str("0")
-    ->type_name("N[:M]");
+         "-q,--queue", [&config](const std::string& text) { parse_queues(text, config); }, "NFQUEUE number or range")
+      ->default_str("0")
+      ->type_name("N[:M]");
   app.add_option("--mark-shift", config.marks.shift, "Lowest of the four mark bits used")
-    ->check(CLI::Range(0, 28))
-    ->capture_default_str();
+      ->check(CLI::Range(0, 28))
+      ->capture_default_str();
   app.add_option("--instance", config.instance, "Name of the shared table and files")->capture_default_str();
   app.add_option("--pidfile", config.pidfile, "Pid file (default: /run/pepsal/INSTANCE.pid)");
   app.add_option("--user", config.user, "User to become");
@@ -92,16 +94,16 @@ void add_service_options(CLI::App& app, Config& config)
 void add_capacity_options(CLI::App& app, Config& config)
 {
   app.add_option("-c,--max-connections", config.max_connections, "Concurrent connections; past it new ones bypass")
-    ->check(CLI::Range(1, 1000000))
-    ->capture_default_str();
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
   add_seconds(app, "-t,--pending-lifetime", config.pending_lifetime, "How long a pending entry lives", 1, 3600);
   add_seconds(app, "-g,--gc-interval", config.gc_interval, "Time between collections of stale entries", 1, 3600);
   app.add_option("--spare-proxies", config.spare_proxies, "Idle proxies kept ready for each listener")
-    ->check(CLI::Range(1, 1024))
-    ->capture_default_str();
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
   app.add_option("--proxy-reuse", config.proxy_reuse, "Connections a proxy serves before it ends")
-    ->check(CLI::Range(1, 1000000000))
-    ->capture_default_str();
+      ->check(CLI::Range(1, 1000000000))
+      ->capture_default_str();
   add_seconds(app, "--connect-timeout", config.connect_timeout, "Limit on a dial", 1, 600);
   add_seconds(app, "--drain-timeout", config.drain_timeout, "Limit on ending after SIGTERM", 0, 86400);
 }
@@ -109,32 +111,32 @@ void add_capacity_options(CLI::App& app, Config& config)
 void add_leg_options(CLI::App& app, Config& config)
 {
   app.add_option_function<std::string>(
-       "-C,--congestion",
-       [&config](const std::string& name) {
-         config.satellite.congestion = config.satellite.congestion.empty() ? name : config.satellite.congestion;
-         config.terrestrial.congestion = config.terrestrial.congestion.empty() ? name : config.terrestrial.congestion;
-       },
-       "Congestion control of both legs (default: the system's)")
-    ->type_name("NAME");
+         "-C,--congestion",
+         [&config](const std::string& name) {
+           config.satellite.congestion = config.satellite.congestion.empty() ? name : config.satellite.congestion;
+           config.terrestrial.congestion = config.terrestrial.congestion.empty() ? name : config.terrestrial.congestion;
+         },
+         "Congestion control of both legs (default: the system's)")
+      ->type_name("NAME");
   app.add_option("--satellite-congestion", config.satellite.congestion, "Congestion control of the satellite leg")
-    ->type_name("NAME");
+      ->type_name("NAME");
   app.add_option("--terrestrial-congestion", config.terrestrial.congestion, "Congestion control of the terrestrial leg")
-    ->type_name("NAME");
+      ->type_name("NAME");
   app.add_flag("-f,--fastopen", config.fastopen, "TCP Fast Open towards a peer PEPsal across the satellite");
   app.add_option("-m,--max-segment-size", config.max_segment_size, "MSS of the outgoing leg (default: the path's)")
-    ->check(CLI::Range(88, 65495))
-    ->type_name("BYTES");
+      ->check(CLI::Range(88, 65495))
+      ->type_name("BYTES");
   app.add_option("--satellite-interface", config.satellite_interfaces, "Interface on the satellite side; repeatable")
-    ->type_name("NAME");
+      ->type_name("NAME");
   app.add_option_function<std::string>(
-       "--source",
-       [&config](const std::string& text) {
-         fail_unless(text == "preserve" || text == "own", fmt::format("--source: '{}' is not preserve or own", text));
-         config.source = text == "own" ? Source::own : Source::preserve;
-       },
-       "Source address of the outgoing leg: the client's, or the box's own")
-    ->default_str("preserve")
-    ->type_name("preserve|own");
+         "--source",
+         [&config](const std::string& text) {
+           fail_unless(text == "preserve" || text == "own", fmt::format("--source: '{}' is not preserve or own", text));
+           config.source = text == "own" ? Source::own : Source::preserve;
+         },
+         "Source address of the outgoing leg: the client's, or the box's own")
+      ->default_str("preserve")
+      ->type_name("preserve|own");
 }
 
 std::string one_line(std::string text)
@@ -157,9 +159,10 @@ void check_congestion(const std::string& name)
   constexpr auto list = "/proc/sys/net/ipv4/tcp_available_congestion_control";
   const auto available = words_in(list);
   if (!name.empty() && std::find(available.begin(), available.end(), name) == available.end()) {
-    throw std::runtime_error{fmt::format("congestion control '{}' is not one of those this kernel has: {} (modprobe tcp_{} may "
-                                         "add it)",
-                                         name, fmt::join(available, ", "), name)};
+    throw std::runtime_error{
+        fmt::format("congestion control '{}' is not one of those this kernel has: {} (modprobe tcp_{} may "
+                    "add it)",
+                    name, fmt::join(available, ", "), name)};
   }
 }
 
@@ -203,11 +206,9 @@ void check_against_system(const Config& config)
   check_congestion(config.terrestrial.congestion);
   for (const auto& interface : config.satellite_interfaces) {
     if (if_nametoindex(interface.c_str()) == 0) {
-      throw std::runtime_error{fmt::format("satellite interface '{}' does not exist: `ip link` lists those that do", interface)};
+      throw std::runtime_error{
+          fmt::format("satellite interface '{}' does not exist: `ip link` lists those that do", interface)};
     }
-  }
-  if (!config.user.empty() && getpwnam(config.user.c_str()) == nullptr) {
-    throw std::runtime_error{fmt::format("user '{}' does not exist", config.user)};
   }
 }
 

@@ -15,10 +15,10 @@
 namespace pepsal {
 
 Children::Children(const SharedSegment& segment)
-  : roster_{segment.roster()}
-  , states_{segment.process_states()}
-  , alive_(roster_.size())
-  , listeners_(roster_.size())
+    : roster_{segment.roster()}
+    , states_{segment.process_states()}
+    , alive_(roster_.size())
+    , listeners_(roster_.size())
 {}
 
 pid_t Children::spawn(Role role, std::uint16_t index, const std::function<int(Owner)>& body)

@@ -7,12 +7,15 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstring>
+#include <filesystem>
 #include <optional>
 #include <stdexcept>
 #include <thread>
 #include <vector>
 
 #include <csignal>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -23,7 +26,6 @@
 #include "pepsal/manager/pid_file.hh"
 #include "pepsal/manager/privileges.hh"
 #include "pepsal/proxy/proxy.hh"
-#include "pepsal/queuer/queuer.hh"
 #include "pepsal/table/connection_table.hh"
 #include "pepsal/util/log.hh"
 #include "pepsal/util/process.hh"
@@ -36,8 +38,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-constexpr auto tick = 100ms;             // between looks at what has no event of its own: retiring, retrying
-constexpr auto handshake_patience = 3s;  // a SYN this old without its connection is not waited for when draining
+constexpr auto tick = 100ms;                  // between looks at what has no event of its own: retiring, retrying
+constexpr auto handshake_patience = 3s;       // a SYN this old without its connection is not waited for when draining
 constexpr std::uint32_t roster_reserve = 256; // numbers for queuers and for the dead that are not collected yet
 constexpr std::uint32_t largest_burst = 128;  // idle proxies that a burst may make the manager keep
 
@@ -47,8 +49,8 @@ class SparePolicy
 {
 public:
   explicit SparePolicy(std::uint32_t least)
-    : least_{least}
-    , target_{least}
+      : least_{least}
+      , target_{least}
   {}
 
   std::uint32_t target() const { return target_; }
@@ -75,13 +77,13 @@ class Manager
 {
 public:
   Manager(Config config, const std::function<Config()>& reload)
-    : config_{std::move(config)}
-    , reload_{reload}
-    , limits_{find_limits(config_.max_connections)}
-    , segment_{SharedSegment::create(
-        config_.instance, {.max_connections = limits_.connections, .processes = limits_.connections + roster_reserve})}
-    , table_{segment_}
-    , children_{segment_}
+      : config_{std::move(config)}
+      , reload_{reload}
+      , limits_{find_limits(config_.max_connections)}
+      , segment_{SharedSegment::create(config_.instance, {.max_connections = limits_.connections,
+                                                          .processes = limits_.connections + roster_reserve})}
+      , table_{segment_}
+      , children_{segment_}
   {
     config_.max_connections = limits_.connections;
   }
@@ -96,9 +98,13 @@ public:
 
   int run(const std::function<void()>& on_ready)
   {
+    require_net_admin();
     listeners_.push_back(open_listener(config_));
     pid_file_.emplace(config_.pidfile);
     if (!config_.user.empty()) {
+      const auto user = find_user(config_.user);
+      segment_.give_to(user.user, user.group);
+      pid_file_->give_to(user.user, user.group);
       become_user(config_.user);
     }
     spares_.assign(listeners_.size(), SparePolicy{config_.spare_proxies});
@@ -129,12 +135,13 @@ private:
   void log_ready() const
   {
     const auto queues = config_.first_queue == config_.last_queue
-                          ? fmt::format("queue {}", config_.first_queue)
-                          : fmt::format("queues {} to {}", config_.first_queue, config_.last_queue);
-    log::info("ready: instance {}, port {}, {}, up to {} connections ({} descriptors in each process)", config_.instance,
-              config_.port, queues, limits_.connections, limits_.descriptors);
+                            ? fmt::format("queue {}", config_.first_queue)
+                            : fmt::format("queues {} to {}", config_.first_queue, config_.last_queue);
+    log::info("ready: instance {}, port {}, {}, up to {} connections ({} descriptors in each process)",
+              config_.instance, config_.port, queues, limits_.connections, limits_.descriptors);
     if (!limits_.scarcest.empty()) {
-      log::warning("{} allows {} connections at once; more will bypass the proxy", limits_.scarcest, limits_.connections);
+      log::warning("{} allows {} connections at once; more will bypass the proxy", limits_.scarcest,
+                   limits_.connections);
     }
   }
 
@@ -147,34 +154,44 @@ private:
     const FileDescriptor read_end{ends[0]};
     FileDescriptor write_end{ends[1]};
     children_.spawn(Children::Role::queuer, number, [&](Owner owner) -> int {
-      die_with_parent(self_, SIGKILL);
-      unblock_signals();
-      listeners_.clear();
-      pid_file_->abandon();
-      const auto report = [&write_end](std::string_view text) {
-        [[maybe_unused]] const auto written = ::write(write_end.number(), text.data(), text.size());
-        write_end.close();
-      };
       try {
-        run_queuer(config_, table_, owner, number, [&] { report("ready"); });
+        execute_queuer(owner, number, write_end.number());
       } catch (const SystemError& error) {
-        const bool at_start = write_end.is_open();
-        report(error.what());
-        if (at_start) {
-          return EXIT_FAILURE; // the manager tells
-        }
-        throw;
+        [[maybe_unused]] const auto written = ::write(write_end.number(), error.what(), std::strlen(error.what()));
       }
+      return EXIT_FAILURE;
     });
     write_end.close();
     std::array<char, 512> answer{};
     const auto bytes = ::read(read_end.number(), answer.data(), answer.size());
     const std::string_view text{answer.data(), static_cast<std::size_t>(std::max<ssize_t>(bytes, 0))};
     if (text != "ready") {
-      throw std::runtime_error{
-        fmt::format("{}: another program has NFQUEUE {} (choose another --queue), or CAP_NET_ADMIN is missing",
-                    text.empty() ? "queuer ended" : text, number)};
+      throw std::runtime_error{text.empty() ? fmt::format("queuer of queue {} ended at its start", number)
+                                            : std::string{text}};
     }
+  }
+
+  // In the queuer's process: becomes pepsal-queuer, which stands beside this program.
+  void execute_queuer(Owner owner, std::uint16_t number, int ready_fd) const
+  {
+    die_with_parent(self_, SIGKILL);
+    unblock_signals();
+    check("fcntl F_SETFD", ::fcntl(ready_fd, F_SETFD, 0)); // the one descriptor that it inherits
+    const std::string program = std::filesystem::read_symlink("/proc/self/exe").replace_filename("pepsal-queuer");
+    std::vector<std::string> words{program,
+                                   config_.instance,
+                                   std::to_string(number),
+                                   std::to_string(owner),
+                                   std::to_string(config_.marks.shift),
+                                   std::to_string(ready_fd),
+                                   config_.daemon ? "syslog" : "stderr"};
+    std::vector<char*> arguments;
+    for (auto& word : words) {
+      arguments.push_back(word.data());
+    }
+    arguments.push_back(nullptr);
+    ::execv(program.c_str(), arguments.data());
+    throw SystemError{errno, fmt::format("exec {}", program)};
   }
 
   // A queuer that was lost is started again at once; one that cannot start is tried every second.
@@ -295,8 +312,8 @@ private:
   {
     const auto lifetime = draining_ ? std::chrono::seconds{handshake_patience} : config_.pending_lifetime;
     const auto collected = table_.collect(
-      boot_time_now() - lifetime, [this](Owner owner) { return children_.is_alive(owner); },
-      [this](const ConnectionTable::Entry& entry) { log_lost(entry); });
+        boot_time_now() - lifetime, [this](Owner owner) { return children_.is_alive(owner); },
+        [this](const ConnectionTable::Entry& entry) { log_lost(entry); });
     children_.forget_dead();
     table_.count(Counter::pending_expired, collected.expired);
     table_.count(Counter::slots_recovered, collected.recovered);
@@ -312,8 +329,8 @@ private:
     table_.count(Counter::bytes_down, entry.bytes_down);
     const std::chrono::duration<double> duration = boot_time_now() - entry.since;
     log::info("closed client={} server={} up={} down={} duration={:.3f} reason=proxy-killed",
-              entry.connection.client.to_string(), entry.connection.server.to_string(), entry.bytes_up, entry.bytes_down,
-              duration.count());
+              entry.connection.client.to_string(), entry.connection.server.to_string(), entry.bytes_up,
+              entry.bytes_down, duration.count());
   }
 
   void log_counters() const
@@ -350,23 +367,23 @@ private:
   void handle(int signal)
   {
     switch (signal) {
-      case SIGTERM:
-      case SIGINT:
-        if (draining_) {
-          log::info("told to end again: ending at once");
-          drain_deadline_ = Clock::now();
-        } else {
-          begin_draining();
-        }
-        break;
-      case SIGHUP:
-        reload();
-        break;
-      case SIGUSR1:
-        log_counters();
-        break;
-      default: // SIGCHLD: reap() follows
-        break;
+    case SIGTERM:
+    case SIGINT:
+      if (draining_) {
+        log::info("told to end again: ending at once");
+        drain_deadline_ = Clock::now();
+      } else {
+        begin_draining();
+      }
+      break;
+    case SIGHUP:
+      reload();
+      break;
+    case SIGUSR1:
+      log_counters();
+      break;
+    default: // SIGCHLD: reap() follows
+      break;
     }
   }
 
@@ -379,8 +396,9 @@ private:
           fresh.last_queue != config_.last_queue || fresh.instance != config_.instance ||
           fresh.marks.shift != config_.marks.shift || fresh.satellite_interfaces != config_.satellite_interfaces ||
           fresh.user != config_.user || fresh.pidfile != config_.pidfile) {
-        log::warning("address, port, queue, mark-shift, satellite-interface, instance, pidfile and user change only with "
-                     "a restart");
+        log::warning(
+            "address, port, queue, mark-shift, satellite-interface, instance, pidfile and user change only with "
+            "a restart");
       }
       fresh.port = config_.port;
       fresh.address = config_.address;

@@ -3,6 +3,8 @@
 
 #include "pepsal/manager/privileges.hh"
 
+#include <cstdio>
+#include <memory>
 #include <stdexcept>
 
 #include <cap-ng.h>
@@ -11,16 +13,36 @@
 
 namespace pepsal {
 
+void require_net_admin()
+{
+  if (::capng_get_caps_process() == -1 || ::capng_have_capability(CAPNG_EFFECTIVE, CAP_NET_ADMIN) == 0) {
+    throw std::runtime_error{"CAP_NET_ADMIN is missing (for marks, transparent sockets and NFQUEUE): start as root"};
+  }
+}
+
+UserId find_user(const std::string& name)
+{
+  // Not getpwnam(3): in a static program it would need the C library's shared modules at run time.
+  const std::unique_ptr<FILE, int (*)(FILE*)> file{std::fopen("/etc/passwd", "re"), &std::fclose};
+  while (file) {
+    const auto* entry = ::fgetpwent(file.get());
+    if (entry == nullptr) {
+      break;
+    }
+    if (name == entry->pw_name) {
+      return {.user = entry->pw_uid, .group = entry->pw_gid};
+    }
+  }
+  throw std::runtime_error{fmt::format("user '{}' is not in /etc/passwd", name)};
+}
+
 void become_user(const std::string& user)
 {
-  const auto* entry = ::getpwnam(user.c_str());
-  if (entry == nullptr) {
-    throw std::runtime_error{fmt::format("user '{}' does not exist", user)};
-  }
+  const auto id = find_user(user);
   ::capng_clear(CAPNG_SELECT_BOTH);
   const int updated = ::capng_updatev(CAPNG_ADD, static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED),
                                       CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, -1);
-  const int changed = ::capng_change_id(static_cast<int>(entry->pw_uid), static_cast<int>(entry->pw_gid),
+  const int changed = ::capng_change_id(static_cast<int>(id.user), static_cast<int>(id.group),
                                         static_cast<capng_flags_t>(CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING));
   if (updated != 0 || changed != 0) {
     throw std::runtime_error{fmt::format("cannot become user '{}' (libcap-ng {}): start as root", user, changed)};

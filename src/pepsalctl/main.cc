@@ -17,16 +17,16 @@ using pepsal::ConnectionTable;
 const char* name_of(pepsal::SlotState state)
 {
   switch (state) {
-    case pepsal::SlotState::free:
-      return "free";
-    case pepsal::SlotState::reserved:
-      return "reserved";
-    case pepsal::SlotState::pending:
-      return "pending";
-    case pepsal::SlotState::connecting:
-      return "connecting";
-    case pepsal::SlotState::open:
-      return "open";
+  case pepsal::SlotState::free:
+    return "free";
+  case pepsal::SlotState::reserved:
+    return "reserved";
+  case pepsal::SlotState::pending:
+    return "pending";
+  case pepsal::SlotState::connecting:
+    return "connecting";
+  case pepsal::SlotState::open:
+    return "open";
   }
   return "unknown";
 }
@@ -70,7 +70,7 @@ int main(int argc, char** argv)
   app.require_subcommand(1);
   try {
     app.parse(argc, argv);
-    const auto segment = pepsal::SharedSegment::open_read_only(instance);
+    const auto segment = pepsal::SharedSegment::open(instance, pepsal::SharedSegment::Access::read_only);
     if (*status) {
       show_status(segment);
     } else if (*list) {

@@ -28,10 +28,10 @@ class Copier
 {
 public:
   Copier(TCPSocket& source, TCPSocket& sink, SplicePipe& pipe, std::atomic<std::uint64_t>& written)
-    : source_{source}
-    , sink_{sink}
-    , pipe_{pipe}
-    , written_{written}
+      : source_{source}
+      , sink_{sink}
+      , pipe_{pipe}
+      , written_{written}
   {}
 
   CopyEnd run()
@@ -95,8 +95,8 @@ private:
   std::optional<CopyEnd> splice_bulk()
   {
     for (int small_reads = 0; small_reads < small_reads_to_leave_bulk;) {
-      const auto bytes = ::splice(source_.number(), nullptr, pipe_.write_end(), nullptr, pipe_.capacity_bytes(),
-                                  SPLICE_F_MOVE);
+      const auto bytes =
+          ::splice(source_.number(), nullptr, pipe_.write_end(), nullptr, pipe_.capacity_bytes(), SPLICE_F_MOVE);
       if (bytes == 0) {
         return std::nullopt;
       }
@@ -118,8 +118,8 @@ private:
   int drain_pipe(ssize_t bytes)
   {
     while (bytes > 0) {
-      const auto sent = ::splice(pipe_.read_end(), nullptr, sink_.number(), nullptr, static_cast<std::size_t>(bytes),
-                                 SPLICE_F_MOVE);
+      const auto sent =
+          ::splice(pipe_.read_end(), nullptr, sink_.number(), nullptr, static_cast<std::size_t>(bytes), SPLICE_F_MOVE);
       if (sent == -1) {
         if (errno == EINTR) {
           continue;

@@ -19,7 +19,12 @@ namespace pepsal {
 namespace {
 
 // From where a dial starts; each is tried when the one before it cannot be had.
-enum class SourceBinding { client_address_and_port, client_address, own };
+enum class SourceBinding
+{
+  client_address_and_port,
+  client_address,
+  own
+};
 
 // ECN's two bits of the traffic class belong to TCP (RFC 3168); the rest is the DSCP (RFC 2474).
 constexpr std::uint8_t dscp_mask = 0xfc;
@@ -28,11 +33,11 @@ class Dialler
 {
 public:
   Dialler(const Config& config, const Connection& connection, const TCPSocket& client, Leg leg)
-    : config_{config}
-    , connection_{connection}
-    , client_{client}
-    , leg_{leg}
-    , server_{connection.server}
+      : config_{config}
+      , connection_{connection}
+      , client_{client}
+      , leg_{leg}
+      , server_{connection.server}
   {}
 
   DialResult attempt(SourceBinding binding)
@@ -80,7 +85,7 @@ private:
     const auto deadline = std::chrono::steady_clock::now() + config_.connect_timeout;
     for (;;) {
       const auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+          std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
       // The client's reset shows as POLLERR or POLLHUP, which are reported unasked; its half-close does not.
       std::array<pollfd, 2> watched{pollfd{.fd = socket.number(), .events = POLLOUT, .revents = 0},
                                     pollfd{.fd = client_.number(), .events = 0, .revents = 0}};

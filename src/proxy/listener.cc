@@ -96,7 +96,7 @@ Listener open_listener(const Config& config)
   if (::bind(socket.number(), address.get(), address.length()) == -1) {
     if (errno == EADDRINUSE) {
       throw std::runtime_error{
-        fmt::format("port {} is taken: stop what listens there (ss -ltnp) or choose another --port", config.port)};
+          fmt::format("port {} is taken: stop what listens there (ss -ltnp) or choose another --port", config.port)};
     }
     throw SystemError{errno, fmt::format("bind {}", address.endpoint().to_string())};
   }

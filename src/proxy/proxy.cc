@@ -27,8 +27,8 @@ namespace pepsal {
 namespace {
 
 // What the signal handlers of this process know; nothing else can reach them.
-volatile std::sig_atomic_t retired = 0;     // end when idle
-volatile std::sig_atomic_t busy = 0;        // a connection is in hand
+volatile std::sig_atomic_t retired = 0; // end when idle
+volatile std::sig_atomic_t busy = 0;    // a connection is in hand
 volatile std::sig_atomic_t listener_fd = -1;
 
 void on_retire(int /*signal*/)
@@ -105,7 +105,8 @@ bool is_own_address(const Endpoint& endpoint)
       continue;
     }
     SocketAddress address;
-    std::memcpy(address.get(), i->ifa_addr, i->ifa_addr->sa_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
+    std::memcpy(address.get(), i->ifa_addr,
+                i->ifa_addr->sa_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
     found = address.endpoint().address == endpoint.address;
   }
   ::freeifaddrs(list);
@@ -116,15 +117,15 @@ bool is_own_address(const Endpoint& endpoint)
 std::string dial_failure(int error)
 {
   switch (error) {
-    case ECONNREFUSED:
-      return "refused";
-    case ETIMEDOUT:
-      return "timeout";
-    case EHOSTUNREACH:
-    case ENETUNREACH:
-      return "unreachable";
-    default:
-      return fmt::format("error-{}", error);
+  case ECONNREFUSED:
+    return "refused";
+  case ETIMEDOUT:
+    return "timeout";
+  case EHOSTUNREACH:
+  case ENETUNREACH:
+    return "unreachable";
+  default:
+    return fmt::format("error-{}", error);
   }
 }
 
@@ -140,7 +141,7 @@ class Proxy
 {
 public:
   explicit Proxy(ProxyContext context)
-    : context_{std::move(context)}
+      : context_{std::move(context)}
   {}
 
   int run()
@@ -199,18 +200,18 @@ private:
     const auto& config = context_.config;
     Session session{context_.table, std::move(client), destination->connection, destination->claim};
     const auto leg = context_.listener.leg == Leg::satellite || config.satellite_interfaces.empty() ? Leg::terrestrial
-                                                                                                     : Leg::satellite;
+                                                                                                    : Leg::satellite;
     const bool preserve = config.source == Source::preserve && !destination->redirected;
     auto dialled = dial(config, context_.table, destination->connection, session.client(), leg, preserve);
     switch (dialled.end) {
-      case DialEnd::connected:
-        break;
-      case DialEnd::failed:
-        session.fail(Counter::dials_failed, fmt::format("dial-{}", dial_failure(dialled.error)));
-        return;
-      case DialEnd::client_gone:
-        session.fail(Counter::connections_reset, "reset-by-client");
-        return;
+    case DialEnd::connected:
+      break;
+    case DialEnd::failed:
+      session.fail(Counter::dials_failed, fmt::format("dial-{}", dial_failure(dialled.error)));
+      return;
+    case DialEnd::client_gone:
+      session.fail(Counter::connections_reset, "reset-by-client");
+      return;
     }
     session.open(std::move(dialled.socket));
     set_title(fmt::format("pepsal: proxy {} -> {}", address.to_string(), destination->connection.server.to_string()));

@@ -18,11 +18,11 @@ namespace pepsal {
 
 Session::Session(ConnectionTable& table, TCPSocket client, const Connection& connection,
                  std::optional<ConnectionTable::Claim> claim)
-  : table_{table}
-  , client_{std::move(client)}
-  , connection_{connection}
-  , claim_{std::move(claim)}
-  , started_{boot_time_now()}
+    : table_{table}
+    , client_{std::move(client)}
+    , connection_{connection}
+    , claim_{std::move(claim)}
+    , started_{boot_time_now()}
 {
   up_.bytes = claim_ ? &table_.bytes_up(*claim_) : &up_.own_bytes;
   down_.bytes = claim_ ? &table_.bytes_down(*claim_) : &down_.own_bytes;
@@ -52,14 +52,14 @@ void Session::copy(Direction& direction, const Direction& opposite, SplicePipe& 
   const auto end = copy_stream(socket_of(direction.from), socket_of(direction.to), pipe, *direction.bytes,
                                opposite.fin_sent, direction.fin_sent);
   switch (end.kind) {
-    case CopyEnd::Kind::finished:
-      break;
-    case CopyEnd::Kind::source_failed:
-      break_off(direction.from, end.error);
-    case CopyEnd::Kind::sink_failed:
-      failed_sink_ = direction.to;
-      sink_error_ = end.error;
-      break;
+  case CopyEnd::Kind::finished:
+    break;
+  case CopyEnd::Kind::source_failed:
+    break_off(direction.from, end.error);
+  case CopyEnd::Kind::sink_failed:
+    failed_sink_ = direction.to;
+    sink_error_ = end.error;
+    break;
   }
   if (directions_left_.fetch_sub(1) > 1) {
     return;
@@ -77,14 +77,14 @@ void Session::break_off(Side failed, int error)
   flush(failed == Side::client ? Side::server : Side::client);
   const auto* side = failed == Side::client ? "client" : "server";
   switch (error) {
-    case ECONNRESET:
-    case EPIPE:
-    case ENOTCONN:
-      abort(Counter::connections_reset, fmt::format("reset-by-{}", side));
-    case ETIMEDOUT:
-      abort(Counter::connections_timed_out, fmt::format("timeout-of-{}", side));
-    default:
-      abort(Counter::connections_reset, fmt::format("error-{}-of-{}", error, side));
+  case ECONNRESET:
+  case EPIPE:
+  case ENOTCONN:
+    abort(Counter::connections_reset, fmt::format("reset-by-{}", side));
+  case ETIMEDOUT:
+    abort(Counter::connections_timed_out, fmt::format("timeout-of-{}", side));
+  default:
+    abort(Counter::connections_reset, fmt::format("error-{}-of-{}", error, side));
   }
 }
 

@@ -21,8 +21,8 @@ namespace pepsal {
 
 namespace {
 
-constexpr std::uint32_t queue_packets = 16384;           // waiting in the kernel; past it packets fail open
-constexpr int receive_buffer_bytes = 16 * 1024 * 1024;   // of the netlink socket
+constexpr std::uint32_t queue_packets = 16384;         // waiting in the kernel; past it packets fail open
+constexpr int receive_buffer_bytes = 16 * 1024 * 1024; // of the netlink socket
 constexpr std::size_t batch_packets = 64;
 constexpr std::size_t message_bytes = 2048; // a packet's copy and its attributes take well under half of this
 constexpr std::size_t verdict_bytes = 64;   // the longest verdict message takes 40
@@ -74,9 +74,9 @@ void PacketQueue::DeleteInbox::operator()(Inbox* inbox) const
 }
 
 PacketQueue::PacketQueue(std::uint16_t number)
-  : number_{number}
-  , socket_{mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC)}
-  , inbox_{new Inbox{}}
+    : number_{number}
+    , socket_{mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC)}
+    , inbox_{new Inbox{}}
 {
   if (!socket_ || mnl_socket_bind(socket_.get(), 0, MNL_SOCKET_AUTOPID) == -1) {
     throw SystemError{errno, "netlink socket for NFQUEUE"};
@@ -118,8 +118,8 @@ void PacketQueue::request(const nlmsghdr* message, const char* what)
   // the answer to bind is read before copying is configured, and nothing is queued until then.
   std::array<std::byte, 8192> answer{};
   const auto bytes = check(operation, mnl_socket_recvfrom(socket_.get(), answer.data(), answer.size()));
-  check(operation, mnl_cb_run(answer.data(), static_cast<std::size_t>(bytes), 0,
-                              mnl_socket_get_portid(socket_.get()), nullptr, nullptr));
+  check(operation, mnl_cb_run(answer.data(), static_cast<std::size_t>(bytes), 0, mnl_socket_get_portid(socket_.get()),
+                              nullptr, nullptr));
 }
 
 void PacketQueue::handle_batch(const Handler& handler)
@@ -132,7 +132,7 @@ void PacketQueue::handle_batch(const Handler& handler)
     inbox.headers[i].msg_hdr.msg_iovlen = 1;
   }
   const int received =
-    recvmmsg(mnl_socket_get_fd(socket_.get()), inbox.headers.data(), batch_packets, MSG_WAITFORONE, nullptr);
+      recvmmsg(mnl_socket_get_fd(socket_.get()), inbox.headers.data(), batch_packets, MSG_WAITFORONE, nullptr);
   if (received == -1) {
     if (errno == EINTR || errno == ENOBUFS) {
       return;

@@ -1,14 +1,11 @@
-// The queuer's policy: which SYNs are intercepted and which go end to end. Called by the manager in a
-// process of its own. Whatever is in a packet, it goes on: intercepted, bypassed or untouched.
+// The queuer's policy: which SYNs are intercepted and which go end to end. Called by the
+// main of pepsal-queuer. Whatever is in a packet, it goes on: intercepted, bypassed or untouched.
 
 #include "pepsal/queuer/queuer.hh"
-
-#include <fmt/format.h>
 
 #include "pepsal/queuer/packet_queue.hh"
 #include "pepsal/queuer/syn_parser.hh"
 #include "pepsal/util/log.hh"
-#include "pepsal/util/process.hh"
 
 namespace pepsal {
 
@@ -17,11 +14,11 @@ namespace {
 class Queuer
 {
 public:
-  Queuer(const Config& config, ConnectionTable& table, const Header& header, Owner self)
-    : config_{config}
-    , table_{table}
-    , header_{header}
-    , self_{self}
+  Queuer(const Marks& marks, ConnectionTable& table, const Header& header, Owner self)
+      : marks_{marks}
+      , table_{table}
+      , header_{header}
+      , self_{self}
   {}
 
   void handle(const QueuedPacket& packet, Verdict verdict)
@@ -36,8 +33,8 @@ public:
     connection->syn.arrival_interface = packet.arrival_interface;
     const auto decision = decide(*connection);
     table_.count(decision);
-    const auto value = decision == Counter::verdicts_intercept ? config_.marks.intercept() : config_.marks.bypass();
-    verdict.repeat((packet.mark & ~config_.marks.value_mask()) | value);
+    const auto value = decision == Counter::verdicts_intercept ? marks_.intercept() : marks_.bypass();
+    verdict.repeat((packet.mark & ~marks_.value_mask()) | value);
   }
 
 private:
@@ -50,22 +47,22 @@ private:
       return Counter::verdicts_bypass_overloaded;
     }
     switch (table_.insert_pending(connection, self_, boot_time_now())) {
-      case ConnectionTable::Insertion::inserted:
-        return Counter::verdicts_intercept;
-      case ConnectionTable::Insertion::refreshed:
-        table_.count(Counter::syns_refreshed);
-        return Counter::verdicts_intercept;
-      case ConnectionTable::Insertion::full:
-        break;
+    case ConnectionTable::Insertion::inserted:
+      return Counter::verdicts_intercept;
+    case ConnectionTable::Insertion::refreshed:
+      table_.count(Counter::syns_refreshed);
+      return Counter::verdicts_intercept;
+    case ConnectionTable::Insertion::full:
+      break;
     }
     if (full_warning_.allows()) {
       log::warning("the connection table is full ({} entries, --max-connections {}): new connections bypass the proxy",
-                   table_.size(), config_.max_connections);
+                   table_.size(), header_.max_connections.load());
     }
     return Counter::verdicts_bypass_full;
   }
 
-  const Config& config_;
+  const Marks& marks_;
   ConnectionTable& table_;
   const Header& header_;
   Owner self_;
@@ -74,15 +71,15 @@ private:
 
 } // namespace
 
-void run_queuer(const Config& config, ConnectionTable& table, Owner self, std::uint16_t number,
+void run_queuer(const Marks& marks, ConnectionTable& table, Owner self, std::uint16_t number,
                 const std::function<void()>& on_ready)
 {
-  set_title(fmt::format("pepsal: queuer (queue {})", number));
   PacketQueue queue{number};
-  Queuer queuer{config, table, table.header(), self};
+  Queuer queuer{marks, table, table.header(), self};
   on_ready();
   for (;;) {
-    queue.handle_batch([&queuer](const QueuedPacket& packet, Verdict verdict) { queuer.handle(packet, std::move(verdict)); });
+    queue.handle_batch(
+        [&queuer](const QueuedPacket& packet, Verdict verdict) { queuer.handle(packet, std::move(verdict)); });
   }
 }
 

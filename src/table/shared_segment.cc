@@ -136,12 +136,13 @@ SharedSegment SharedSegment::anonymous(Size size)
   return format({}, {}, std::move(region), size);
 }
 
-SharedSegment SharedSegment::open_read_only(const std::string& instance)
+SharedSegment SharedSegment::open(const std::string& instance, Access access)
 {
+  const auto mode = access == Access::read_only ? ipc::read_only : ipc::read_write;
   auto name = "pepsal." + instance;
   try {
-    ipc::shared_memory_object memory{ipc::open_only, name.c_str(), ipc::read_only};
-    ipc::mapped_region region{memory, ipc::read_only};
+    ipc::shared_memory_object memory{ipc::open_only, name.c_str(), mode};
+    ipc::mapped_region region{memory, mode};
     if (region.get_size() >= sizeof(Header)) {
       const auto& header = *static_cast<const Header*>(region.get_address());
       if (header.magic == layout_magic && header.version == layout_version &&
@@ -201,6 +202,11 @@ std::span<std::atomic<std::uint8_t>> SharedSegment::process_states() const
   const auto& h = header();
   return {reinterpret_cast<std::atomic<std::uint8_t>*>(at(offsets(h.buckets, h.roster_capacity).states)),
           h.roster_capacity};
+}
+
+void SharedSegment::give_to(uid_t user, gid_t group)
+{
+  check("fchown of the shared memory", ::fchown(memory_.get_mapping_handle().handle, user, group));
 }
 
 void SharedSegment::remove_name() noexcept

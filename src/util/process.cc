@@ -4,6 +4,7 @@
 #include "pepsal/util/process.hh"
 
 #include <cstdlib>
+#include <cstring>
 
 #include <bsd/unistd.h>
 #include <sys/prctl.h>
@@ -14,6 +15,17 @@
 #include "pepsal/util/system_error.hh"
 
 namespace pepsal {
+
+namespace {
+
+// setproctitle(3bsd) leaves a stray full stop behind a title shorter than argv[0]: spaces fill it up.
+std::size_t& least_title_width()
+{
+  static std::size_t width = 0;
+  return width;
+}
+
+} // namespace
 
 pid_t fork_process(const std::function<int()>& body)
 {
@@ -40,12 +52,13 @@ void die_with_parent(pid_t parent, int signal)
 
 void prepare_titles(int argc, char** argv, char** environment)
 {
+  least_title_width() = std::strlen(argv[0]) + 1;
   ::setproctitle_init(argc, argv, environment);
 }
 
 void set_title(const std::string& title)
 {
-  ::setproctitle("-%s", title.c_str());
+  ::setproctitle("-%-*s", static_cast<int>(least_title_width()), title.c_str());
 }
 
 SignalDescriptor::SignalDescriptor(std::initializer_list<int> signals)
@@ -74,7 +87,8 @@ void unblock_signals()
 
 void handle_signal(int signal, void (*handler)(int), bool restart)
 {
-  struct sigaction action{};
+  struct sigaction action
+  {};
   action.sa_handler = handler;
   action.sa_flags = restart ? SA_RESTART : 0;
   check("sigaction", ::sigaction(signal, &action, nullptr));

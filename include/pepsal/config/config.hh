@@ -27,7 +27,11 @@ struct Marks
   std::uint32_t server_leg() const { return 4U << shift; }
 };
 
-enum class Source { preserve, own };
+enum class Source
+{
+  preserve,
+  own
+};
 
 // Everything the daemon was told, checked; built before the first fork and never changed.
 struct Config
@@ -78,7 +82,7 @@ public:
   using std::runtime_error::runtime_error;
 };
 
-// Checks what only this system can tell: congestion controls, interfaces, the user. Throws
+// Checks what only this system can tell: congestion controls and interfaces. Throws
 // std::runtime_error with one line that says which value is wrong and what is there.
 void check_against_system(const Config& config);
 

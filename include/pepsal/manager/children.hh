@@ -21,7 +21,11 @@ namespace pepsal {
 class Children
 {
 public:
-  enum class Role { queuer, proxy };
+  enum class Role
+  {
+    queuer,
+    proxy
+  };
 
   struct Child
   {

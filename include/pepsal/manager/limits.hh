@@ -8,9 +8,9 @@ namespace pepsal {
 // What the system allows this daemon.
 struct Limits
 {
-  std::uint32_t connections;  // at once, by the scarcest resource, at most what was asked for
-  std::uint64_t descriptors;  // soft limit of one process; each proxy has its own
-  std::string scarcest;       // which resource that is, for the log; empty when all suffice
+  std::uint32_t connections; // at once, by the scarcest resource, at most what was asked for
+  std::uint64_t descriptors; // soft limit of one process; each proxy has its own
+  std::string scarcest;      // which resource that is, for the log; empty when all suffice
 };
 
 // Reads RLIMIT_NOFILE, RLIMIT_NPROC, kernel.pid_max, kernel.threads-max and the cgroup's pids.max

@@ -12,7 +12,8 @@ namespace pepsal {
 // How one direction of a connection ended.
 struct CopyEnd
 {
-  enum class Kind {
+  enum class Kind
+  {
     finished,      // the source half-closed, and so was the sink after its last byte
     source_failed, // reset or timed out; what was read before went to the sink
     sink_failed,   // reset or timed out

@@ -8,7 +8,12 @@
 namespace pepsal {
 
 // How a dial ended.
-enum class DialEnd { connected, failed, client_gone };
+enum class DialEnd
+{
+  connected,
+  failed,
+  client_gone
+};
 
 struct DialResult
 {

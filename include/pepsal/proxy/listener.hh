@@ -8,7 +8,11 @@
 namespace pepsal {
 
 // Which side of the box a socket is on. Without a satellite interface both are terrestrial.
-enum class Leg { terrestrial, satellite };
+enum class Leg
+{
+  terrestrial,
+  satellite
+};
 
 const LegProfile& profile_of(const Config& config, Leg leg);
 

@@ -39,15 +39,19 @@ public:
   [[noreturn]] void abort(Counter counter, std::string_view reason);
 
 private:
-  enum class Side { client, server };
+  enum class Side
+  {
+    client,
+    server
+  };
 
   struct Direction
   {
     Side from;
     Side to;
-    std::atomic<bool> fin_sent{};              // the side it flows to has been half-closed
-    std::atomic<std::uint64_t> own_bytes{};    // counts for a connection without a slot
-    std::atomic<std::uint64_t>* bytes{};       // written so far: the slot's counter, or own_bytes
+    std::atomic<bool> fin_sent{};           // the side it flows to has been half-closed
+    std::atomic<std::uint64_t> own_bytes{}; // counts for a connection without a slot
+    std::atomic<std::uint64_t>* bytes{};    // written so far: the slot's counter, or own_bytes
   };
 
   TCPSocket& socket_of(Side side) { return side == Side::client ? client_ : server_; }

@@ -19,15 +19,15 @@ class Verdict
 public:
   // Appends messages for the kernel to `outbox`, which must outlive the verdict.
   Verdict(std::vector<std::byte>& outbox, std::uint16_t queue, std::uint32_t packet_id)
-    : outbox_{&outbox}
-    , queue_{queue}
-    , packet_id_{packet_id}
+      : outbox_{&outbox}
+      , queue_{queue}
+      , packet_id_{packet_id}
   {}
   ~Verdict();
   Verdict(Verdict&& other) noexcept
-    : outbox_{std::exchange(other.outbox_, nullptr)}
-    , queue_{other.queue_}
-    , packet_id_{other.packet_id_}
+      : outbox_{std::exchange(other.outbox_, nullptr)}
+      , queue_{other.queue_}
+      , packet_id_{other.packet_id_}
   {}
   Verdict& operator=(Verdict&&) = delete;
   Verdict(const Verdict&) = delete;

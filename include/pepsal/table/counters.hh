@@ -47,7 +47,7 @@ static constexpr std::array<std::string_view, static_cast<std::size_t>(Counter::
     "verdicts_bypass_overloaded",
     "syns_refreshed",
     "packets_malformed",
-      "connections_accepted",
+    "connections_accepted",
     "destinations_from_table",
     "destinations_from_kernel",
     "direct_connections_refused",

@@ -5,6 +5,8 @@
 #include <span>
 #include <string>
 
+#include <sys/types.h>
+
 #include <boost/interprocess/mapped_region.hpp>
 #include <boost/interprocess/shared_memory_object.hpp>
 
@@ -28,9 +30,18 @@ public:
   // boost::interprocess::interprocess_exception when memory cannot be had.
   static SharedSegment create(const std::string& instance, Size size);
 
-  // Maps an existing segment to read. Throws std::runtime_error when there is none or its layout is
-  // not this program's.
-  static SharedSegment open_read_only(const std::string& instance);
+  enum class Access
+  {
+    read_only,
+    read_write
+  };
+
+  // Maps an existing segment. Throws std::runtime_error when there is none or its layout is not this
+  // program's.
+  static SharedSegment open(const std::string& instance, Access access);
+
+  // Makes `user` and `group` the owners, so that they may open and remove it. Throws SystemError.
+  void give_to(uid_t user, gid_t group);
 
   // As create(), but anonymous: shared with forked children only. For tests and benchmarks.
   static SharedSegment anonymous(Size size);

@@ -19,26 +19,22 @@ void use_syslog();
 void write(int priority, std::string_view line);
 bool is_verbose();
 
-template<typename... Args>
-void error(fmt::format_string<Args...> format, Args&&... args)
+template<typename... Args> void error(fmt::format_string<Args...> format, Args&&... args)
 {
   write(LOG_ERR, fmt::format(format, std::forward<Args>(args)...));
 }
 
-template<typename... Args>
-void warning(fmt::format_string<Args...> format, Args&&... args)
+template<typename... Args> void warning(fmt::format_string<Args...> format, Args&&... args)
 {
   write(LOG_WARNING, fmt::format(format, std::forward<Args>(args)...));
 }
 
-template<typename... Args>
-void info(fmt::format_string<Args...> format, Args&&... args)
+template<typename... Args> void info(fmt::format_string<Args...> format, Args&&... args)
 {
   write(LOG_INFO, fmt::format(format, std::forward<Args>(args)...));
 }
 
-template<typename... Args>
-void debug(fmt::format_string<Args...> format, Args&&... args)
+template<typename... Args> void debug(fmt::format_string<Args...> format, Args&&... args)
 {
   if (is_verbose()) {
     write(LOG_DEBUG, fmt::format(format, std::forward<Args>(args)...));
@@ -50,7 +46,7 @@ class RateLimit
 {
 public:
   explicit RateLimit(std::chrono::seconds interval)
-    : interval_{interval}
+      : interval_{interval}
   {}
 
   // Whether the line may be written now; the interval begins anew if so.
