@@ -108,6 +108,38 @@ void add_capacity_options(CLI::App& app, Config& config)
   add_seconds(app, "--drain-timeout", config.drain_timeout, "Limit on ending after SIGTERM", 0, 86400);
 }
 
+void add_profile_options(CLI::App& app, const std::string& leg, LegProfile& profile)
+{
+  const auto names = [&leg](const char* option) { return fmt::format("--{}-{}", leg, option); };
+  const auto help = [&leg](const char* text) { return fmt::format("{} of the {} leg", text, leg); };
+  app.add_option(names("congestion"), profile.congestion, help("Congestion control"))->type_name("NAME");
+  app.add_option(names("pacing"), profile.pacing_mbit, help("Limit on the sending rate of each connection"))
+      ->check(CLI::Range(1, 30000))
+      ->type_name("MBIT");
+  app.add_option(names("notsent-lowat"), profile.notsent_lowat_bytes, help("Limit on unsent bytes in the kernel"))
+      ->check(CLI::Range(4096, 1 << 30))
+      ->type_name("BYTES");
+  add_seconds(app, names("user-timeout"), profile.user_timeout, help("Limit on unacknowledged data"), 10, 86400);
+  add_seconds(app, names("keepalive"), profile.keepalive, help("Idle time before a keepalive probe"), 10, 32767);
+}
+
+// Room for what is in flight and as much again, which is in retransmission or waits for a slow reader.
+// The kernel doubles what SO_RCVBUF and SO_SNDBUF are given for its bookkeeping (socket(7)).
+void size_buffers(Config& config)
+{
+  constexpr double headroom = 2.0;
+  constexpr double least_bytes = 256.0 * 1024;
+  constexpr double most_bytes = 512.0 * 1024 * 1024;
+  fail_unless((config.satellite_rate_mbit > 0) == (config.satellite_rtt.count() > 0),
+              "--satellite-rate and --satellite-rtt go together: buffers need both");
+  if (config.satellite_rate_mbit > 0) {
+    const double bdp_bytes =
+        config.satellite_rate_mbit * 1e6 / 8 * std::chrono::duration<double>{config.satellite_rtt}.count();
+    config.satellite.buffer_bytes =
+        static_cast<std::uint32_t>(std::clamp(bdp_bytes * headroom, least_bytes, most_bytes));
+  }
+}
+
 void add_leg_options(CLI::App& app, Config& config)
 {
   app.add_option_function<std::string>(
@@ -187,6 +219,7 @@ CommandLine parse_command_line(int argc, const char* const* argv)
   try {
     app.parse(argc, argv);
     check_name(config.instance);
+    size_buffers(config);
   } catch (const CLI::CallForHelp&) {
     return {.config = std::nullopt, .text = app.help()};
   } catch (const CLI::CallForVersion& version) {

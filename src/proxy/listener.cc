@@ -69,21 +69,32 @@ const LegProfile& profile_of(const Config& config, Leg leg)
 
 void apply_profile(TCPSocket& socket, const LegProfile& profile)
 {
-  // Longer than the fades of a satellite link, short enough that a vanished peer does not hold its
-  // process for ever: RFC 5482 and tcp(7). Keepalive probes find peers that vanished while idle.
-  constexpr int user_timeout_ms = 900'000;
-  constexpr int keepalive_idle_s = 600;
   constexpr int keepalive_interval_s = 60;
+  constexpr int bytes_per_mbit = 1'000'000 / 8;
 
   socket.set_nodelay();
   socket.set_reset_on_close(true);
   socket.set_option(SOL_SOCKET, SO_OOBINLINE, 1, "SO_OOBINLINE"); // urgent bytes stay where they are in the stream
   socket.set_option(SOL_SOCKET, SO_KEEPALIVE, 1, "SO_KEEPALIVE");
-  socket.set_option(IPPROTO_TCP, TCP_KEEPIDLE, keepalive_idle_s, "TCP_KEEPIDLE");
+  socket.set_option(IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(profile.keepalive.count()), "TCP_KEEPIDLE");
   socket.set_option(IPPROTO_TCP, TCP_KEEPINTVL, keepalive_interval_s, "TCP_KEEPINTVL");
-  socket.set_option(IPPROTO_TCP, TCP_USER_TIMEOUT, user_timeout_ms, "TCP_USER_TIMEOUT");
+  socket.set_option(IPPROTO_TCP, TCP_USER_TIMEOUT,
+                    static_cast<int>(std::chrono::milliseconds{profile.user_timeout}.count()), "TCP_USER_TIMEOUT");
   if (!profile.congestion.empty()) {
     socket.set_congestion(profile.congestion);
+  }
+  if (profile.buffer_bytes != 0) { // past net.core.rmem_max and wmem_max: CAP_NET_ADMIN allows it
+    socket.set_option(SOL_SOCKET, SO_RCVBUFFORCE, static_cast<int>(profile.buffer_bytes), "SO_RCVBUFFORCE");
+    socket.set_option(SOL_SOCKET, SO_SNDBUFFORCE, static_cast<int>(profile.buffer_bytes), "SO_SNDBUFFORCE");
+  }
+  if (profile.pacing_mbit != 0) {
+    const auto bytes_per_second = std::uint64_t{profile.pacing_mbit} * bytes_per_mbit;
+    check("setsockopt SO_MAX_PACING_RATE",
+          ::setsockopt(socket.number(), SOL_SOCKET, SO_MAX_PACING_RATE, &bytes_per_second, sizeof bytes_per_second));
+  }
+  if (profile.notsent_lowat_bytes != 0) {
+    socket.set_option(IPPROTO_TCP, TCP_NOTSENT_LOWAT, static_cast<int>(profile.notsent_lowat_bytes),
+                      "TCP_NOTSENT_LOWAT");
   }
 }
 

@@ -9,10 +9,17 @@
 
 namespace pepsal {
 
-// How TCP behaves on one side of the box. Unset values leave the system's.
+// How TCP behaves on one side of the box. Zero or empty leaves the system's.
 struct LegProfile
 {
-  std::string congestion; // name as in net.ipv4.tcp_available_congestion_control; empty: the system's
+  std::string congestion;              // name as in net.ipv4.tcp_available_congestion_control
+  std::uint32_t buffer_bytes{};        // SO_SNDBUF and SO_RCVBUF
+  std::uint32_t pacing_mbit{};         // SO_MAX_PACING_RATE, Mbit/s
+  std::uint32_t notsent_lowat_bytes{}; // TCP_NOTSENT_LOWAT
+  // Longer than the fades of a satellite link, short enough that a vanished peer does not hold its
+  // process for ever (RFC 5482, tcp(7)).
+  std::chrono::seconds user_timeout{900};
+  std::chrono::seconds keepalive{600}; // idle time before the first probe
 };
 
 // The marks by which netfilter tells packets and sockets apart: four bits at `shift`.
@@ -55,6 +62,8 @@ struct Config
 
   Source source{Source::preserve};
   std::vector<std::string> satellite_interfaces;
+  double satellite_rate_mbit{};              // of the faster direction; with the RTT, the satellite leg's buffers
+  std::chrono::milliseconds satellite_rtt{}; // 0: buffers are the system's
   LegProfile satellite;
   LegProfile terrestrial;
   bool fastopen{};

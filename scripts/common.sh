@@ -1,0 +1,64 @@
+# Shared by the scripts beside it, which source it: what they install, how they build, how they speak.
+# shellcheck shell=bash disable=SC2034
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+build_packages=(g++ cmake ninja-build pkg-config libnetfilter-queue-dev libmnl-dev libboost-dev libgtest-dev
+  libbenchmark-dev libcli11-dev libfmt-dev libcap-ng-dev libbsd-dev)
+network_packages=(iproute2 iptables procps curl nginx-light)
+
+say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+
+fail() {
+  say "$*"
+  exit 1
+}
+
+bad_usage() {
+  say "$*"
+  exit 2
+}
+
+require_root() { ((EUID == 0)) || fail "needs root, for network namespaces: run it with sudo"; }
+
+# Installs those of the packages named that are missing. Services among them are not started.
+install_packages() {
+  local missing=() package policy=/usr/sbin/policy-rc.d made_policy=no status=0 log
+  for package in "$@"; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing+=("$package")
+  done
+  ((${#missing[@]} > 0)) || return 0
+  ((EUID == 0)) || fail "missing packages: apt-get install ${missing[*]}"
+  say "installing ${missing[*]}"
+  if [[ ! -e $policy ]]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
+    made_policy=yes
+  fi
+  log=$(mktemp)
+  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"; } \
+    >"$log" 2>&1 </dev/null || status=$?
+  [[ $made_policy == no ]] || rm -f "$policy"
+  ((status == 0)) || { tail -n 5 "$log" >&2; rm -f "$log"; fail "apt-get could not install ${missing[*]}"; }
+  rm -f "$log"
+}
+
+# build_in DIRECTORY [CMAKE-OPTION...] [-- TARGET...]: configures and builds; shows the compiler's words
+# only when it fails.
+build_in() {
+  local directory=$1 options=() log
+  shift
+  while (($# > 0)) && [[ $1 != -- ]]; do
+    options+=("$1")
+    shift
+  done
+  (($# == 0)) || shift
+  log=$(mktemp)
+  if ! { cmake -S "$root" -B "$directory" -G Ninja "${options[@]}" && cmake --build "$directory" --target "${@:-all}"; } \
+    >"$log" 2>&1; then
+    tail -n 60 "$log" >&2
+    rm -f "$log"
+    fail "building in ${directory#"$root"/} failed"
+  fi
+  rm -f "$log"
+}
