@@ -118,8 +118,12 @@ std::optional<std::size_t> skip_extension_headers(Bytes packet)
     }
     std::size_t length = 0;
     switch (next) {
-    case IPPROTO_HOPOPTS:
     case IPPROTO_ROUTING:
+      if (byte_at(packet, offset + 3) != 0) {
+        return std::nullopt; // segments left: the header's destination is only a stop on the way
+      }
+      [[fallthrough]];
+    case IPPROTO_HOPOPTS:
     case IPPROTO_DSTOPTS:
       length = (std::size_t{byte_at(packet, offset + 1)} + 1) * 8;
       break;
@@ -157,6 +161,9 @@ std::optional<Connection> parse_ipv6(Bytes packet)
   Connection result{.client = Endpoint::from_ipv6(address_at(packet, 8), 0),
                     .server = Endpoint::from_ipv6(address_at(packet, 24), 0),
                     .syn = {.traffic_class = traffic_class, .ttl = byte_at(packet, 7)}};
+  if (result.client.is_ipv4() || result.server.is_ipv4()) {
+    return std::nullopt; // IPv4-mapped, which no wire carries: it would be taken for an IPv4 connection
+  }
   return parse_tcp(packet.subspan(*tcp), total_bytes - *tcp, result) ? std::optional{result} : std::nullopt;
 }
 
