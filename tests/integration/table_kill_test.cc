@@ -126,6 +126,7 @@ private:
 
 // The connections of a scenario: `own` is the victim's, `others` belong to clients beside it.
 const Connection own = Traffic::connection(1, 1);
+const Connection stale = Traffic::connection(1, 0);
 constexpr std::uint32_t first_other = 10;
 constexpr std::uint32_t others = 3;
 constexpr std::uint32_t bystander = 500;
@@ -234,8 +235,18 @@ protected:
     for (std::uint32_t i = 0; i < others; ++i) {
       live_.table().insert_pending(Traffic::connection(first_other + i, 0), queuer, 10s);
     }
+    leave_stale_contents();
     GetParam().prepare(live_);
     initial_.assign(live_.bytes().begin(), live_.bytes().end());
+  }
+
+  // The victim's slot is one that its client had before, for another server.
+  void leave_stale_contents()
+  {
+    const auto claim = live_.table().insert_connecting(stale, proxy, 1s);
+    live_.table().bytes_up(*claim) += 5;
+    live_.table().bytes_down(*claim) += 5;
+    live_.table().release(*claim);
   }
 
   SteppedChild start()
@@ -247,10 +258,30 @@ protected:
   void examine(std::span<const std::byte> image)
   {
     examined_.become(image);
+    expect_no_stale_entry();
     collect_and_expect_whole();
     examined_.become(image);
     live_among_the_dead();
     collect_and_expect_whole();
+  }
+
+  // Nobody may be shown or given a record that is mixed or was freed before.
+  void expect_no_stale_entry()
+  {
+    auto& table = examined_.table();
+    table.for_each([](const auto& entry) {
+      const auto number = entry.connection.server.port; // see Traffic::connection()
+      auto expected = Traffic::connection(number / Traffic::servers, number % Traffic::servers);
+      expected.syn.ttl = entry.connection.syn.ttl; // a refreshed one may differ in this
+      EXPECT_EQ(entry.connection, expected);
+      EXPECT_NE(entry.connection, stale);
+      EXPECT_TRUE(entry.state != SlotState::pending || entry.bytes_up + entry.bytes_down == 0);
+    });
+    EXPECT_FALSE(table.claim(stale.client, stale.server, proxy, 15s));
+    while (const auto claim = table.claim_newest(own.client, proxy, 15s)) {
+      EXPECT_NE(claim->connection.server, stale.server);
+      table.release(*claim);
+    }
   }
 
   // Before the collection others go on, with their own connections and with the victim's.

@@ -5,6 +5,7 @@
 //
 // PEPSAL_STRESS_SECONDS sets how long it runs in all (default 30).
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <memory>
@@ -106,6 +107,7 @@ public:
       , table_{segment}
       , findings_{findings}
       , clients_{clients}
+      , max_held_{std::clamp(segment.header().max_connections / 8, 2U, 8U)}
       , owner_{owner}
       , serial_{serial}
       , random_{serial}
@@ -133,7 +135,7 @@ public:
   {
     for (;;) {
       take_one();
-      if (held_.size() > random_.below(8)) {
+      if (held_.size() > random_.below(max_held_)) {
         const auto chosen = random_.below(static_cast<std::uint32_t>(held_.size()));
         let_go(held_[chosen]);
         held_[chosen] = held_.back();
@@ -211,6 +213,7 @@ private:
   ConnectionTable table_;
   Findings& findings_;
   std::uint32_t clients_;
+  std::uint32_t max_held_; // so that the proxies together do not hold all there is
   Owner owner_;
   std::uint32_t serial_;
   Random random_;
@@ -408,19 +411,31 @@ private:
   unsigned died_by_themselves_{};
 };
 
-class TableStressTest : public testing::TestWithParam<std::uint32_t>
+struct Crowding
+{
+  std::uint32_t max_connections;
+  std::uint32_t clients;
+};
+
+class TableStressTest : public testing::TestWithParam<Crowding>
 {};
 
 } // namespace
 
 TEST_P(TableStressTest, NothingIsLostHeldTwiceOrMixedUp)
 {
-  Turmoil turmoil{GetParam(), GetParam()};
+  Turmoil turmoil{GetParam().max_connections, GetParam().clients};
   turmoil.run(duration() / 3);
   turmoil.expect_no_violations();
   turmoil.expect_that_much_happened();
   turmoil.expect_whole();
 }
 
-// From one bucket, where everybody meets, to sixteen.
-INSTANTIATE_TEST_SUITE_P(MaxConnections, TableStressTest, testing::Values(12U, 200U, 800U));
+// From a few slots that all fight for to sixteen buckets.
+INSTANTIATE_TEST_SUITE_P(Crowded, TableStressTest,
+                         testing::Values(Crowding{.max_connections = 6, .clients = 2},
+                                         Crowding{.max_connections = 100, .clients = 50},
+                                         Crowding{.max_connections = 800, .clients = 800}),
+                         [](const auto& test) {
+                           return fmt::format("{}ClientsFor{}Entries", test.param.clients, test.param.max_connections);
+                         });
