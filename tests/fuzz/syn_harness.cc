@@ -1,0 +1,48 @@
+// Fuzzes the SYN parser with packets as the queuer may get them. It may read no byte past the packet's
+// end (AddressSanitizer sees to that: the copy has exactly its size), must agree with a second parser,
+// must make the same of a packet that was copied in part or not at all, and of one with bytes behind it.
+
+#include <stdexcept>
+#include <vector>
+
+#include "pepsal/queuer/syn_parser.hh"
+#include "syn_reference.hh"
+
+using namespace pepsal;
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+
+namespace {
+
+std::optional<Connection> parse_exactly(std::span<const std::uint8_t> packet)
+{
+  const std::vector<std::uint8_t> copy{packet.begin(), packet.end()};
+  return parse_syn(std::as_bytes(std::span{copy}));
+}
+
+void require(bool holds, const char* what)
+{
+  if (!holds) {
+    throw std::logic_error{what};
+  }
+}
+
+} // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
+{
+  constexpr std::size_t max_bytes = 1000;
+  const std::span packet{data, std::min(size, max_bytes)};
+  const auto result = parse_exactly(packet);
+  require(result == test::ReferenceParser::parse(packet), "the two parsers differ");
+  for (std::size_t length = 0; length < packet.size(); ++length) {
+    const auto of_prefix = parse_exactly(packet.first(length));
+    require(!of_prefix || of_prefix == result, "a part of the packet says something else than the whole");
+  }
+  if (result) {
+    std::vector<std::uint8_t> longer{packet.begin(), packet.end()};
+    longer.insert(longer.end(), 64, 0x5a);
+    require(parse_exactly(longer) == result, "bytes behind the header change what it says");
+  }
+  return 0;
+}
