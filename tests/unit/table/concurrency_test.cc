@@ -175,34 +175,40 @@ TEST_F(ConcurrencyTest, ARetransmittedSynDoesNotHideItsEntry)
   const auto segment = SharedSegment::anonymous({.max_connections = 100, .processes = 8});
   ConnectionTable table{segment};
   const auto connection = Traffic::connection(1, 1);
+  constexpr unsigned finish = 0xffff;
   std::atomic<unsigned> asked{};
   std::atomic<unsigned> answered{};
-  std::jthread retransmitter{[&](const std::stop_token& stop) {
-    while (!stop.stop_requested()) {
-      const auto round = asked.load();
+  std::jthread retransmitter{[&] {
+    for (auto round = asked.load(); round != finish; round = asked.load()) {
+      answered = round;
+      answered.notify_one();
       if (round % 2 == 1) { // odd: refresh, even: hold still
         table.insert_pending(connection, queuer, boot_time_now());
+      } else {
+        asked.wait(round);
       }
-      answered = round;
     }
   }};
-  unsigned missed = 0;
-  for (unsigned round = 1; round < 8000; round += 2) {
-    table.insert_pending(connection, queuer, boot_time_now());
+  const auto ask = [&](unsigned round) {
     asked = round;
-    while (answered != round) {
-      std::this_thread::yield();
+    asked.notify_one();
+    for (auto last = answered.load(); last != round; last = answered.load()) {
+      answered.wait(last);
     }
+  };
+  unsigned missed = 0;
+  for (unsigned round = 1; round < 1000; round += 2) {
+    table.insert_pending(connection, queuer, boot_time_now());
+    ask(round);
     auto claim = table.claim(connection.client, connection.server, first_proxy, boot_time_now());
     missed += claim ? 0 : 1;
-    asked = round + 1;
-    while (answered != round + 1) {
-      std::this_thread::yield();
-    }
+    ask(round + 1);
     for (; claim; claim = table.claim(connection.client, connection.server, first_proxy, boot_time_now())) {
       table.release(*claim);
     }
   }
+  asked = finish;
+  asked.notify_one();
   EXPECT_EQ(missed, 0U);
 }
 
