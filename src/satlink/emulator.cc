@@ -14,7 +14,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <time.h>
 
 #include <fmt/format.h>
 
@@ -75,6 +74,13 @@ void sleep(std::span<pollfd> polled, std::optional<Time> longest)
   }
 }
 
+void print(const std::string& text)
+{
+  if (std::fputs(text.c_str(), stdout) == EOF || std::fflush(stdout) == EOF) {
+    throw SystemError{errno, "write to standard output"};
+  }
+}
+
 std::int64_t microseconds(Time time)
 {
   return time / std::chrono::microseconds{1};
@@ -115,6 +121,7 @@ void Emulator::run(const std::function<void()>& ready)
       wait();
     }
   }
+  print(statistics());
 }
 
 int Emulator::carry(Direction& direction)
@@ -163,8 +170,7 @@ bool Emulator::handle_signals()
   while (::read(signals_.number(), &info, sizeof info) == sizeof info) {
     switch (info.ssi_signo) {
     case SIGUSR1:
-      fmt::print("{}", statistics());
-      std::fflush(stdout);
+      print(statistics());
       break;
     case SIGUSR2:
       down_.link.restart_schedule(now());
@@ -218,7 +224,7 @@ void Emulator::log_queues()
   next_log_ += queue_log_interval_ * ((time - next_log_) / queue_log_interval_ + 1);
 }
 
-std::string Emulator::statistics_line(Direction& direction)
+std::string Emulator::statistics_line(Direction& direction, bool realtime)
 {
   direction.link.due(now()); // brings the counters up to date
   const auto& counters = direction.link.counters();
@@ -230,12 +236,12 @@ std::string Emulator::statistics_line(Direction& direction)
       counters.delivered_bytes, counters.queue_drops, counters.random_losses, counters.outage_losses,
       counters.peak_queue_bytes, direction.from.overruns(), direction.write_failures,
       microseconds(direction.lateness.quantile(0.5)), microseconds(direction.lateness.quantile(0.99)),
-      microseconds(direction.lateness.max()), realtime_ ? "yes" : "no");
+      microseconds(direction.lateness.max()), realtime ? "yes" : "no");
 }
 
 std::string Emulator::statistics()
 {
-  return statistics_line(down_) + statistics_line(up_);
+  return statistics_line(down_, realtime_) + statistics_line(up_, realtime_);
 }
 
 } // namespace pepsal::satlink

@@ -16,7 +16,7 @@ constexpr Time delivery_slack = std::chrono::milliseconds{200};
 
 std::size_t bytes_in_flight(const Profile& profile)
 {
-  double rate = static_cast<double>(profile.rate);
+  auto rate = static_cast<double>(profile.rate);
   for (const auto& change : profile.schedule) {
     rate = change.what == Change::What::rate ? std::max(rate, change.value) : rate;
   }

@@ -4,10 +4,9 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
 
 #include <unistd.h>
-
-#include <fmt/format.h>
 
 #include "pepsal/satlink/emulator.hh"
 #include "pepsal/satlink/numbers.hh"
@@ -18,10 +17,22 @@ namespace {
 
 constexpr int exit_usage = 2;
 
+void print(const std::string& text)
+{
+  if (std::fputs(text.c_str(), stdout) == EOF || std::fflush(stdout) == EOF) {
+    throw pepsal::SystemError{errno, "write to standard output"};
+  }
+}
+
+int fail(int status, const std::exception& error)
+{
+  static_cast<void>(std::fprintf(stderr, "satlink: %s\n", error.what()));
+  return status;
+}
+
 void announce(const pepsal::satlink::Options& options)
 {
-  std::puts("satlink ready");
-  std::fflush(stdout);
+  print("satlink ready\n");
   if (options.ready_descriptor) {
     pepsal::check("write to --ready-fd", ::write(*options.ready_descriptor, "\n", 1));
     ::close(*options.ready_descriptor);
@@ -32,7 +43,7 @@ int run(int argc, char** argv)
 {
   const auto command = pepsal::satlink::parse_command_line(argc, argv);
   if (!command.options) {
-    std::fputs(command.text.c_str(), stdout);
+    print(command.text);
     return EXIT_SUCCESS;
   }
   if (command.options->check_only) {
@@ -40,7 +51,6 @@ int run(int argc, char** argv)
   }
   pepsal::satlink::Emulator emulator{*command.options};
   emulator.run([&] { announce(*command.options); });
-  std::fputs(emulator.statistics().c_str(), stdout);
   return EXIT_SUCCESS;
 }
 
@@ -51,10 +61,8 @@ int main(int argc, char** argv)
   try {
     return run(argc, argv);
   } catch (const pepsal::satlink::UsageError& error) {
-    std::fprintf(stderr, "satlink: %s\n", error.what());
-    return exit_usage;
+    return fail(exit_usage, error);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "satlink: %s\n", error.what());
-    return EXIT_FAILURE;
+    return fail(EXIT_FAILURE, error);
   }
 }

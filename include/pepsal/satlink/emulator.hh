@@ -24,16 +24,13 @@ public:
   // Makes the devices and takes over the four signals. Throws SystemError.
   explicit Emulator(const Options& options);
 
-  // Calls `ready` once packets can pass. Throws SystemError when a device fails.
+  // Calls `ready` once packets can pass; prints the statistics at the end. Throws SystemError when a device fails.
   void run(const std::function<void()>& ready);
-
-  // One line of key=value fields for each direction.
-  std::string statistics();
 
 private:
   struct FileCloser
   {
-    void operator()(std::FILE* file) const { std::fclose(file); }
+    void operator()(std::FILE* file) const { static_cast<void>(std::fclose(file)); }
   };
 
   struct Direction
@@ -48,15 +45,17 @@ private:
 
   // Each returns how many packets it moved.
   int carry(Direction& direction);
-  int take_arrivals(Direction& direction);
-  int hand_over(Direction& direction);
+  static int take_arrivals(Direction& direction);
+  static int hand_over(Direction& direction);
 
   bool handle_signals(); // false: end
   void pause(Time rest); // whatever arrives
   void wait();           // for an arrival or the next event
   std::optional<Time> next_event();
+  // One line of key=value fields for each direction.
+  std::string statistics();
   void log_queues();
-  std::string statistics_line(Direction& direction);
+  static std::string statistics_line(Direction& direction, bool realtime);
 
   TunDevice a_;
   TunDevice b_;
