@@ -150,10 +150,16 @@ void add_leg_options(CLI::App& app, Config& config)
          },
          "Congestion control of both legs (default: the system's)")
       ->type_name("NAME");
-  app.add_option("--satellite-congestion", config.satellite.congestion, "Congestion control of the satellite leg")
-      ->type_name("NAME");
-  app.add_option("--terrestrial-congestion", config.terrestrial.congestion, "Congestion control of the terrestrial leg")
-      ->type_name("NAME");
+  add_profile_options(app, "satellite", config.satellite);
+  add_profile_options(app, "terrestrial", config.terrestrial);
+  app.add_option("--satellite-rate", config.satellite_rate_mbit, "Rate of the satellite's faster direction")
+      ->check(CLI::Range(0.01, 100000.0))
+      ->type_name("MBIT");
+  app.add_option_function<int>(
+         "--satellite-rtt", [&config](int value) { config.satellite_rtt = std::chrono::milliseconds{value}; },
+         "Round-trip time of the satellite link; with the rate, it sizes the satellite leg's buffers")
+      ->check(CLI::Range(1, 10000))
+      ->type_name("MS");
   app.add_flag("-f,--fastopen", config.fastopen, "TCP Fast Open towards a peer PEPsal across the satellite");
   app.add_option("-m,--max-segment-size", config.max_segment_size, "MSS of the outgoing leg (default: the path's)")
       ->check(CLI::Range(88, 65495))
