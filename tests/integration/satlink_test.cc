@@ -18,6 +18,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <fstream>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -608,12 +609,17 @@ TEST_F(Satlink, EndsWithItsDevices)
 
 TEST_F(Satlink, TellsWhenItIsReady)
 {
-  ChildProcess child{
-      {.arguments = {"sh", "-c",
-                     fmt::format("{} --rate-down 1 --rate-up 1 --rtt 1 --a-device satA{} --b-device satB{} "
-                                 "--ready-fd 1 | head -c 14",
-                                 PEPSAL_SATLINK, getpid() % 10'000, getpid() % 10'000)}}};
-  EXPECT_TRUE(eventually([&] { return child.out().find("satlink ready\n") != std::string::npos; })) << child.err();
+  const NetworkNamespace network;
+  const auto path = fmt::format("/tmp/satlink_test.{}.ready", getpid());
+  const auto script =
+      fmt::format("exec {} --rate-down 1 --rate-up 1 --rtt 1 --b-device sat1 --ready-fd 3 3>{}", PEPSAL_SATLINK, path);
+  ChildProcess child{{.arguments = {"sh", "-c", script}, .network = &network}};
+  EXPECT_TRUE(eventually([&] { return child.out() == "satlink ready\n"; })) << child.err();
+  EXPECT_TRUE(eventually([&] {
+    std::ifstream file{path};
+    return std::string{std::istreambuf_iterator<char>{file}, {}} == "\n";
+  }));
+  ::unlink(path.c_str());
 }
 
 // Runs satlink to its end, in a namespace of its own.
