@@ -20,7 +20,7 @@ enum class Mode
 
 // Where the programs under test and the project's scripts are.
 std::string program_path(const std::string& name); // of PEPSAL_BIN_DIR, or else of the test's own folder
-std::string script_path(const std::string& name);
+std::string script_path(const std::string& name);  // of PEPSAL_SCRIPTS_DIR, or else of the source tree
 
 // Variables that make sanitizers of the programs under test report into the sandbox's work folder.
 std::vector<std::string> sanitizer_environment();
