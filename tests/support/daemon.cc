@@ -49,7 +49,8 @@ std::string program_path(const std::string& name)
 
 std::string script_path(const std::string& name)
 {
-  return fs::path{PEPSAL_SOURCE_DIR} / "scripts" / name;
+  const char* folder = std::getenv("PEPSAL_SCRIPTS_DIR");
+  return (folder != nullptr ? fs::absolute(folder) : fs::path{PEPSAL_SOURCE_DIR} / "scripts") / name;
 }
 
 std::vector<std::string> sanitizer_environment()
