@@ -27,6 +27,14 @@ std::vector<Arrangement> arrangements(std::initializer_list<Mode> modes, std::in
 
 } // namespace
 
+void Pair::talk() const
+{
+  client.send("question");
+  EXPECT_EQ(server.receive_text(8), "question");
+  server.send("answer");
+  EXPECT_EQ(client.receive_text(6), "answer");
+}
+
 std::string Arrangement::name() const
 {
   const auto* mode_name = mode == Mode::direct ? "Direct" : mode == Mode::tproxy ? "Tproxy" : "Redirect";
@@ -94,6 +102,24 @@ void NetworkTest::start_daemon(DaemonOptions options)
 void NetworkTest::start_rules(Mode mode, const std::vector<std::string>& more_arguments)
 {
   rules_ = std::make_unique<Rules>(*topology_, mode, more_arguments);
+}
+
+Listener NetworkTest::listen(Family family, std::uint16_t port)
+{
+  return {net().server(), Topology::server_address(family, port)};
+}
+
+Pair NetworkTest::connect(const Listener& listener)
+{
+  auto client = Connection::connect(net().client(), listener.local());
+  return {.client = std::move(client), .server = listener.accept()};
+}
+
+NetworkTest::Path NetworkTest::path_of_new_connection(const Listener& listener)
+{
+  const auto before = net().box().snmp("Tcp", "PassiveOpens");
+  connect(listener).talk();
+  return net().box().snmp("Tcp", "PassiveOpens") > before ? Path::proxied : Path::direct;
 }
 
 void NetworkTest::expect_nothing_left()

@@ -5,12 +5,30 @@
 #include "support/socket.hh"
 #include "support/topology.hh"
 
+#include <future>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include <gtest/gtest.h>
 
 namespace pepsal::test {
+
+// Runs a call in another thread; get() returns what it returned or throws what it threw.
+template<typename Call> auto in_background(Call call)
+{
+  return std::async(std::launch::async, std::move(call));
+}
+
+// A connection of the test, seen from both its ends.
+struct Pair
+{
+  Connection client;
+  Connection server;
+
+  // Bytes there and back, to show that it is alive.
+  void talk() const;
+};
 
 // One arrangement that a case is run in. The direct ones are the control: no proxy, same network.
 struct Arrangement
@@ -45,6 +63,18 @@ protected:
   Daemon& daemon() { return *daemon_; }
   bool has_daemon() const { return daemon_ != nullptr; }
   Rules& rules() { return *rules_; }
+  // A listener on the server, and a connection of the client to it.
+  static constexpr std::uint16_t server_port = 7000;
+  Listener listen(Family family = Family::ipv4, std::uint16_t port = server_port);
+  Pair connect(const Listener& listener);
+  // Whether a new connection, made and closed for this, works, and whether the box's kernel took part in it.
+  enum class Path
+  {
+    direct,
+    proxied
+  };
+  Path path_of_new_connection(const Listener& listener);
+
   // For tests that end the daemon themselves.
   void forget_daemon() { daemon_.reset(); }
 
@@ -65,6 +95,7 @@ protected:
 
   bool proxied() const { return GetParam().mode != Mode::direct; }
   Family family() const { return GetParam().family; }
+  Listener listen_here(std::uint16_t port = server_port) { return listen(family(), port); }
   Endpoint server_at(std::uint16_t port) const { return Topology::server_address(family(), port); }
 
   // What a server must see as the client's address.

@@ -4,7 +4,6 @@
 #include "fixture.hh"
 
 #include <atomic>
-#include <future>
 #include <thread>
 #include <vector>
 
@@ -15,40 +14,17 @@ namespace pepsal::test {
 
 namespace {
 
-constexpr std::uint16_t server_port = 7000;
 constexpr std::size_t mebibyte = std::size_t{1} << 20U;
-
-// Runs a call in another thread; get() throws what it threw.
-template<typename Call> auto in_background(Call call)
-{
-  return std::async(std::launch::async, std::move(call));
-}
 
 } // namespace
 
 class StreamTest : public ConnectionTest
-{
-protected:
-  // A listener on the server and a connection to it.
-  struct Pair
-  {
-    Connection client;
-    Connection server;
-  };
-
-  Listener listen(std::uint16_t port = server_port) { return {net().server(), server_at(port)}; }
-
-  Pair connect(const Listener& listener)
-  {
-    auto client = Connection::connect(net().client(), listener.local());
-    return {.client = std::move(client), .server = listener.accept()};
-  }
-};
+{};
 
 TEST_P(StreamTest, BothWaysAtOnceOnOneConnection)
 {
   constexpr std::size_t bytes = 20 * mebibyte;
-  const auto listener = listen();
+  const auto listener = listen_here();
   auto [client, server] = connect(listener);
 
   auto up_sent = in_background([&client = client] { client.send_stream(1, bytes), client.end_sending(); });
@@ -73,7 +49,7 @@ TEST_P(StreamTest, BothWaysAtOnceOnOneConnection)
 
 TEST_P(StreamTest, ServerSeesTheRightSource)
 {
-  const auto listener = listen();
+  const auto listener = listen_here();
   auto [client, server] = connect(listener);
   EXPECT_EQ(server.remote().address_string(), expected_source());
   if (!GetParam().masquerade && GetParam().mode != Mode::redirect) {
@@ -86,7 +62,7 @@ TEST_P(StreamTest, FiveHundredClientsAtOnce)
 {
   constexpr std::uint64_t clients = 500;
   constexpr std::size_t bytes = 40'000;
-  const auto listener = listen();
+  const auto listener = listen_here();
   // The first byte of a client's stream does not tell which it is, so it says so in eight bytes first.
   const auto serve = [&](Connection connection) {
     const auto number = std::stoull(connection.receive_text(8));
@@ -132,7 +108,7 @@ TEST_P(StreamTest, FiveHundredClientsAtOnce)
 
 TEST_P(StreamTest, ReceiverThatStopsStopsItsSender)
 {
-  const auto listener = listen();
+  const auto listener = listen_here();
   const auto [client, server] = connect(listener);
   std::atomic<std::size_t> sent = 0;
   std::atomic<bool> enough = false;
@@ -165,7 +141,7 @@ TEST_P(StreamTest, ReceiverThatStopsStopsItsSender)
 TEST_P(StreamTest, OneByteWrites)
 {
   constexpr std::size_t bytes = 3000;
-  const auto listener = listen();
+  const auto listener = listen_here();
   const auto [client, server] = connect(listener);
   auto sending = in_background([&, &client = client] { client.send_stream(3, bytes, 1), client.end_sending(); });
   EXPECT_EQ(server.receive_stream(3), bytes);
@@ -181,7 +157,7 @@ TEST_P(StreamTest, OneByteWrites)
 TEST_P(StreamTest, ConnectAndCloseAtOnce)
 {
   constexpr int connections = 50;
-  const auto listener = listen();
+  const auto listener = listen_here();
   for (int i = 0; i < connections; ++i) {
     auto client = Connection::connect(net().client(), listener.local());
     client.close();
@@ -194,7 +170,7 @@ TEST_P(StreamTest, ConnectAndCloseAtOnce)
 TEST_P(StreamTest, TailIsDeliveredHoweverEarlyTheSenderCloses)
 {
   constexpr std::size_t bytes = 2 * mebibyte;
-  const auto listener = listen();
+  const auto listener = listen_here();
   for (std::uint64_t i = 0; i < 20; ++i) {
     auto [client, server] = connect(listener);
     auto receiving = in_background([&, &client = client] { return client.receive_stream(i); });
@@ -207,7 +183,7 @@ TEST_P(StreamTest, TailIsDeliveredHoweverEarlyTheSenderCloses)
 
 TEST_P(StreamTest, HalfCloseByTheClient)
 {
-  const auto listener = listen();
+  const auto listener = listen_here();
   const auto [client, server] = connect(listener);
   client.send("question");
   client.end_sending();
@@ -221,7 +197,7 @@ TEST_P(StreamTest, HalfCloseByTheClient)
 
 TEST_P(StreamTest, HalfCloseByTheServer)
 {
-  const auto listener = listen();
+  const auto listener = listen_here();
   const auto [client, server] = connect(listener);
   server.send("goodbye");
   server.end_sending();
@@ -235,7 +211,7 @@ TEST_P(StreamTest, HalfCloseByTheServer)
 
 TEST_P(StreamTest, ServerSpeaksFirst)
 {
-  const auto listener = listen();
+  const auto listener = listen_here();
   const auto [client, server] = connect(listener);
   server.send("220 ready\r\n");
   EXPECT_EQ(client.receive_text(11), "220 ready\r\n");
@@ -245,7 +221,7 @@ TEST_P(StreamTest, ServerSpeaksFirst)
 
 TEST_P(StreamTest, SameSourcePortToTwoServersAtOnce)
 {
-  const auto listener = listen();
+  const auto listener = listen_here();
   const Listener second{net().server(), Topology::second_server_address(family(), server_port)};
   const auto source = Topology::client_address(family(), 40'000);
   // SYNs of both must be under way together.
@@ -270,7 +246,7 @@ TEST_P(StreamTest, SameSourcePortToTwoServersAtOnce)
 
 TEST_P(StreamTest, SamePortsAgainAtOnce)
 {
-  const auto listener = listen();
+  const auto listener = listen_here();
   const auto source = Topology::client_address(family(), 40'001);
   for (int i = 0; i < 10; ++i) {
     const auto client = Connection::connect(net().client(), listener.local(), source);
@@ -289,7 +265,7 @@ TEST_P(StreamTest, SamePortsAgainAtOnce)
 
 TEST_P(StreamTest, UrgentBytesStayInOrder)
 {
-  const auto listener = listen();
+  const auto listener = listen_here();
   const auto [client, server] = connect(listener);
   // What a receiver reads in line, whether or not the mark itself survives the split.
   const int in_line = 1;

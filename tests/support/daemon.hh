@@ -29,9 +29,9 @@ std::string sanitizer_reports(const Topology& topology);
 
 struct DaemonOptions
 {
-  std::vector<std::string> arguments; // added to the command line
+  std::vector<std::string> arguments{}; // added to the command line
   std::string instance{"default"};
-  std::vector<std::string> prefix; // a program that runs the daemon, such as prlimit
+  std::vector<std::string> prefix{}; // a program that runs the daemon, such as prlimit
 };
 
 // The daemon in the foreground on the box. Construction waits until it is ready, and throws
