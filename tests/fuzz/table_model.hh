@@ -96,6 +96,7 @@ private:
       Shape{.connections = 204, .limit = 256, .clients = 256}, Shape{.connections = 819, .limit = 1024, .clients = 256},
   };
   static constexpr unsigned audit_interval = 64;
+  static constexpr std::uint32_t collection_rarity = 16;
   static constexpr Owner queuer = 1;
   static constexpr Owner first_proxy = 2;
   static constexpr std::uint32_t proxies = 4;
@@ -184,7 +185,9 @@ private:
       release();
       break;
     default:
-      collect();
+      if (choices_.below(collection_rarity) == 0) {
+        collect(); // seldom, or the table never fills
+      }
     }
   }
 
@@ -320,7 +323,7 @@ private:
 
   void collect()
   {
-    const auto pending_before = now_ - BootTime{choices_.below(64)};
+    const auto pending_before = now_ - BootTime{16 * choices_.below(256)};
     const auto dead = first_proxy + choices_.below(2 * proxies); // half of the time nobody
     collect(pending_before, [&](Owner owner) { return owner != dead; });
   }

@@ -168,6 +168,37 @@ TEST_F(ConcurrencyTest, NothingIsLostMixedOrHeldTwice)
   }
 }
 
+// Neighbours in one bucket share its bitmap word and its words of tags, and may not lose each other's.
+TEST_F(ConcurrencyTest, EveryEntryIsFoundAmongNeighbours)
+{
+  constexpr std::uint32_t each = 12;
+  constexpr std::uint32_t threads = 3;
+  const auto segment = SharedSegment::anonymous({.max_connections = each * threads, .processes = 8});
+  ConnectionTable table{segment};
+  std::atomic<unsigned> missed{};
+  {
+    std::vector<std::jthread> workers;
+    for (std::uint32_t worker = 0; worker < threads; ++worker) {
+      workers.emplace_back([&, worker] {
+        for (std::uint32_t i = 0; i < 60'000; ++i) {
+          const auto mine = Traffic::connection(1000 * worker + i % 400, 0);
+          missed += table.insert_pending(mine, queuer, 1s) == ConnectionTable::Insertion::inserted ? 0 : 1;
+          if (i + 1 < each) {
+            continue;
+          }
+          const auto first = Traffic::connection(1000 * worker + (i + 1 - each) % 400, 0);
+          if (const auto claim = table.claim(first.client, first.server, first_proxy + worker, 2s)) {
+            table.release(*claim);
+          } else {
+            ++missed;
+          }
+        }
+      });
+    }
+  }
+  EXPECT_EQ(missed, 0U);
+}
+
 // A SYN sent again while its handshake completes: the queuer refreshes the entry just when the proxy
 // looks for it.
 TEST_F(ConcurrencyTest, ARetransmittedSynDoesNotHideItsEntry)
