@@ -228,7 +228,8 @@ TEST_P(KillTest, IdleProxiesAreReplaced)
   EXPECT_TRUE(eventually([&] { return daemon().counter("proxies_lost") == 8; }));
   const auto listener = listen_here();
   EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
-  EXPECT_TRUE(eventually([&] { return daemon().processes("proxy idle").size() == 8; }));
+  // More of them when the manager took the loss for a burst.
+  EXPECT_TRUE(eventually([&] { return daemon().processes("proxy idle").size() >= 8; }));
 }
 
 TEST_P(KillTest, ManagerLeavesNoOrphanThatAccepts)
