@@ -127,16 +127,16 @@ void add_profile_options(CLI::App& app, const std::string& leg, LegProfile& prof
 // The kernel doubles what SO_RCVBUF and SO_SNDBUF are given for its bookkeeping (socket(7)).
 void size_buffers(Config& config)
 {
-  constexpr double headroom = 2.0;
-  constexpr double least_bytes = 256.0 * 1024;
-  constexpr double most_bytes = 512.0 * 1024 * 1024;
+  constexpr std::uint32_t headroom = 2;
+  constexpr double least_bytes = 128.0 * 1024;
+  constexpr double most_bytes = 256.0 * 1024 * 1024;
   fail_unless((config.satellite_rate_mbit > 0) == (config.satellite_rtt.count() > 0),
               "--satellite-rate and --satellite-rtt go together: buffers need both");
   if (config.satellite_rate_mbit > 0) {
-    const double bdp_bytes =
+    const double bytes =
         config.satellite_rate_mbit * 1e6 / 8 * std::chrono::duration<double>{config.satellite_rtt}.count();
-    config.satellite.buffer_bytes =
-        static_cast<std::uint32_t>(std::clamp(bdp_bytes * headroom, least_bytes, most_bytes));
+    config.satellite_bdp_bytes = static_cast<std::uint32_t>(std::clamp(bytes, least_bytes, most_bytes));
+    config.satellite.buffer_bytes = headroom * config.satellite_bdp_bytes;
   }
 }
 
@@ -204,6 +204,19 @@ void check_congestion(const std::string& name)
   }
 }
 
+// The kernel ignores TCP_FASTOPEN in silence while its sysctl has not both bits (ip-sysctl, tcp_fastopen).
+void check_fastopen()
+{
+  constexpr int client_and_server = 1 | 2;
+  int enabled = 0;
+  std::ifstream{"/proc/sys/net/ipv4/tcp_fastopen"} >> enabled;
+  if ((enabled & client_and_server) != client_and_server) {
+    throw std::runtime_error{
+        fmt::format("--fastopen: this kernel has it off for client or server: sysctl -w net.ipv4.tcp_fastopen={}",
+                    enabled | client_and_server)};
+  }
+}
+
 } // namespace
 
 CommandLine parse_command_line(int argc, const char* const* argv)
@@ -226,6 +239,8 @@ CommandLine parse_command_line(int argc, const char* const* argv)
     app.parse(argc, argv);
     check_name(config.instance);
     size_buffers(config);
+    fail_unless(!config.fastopen || !config.satellite_interfaces.empty(),
+                "--fastopen: needs --satellite-interface, the only one it is used on");
   } catch (const CLI::CallForHelp&) {
     return {.config = std::nullopt, .text = app.help()};
   } catch (const CLI::CallForVersion& version) {
@@ -243,6 +258,9 @@ void check_against_system(const Config& config)
 {
   check_congestion(config.satellite.congestion);
   check_congestion(config.terrestrial.congestion);
+  if (config.fastopen) {
+    check_fastopen();
+  }
   for (const auto& interface : config.satellite_interfaces) {
     if (if_nametoindex(interface.c_str()) == 0) {
       throw std::runtime_error{

@@ -76,9 +76,9 @@ private:
 class Manager
 {
 public:
-  Manager(Config config, const std::function<Config()>& reload)
+  Manager(Config config, std::function<Config()> reload)
       : config_{std::move(config)}
-      , reload_{reload}
+      , reload_{std::move(reload)}
       , limits_{find_limits(config_.max_connections)}
       , segment_{SharedSegment::create(config_.instance, {.max_connections = limits_.connections,
                                                           .processes = limits_.connections + roster_reserve})}
@@ -99,7 +99,7 @@ public:
   int run(const std::function<void()>& on_ready)
   {
     require_net_admin();
-    listeners_.push_back(open_listener(config_));
+    listeners_ = open_listeners(config_);
     pid_file_.emplace(config_.pidfile);
     if (!config_.user.empty()) {
       const auto user = find_user(config_.user);
@@ -186,6 +186,7 @@ private:
                                    std::to_string(ready_fd),
                                    config_.daemon ? "syslog" : "stderr"};
     std::vector<char*> arguments;
+    arguments.reserve(words.size() + 1);
     for (auto& word : words) {
       arguments.push_back(word.data());
     }
@@ -219,8 +220,8 @@ private:
     if (listeners_.empty() || Clock::now() < retry_forks_at_) {
       return;
     }
-    for (std::uint16_t i = 0; i < listeners_.size(); ++i) {
-      auto idle = children_.count_idle(i);
+    for (std::size_t i = 0; i < listeners_.size(); ++i) {
+      auto idle = children_.count_idle(static_cast<std::uint16_t>(i));
       if (ready_) {
         spares_[i].observe(idle);
       }
@@ -235,10 +236,11 @@ private:
   }
 
   // Whether there was a process to be had. If not, new connections bypass until there is.
-  bool start_proxy(std::uint16_t listener)
+  bool start_proxy(std::size_t listener)
   {
     try {
-      children_.spawn(Children::Role::proxy, listener, [&](Owner owner) { return proxy_body(owner, listener); });
+      children_.spawn(Children::Role::proxy, static_cast<std::uint16_t>(listener),
+                      [&](Owner owner) { return proxy_body(owner, listener); });
       table_.count(Counter::proxies_forked);
       return true;
     } catch (const SystemError& error) {
@@ -253,7 +255,7 @@ private:
     }
   }
 
-  int proxy_body(Owner owner, std::uint16_t listener)
+  int proxy_body(Owner owner, std::size_t listener)
   {
     signals_.close();
     pid_file_->abandon();
@@ -411,7 +413,7 @@ private:
       fresh.pidfile = config_.pidfile;
       fresh.max_connections = std::min(fresh.max_connections, limits_.connections);
       for (auto& listener : listeners_) {
-        apply_profile(listener.socket, profile_of(fresh, listener.leg));
+        configure(listener, fresh);
       }
       config_ = std::move(fresh);
       segment_.header().max_connections = config_.max_connections;
@@ -448,8 +450,8 @@ private:
   std::uint32_t busy() const
   {
     std::uint32_t idle = 0;
-    for (std::uint16_t i = 0; i < spares_.size(); ++i) {
-      idle += children_.count_idle(i);
+    for (std::size_t i = 0; i < spares_.size(); ++i) {
+      idle += children_.count_idle(static_cast<std::uint16_t>(i));
     }
     return children_.count(Children::Role::proxy) - std::min(idle, children_.count(Children::Role::proxy));
   }

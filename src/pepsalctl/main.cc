@@ -56,29 +56,36 @@ void list_connections(const pepsal::SharedSegment& segment)
   });
 }
 
-} // namespace
-
-int main(int argc, char** argv)
+int run(int argc, char** argv)
 {
-  constexpr int exit_usage = 2;
   std::string instance = "default";
   CLI::App app{"Shows a running PEPsal's counters (status) or its connections (list)", "pepsalctl"};
   app.set_version_flag("-V,--version", "pepsalctl " PEPSAL_VERSION);
   app.add_option("--instance", instance, "Name of the daemon's instance")->capture_default_str();
   auto* status = app.add_subcommand("status", "Print counters, a name and a value a line");
-  auto* list = app.add_subcommand("list", "Print connections, one a line");
+  app.add_subcommand("list", "Print connections, one a line");
   app.require_subcommand(1);
   try {
     app.parse(argc, argv);
-    const auto segment = pepsal::SharedSegment::open(instance, pepsal::SharedSegment::Access::read_only);
-    if (*status) {
-      show_status(segment);
-    } else if (*list) {
-      list_connections(segment);
-    }
-    return EXIT_SUCCESS;
   } catch (const CLI::Success& success) {
     return app.exit(success);
+  }
+  const auto segment = pepsal::SharedSegment::open(instance, pepsal::SharedSegment::Access::read_only);
+  if (*status) {
+    show_status(segment);
+  } else {
+    list_connections(segment);
+  }
+  return EXIT_SUCCESS;
+}
+
+} // namespace
+
+int main(int argc, char** argv)
+{
+  constexpr int exit_usage = 2;
+  try {
+    return run(argc, argv);
   } catch (const CLI::ParseError& error) {
     std::fprintf(stderr, "pepsalctl: %s\n", error.what());
     return exit_usage;

@@ -60,6 +60,27 @@ void prepare(TCPSocket& socket, const Config& config, int family)
   }
 }
 
+// The general listener binds without SO_REUSEPORT and so finds out whether somebody else has the port;
+// those of the satellite interfaces then share it.
+Listener bind_listener(const Config& config, const std::string& interface)
+{
+  SocketAddress address;
+  auto socket = create_socket(config, address);
+  prepare(socket, config, address.family());
+  if (!interface.empty()) {
+    socket.set_option(SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
+    socket.set_option(SOL_SOCKET, SO_BINDTODEVICE, interface, "SO_BINDTODEVICE");
+  }
+  if (::bind(socket.number(), address.get(), address.length()) == -1) {
+    if (errno == EADDRINUSE) {
+      throw std::runtime_error{
+          fmt::format("port {} is taken: stop what listens there (ss -ltnp) or choose another --port", config.port)};
+    }
+    throw SystemError{errno, fmt::format("bind {}", address.endpoint().to_string())};
+  }
+  return {.socket = std::move(socket), .leg = interface.empty() ? Leg::terrestrial : Leg::satellite};
+}
+
 } // namespace
 
 const LegProfile& profile_of(const Config& config, Leg leg)
@@ -98,23 +119,34 @@ void apply_profile(TCPSocket& socket, const LegProfile& profile)
   }
 }
 
-Listener open_listener(const Config& config)
+std::vector<Listener> open_listeners(const Config& config)
 {
-  SocketAddress address;
-  auto socket = create_socket(config, address);
-  prepare(socket, config, address.family());
-  apply_profile(socket, profile_of(config, Leg::terrestrial));
-  if (::bind(socket.number(), address.get(), address.length()) == -1) {
-    if (errno == EADDRINUSE) {
-      throw std::runtime_error{
-          fmt::format("port {} is taken: stop what listens there (ss -ltnp) or choose another --port", config.port)};
+  std::vector<Listener> listeners;
+  listeners.push_back(bind_listener(config, ""));
+  for (const auto& interface : config.satellite_interfaces) {
+    listeners.front().socket.set_option(SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
+    listeners.push_back(bind_listener(config, interface));
+  }
+  for (auto& listener : listeners) {
+    configure(listener, config);
+    if (::listen(listener.socket.number(), backlog) == -1) {
+      throw SystemError{errno, fmt::format("listen on port {}", config.port)};
     }
-    throw SystemError{errno, fmt::format("bind {}", address.endpoint().to_string())};
   }
-  if (::listen(socket.number(), backlog) == -1) {
-    throw SystemError{errno, fmt::format("listen on port {}", config.port)};
+  for (auto& listener : listeners) { // from here on the port is taken for everybody
+    listener.socket.set_option(SOL_SOCKET, SO_REUSEPORT, 0, "SO_REUSEPORT");
   }
-  return {.socket = std::move(socket), .leg = Leg::terrestrial, .interface = {}};
+  return listeners;
+}
+
+void configure(Listener& listener, const Config& config)
+{
+  apply_profile(listener.socket, profile_of(config, listener.leg));
+  if (listener.leg == Leg::satellite) {
+    const bool fastopen = config.fastopen;
+    listener.socket.set_option(IPPROTO_TCP, TCP_FASTOPEN, fastopen ? backlog : 0, "TCP_FASTOPEN");
+    listener.socket.set_option(IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, fastopen ? 1 : 0, "TCP_FASTOPEN_NO_COOKIE");
+  }
 }
 
 } // namespace pepsal

@@ -4,6 +4,7 @@
 
 #include "pepsal/proxy/proxy.hh"
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <optional>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #include "pepsal/proxy/dial.hh"
+#include "pepsal/proxy/route.hh"
 #include "pepsal/proxy/session.hh"
 #include "pepsal/util/log.hh"
 #include "pepsal/util/process.hh"
@@ -27,9 +29,11 @@ namespace pepsal {
 namespace {
 
 // What the signal handlers of this process know; nothing else can reach them.
+// NOLINTBEGIN(cppcoreguidelines-avoid-non-const-global-variables): a signal handler takes no argument.
 volatile std::sig_atomic_t retired = 0; // end when idle
 volatile std::sig_atomic_t busy = 0;    // a connection is in hand
 volatile std::sig_atomic_t listener_fd = -1;
+// NOLINTEND(cppcoreguidelines-avoid-non-const-global-variables)
 
 void on_retire(int /*signal*/)
 {
@@ -191,6 +195,8 @@ private:
 
   void serve(TCPSocket client, const Endpoint& address)
   {
+    const bool fast_opened = context_.listener.leg == Leg::satellite && context_.config.fastopen &&
+                             is_peer(client, Counter::fastopen_accepts);
     auto destination = find_destination(client, address);
     if (!destination) {
       context_.table.count(Counter::direct_connections_refused);
@@ -199,10 +205,9 @@ private:
     }
     const auto& config = context_.config;
     Session session{context_.table, std::move(client), destination->connection, destination->claim};
-    const auto leg = context_.listener.leg == Leg::satellite || config.satellite_interfaces.empty() ? Leg::terrestrial
-                                                                                                    : Leg::satellite;
     const bool preserve = config.source == Source::preserve && !destination->redirected;
-    auto dialled = dial(config, context_.table, destination->connection, session.client(), leg, preserve);
+    auto dialled = dial(config, context_.table, destination->connection, session.client(),
+                        leg_towards(destination->connection.server), preserve);
     switch (dialled.end) {
     case DialEnd::connected:
       break;
@@ -213,11 +218,42 @@ private:
       session.fail(Counter::connections_reset, "reset-by-client");
       return;
     }
-    session.open(std::move(dialled.socket));
+    if (dialled.first_bytes > 0) {
+      is_peer(dialled.socket, Counter::fastopen_dials_accepted);
+    }
+    session.open(std::move(dialled.socket), dialled.first_bytes);
     set_title(fmt::format("pepsal: proxy {} -> {}", address.to_string(), destination->connection.server.to_string()));
     down_thread_.start(session);
+    if (fast_opened) {
+      session.finish_fast_open();
+    }
     session.copy_up(up_pipe_);
     down_thread_.wait();
+  }
+
+  // A SYN carried data and the other side took it: that is a PEPsal across the satellite, which has as much
+  // room for what this one sends as this one has.
+  bool is_peer(TCPSocket& socket, Counter counter) const
+  {
+    if (!socket.has_syn_data()) {
+      return false;
+    }
+    context_.table.count(counter);
+    if (context_.config.satellite_bdp_bytes != 0) {
+      socket.assume_peer_window(context_.config.satellite_bdp_bytes);
+    }
+    return true;
+  }
+
+  Leg leg_towards(const Endpoint& server) const
+  {
+    const auto& satellites = context_.config.satellite_interfaces;
+    if (satellites.empty()) {
+      return Leg::terrestrial;
+    }
+    const auto interface = outgoing_interface(server, context_.config.marks.server_leg());
+    return std::find(satellites.begin(), satellites.end(), interface) != satellites.end() ? Leg::satellite
+                                                                                          : Leg::terrestrial;
   }
 
   // The table knows the destination; where it has no entry (its queuer was killed, it was full) the

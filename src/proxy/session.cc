@@ -3,16 +3,21 @@
 
 #include "pepsal/proxy/session.hh"
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <thread>
 
 #include <fmt/format.h>
 #include <linux/sockios.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "pepsal/util/log.hh"
+#include "pepsal/util/system_error.hh"
 
 namespace pepsal {
 
@@ -21,20 +26,41 @@ Session::Session(ConnectionTable& table, TCPSocket client, const Connection& con
     : table_{table}
     , client_{std::move(client)}
     , connection_{connection}
-    , claim_{std::move(claim)}
+    , claim_{claim}
     , started_{boot_time_now()}
 {
   up_.bytes = claim_ ? &table_.bytes_up(*claim_) : &up_.own_bytes;
   down_.bytes = claim_ ? &table_.bytes_down(*claim_) : &down_.own_bytes;
 }
 
-void Session::open(TCPSocket server)
+void Session::open(TCPSocket server, std::uint64_t first_bytes)
 {
   server_ = std::move(server);
+  up_.bytes->fetch_add(first_bytes);
   if (claim_) {
     table_.set_open(*claim_);
   }
   table_.count(Counter::connections_opened);
+}
+
+void Session::finish_fast_open()
+{
+  constexpr int push_interval_ms = 2;
+  std::array<std::byte, 2048> bytes;
+  const auto available = ::recv(client_.number(), bytes.data(), bytes.size(), MSG_PEEK | MSG_DONTWAIT);
+  if (available > 0) {
+    const auto sent = ::send(server_.number(), bytes.data(), static_cast<std::size_t>(available), MSG_NOSIGNAL);
+    if (sent > 0) { // what fails here shows again in copy_up()
+      up_.bytes->fetch_add(static_cast<std::uint64_t>(sent));
+      check("recv", ::recv(client_.number(), bytes.data(), static_cast<std::size_t>(sent), 0));
+    }
+  }
+  // A sender that paces or that waits for its queue to drain goes on by a timer, but the kernel does that
+  // only for an established connection (tcp_tsq_write). Here something must push: TCP_NODELAY does.
+  pollfd readable{.fd = client_.number(), .events = POLLIN, .revents = 0};
+  while (client_.state() == TCP_SYN_RECV && ::poll(&readable, 1, push_interval_ms) == 0) {
+    client_.set_nodelay();
+  }
 }
 
 void Session::copy_up(SplicePipe& pipe)

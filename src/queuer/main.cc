@@ -66,7 +66,7 @@ int main(int argc, char** argv)
     });
   } catch (const pepsal::SystemError& error) {
     const bool taken = error.code().value() == EPERM || error.code().value() == EBUSY;
-    const auto mend = taken ? ": another program has this queue, choose another --queue" : "";
+    const auto* const mend = taken ? ": another program has this queue, choose another --queue" : "";
     const auto text = fmt::format("{}{}", error.what(), mend);
     ready ? pepsal::log::error("{}", text) : report(ready_fd, text);
   } catch (const std::exception& error) {

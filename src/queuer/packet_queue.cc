@@ -108,12 +108,11 @@ void PacketQueue::configure()
   }
 }
 
-void PacketQueue::request(const nlmsghdr* message, const char* what)
+void PacketQueue::request(nlmsghdr* message, const char* what)
 {
   const auto operation = fmt::format("{} NFQUEUE {}", what, number_);
-  auto* acknowledged = const_cast<nlmsghdr*>(message);
-  acknowledged->nlmsg_flags |= NLM_F_ACK;
-  check(operation, mnl_socket_sendto(socket_.get(), acknowledged, acknowledged->nlmsg_len));
+  message->nlmsg_flags |= NLM_F_ACK;
+  check(operation, mnl_socket_sendto(socket_.get(), message, message->nlmsg_len));
   // Packets may already be queued ahead of the answer; they wait in the kernel only if left unread, so
   // the answer to bind is read before copying is configured, and nothing is queued until then.
   std::array<std::byte, 8192> answer{};
@@ -156,7 +155,7 @@ void PacketQueue::parse(std::span<std::byte> messages, const Handler& handler)
       continue; // an error message: a verdict for a packet that is gone with its interface
     }
     const auto* header = static_cast<const nfqnl_msg_packet_hdr*>(mnl_attr_get_payload(attributes[NFQA_PACKET_HDR]));
-    const auto number = [&](int type) {
+    const auto number = [&](std::size_t type) {
       return attributes[type] == nullptr ? 0 : ntohl(mnl_attr_get_u32(attributes[type]));
     };
     QueuedPacket packet{.bytes = {}, .mark = number(NFQA_MARK), .arrival_interface = number(NFQA_IFINDEX_INDEV)};

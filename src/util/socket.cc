@@ -2,6 +2,7 @@
 
 #include "pepsal/util/socket.hh"
 
+#include <algorithm>
 #include <array>
 
 #include <fcntl.h>
@@ -12,6 +13,18 @@
 #include "pepsal/util/system_error.hh"
 
 namespace pepsal {
+
+namespace {
+
+tcp_info info_of(const TCPSocket& socket)
+{
+  tcp_info info{};
+  socklen_t length = sizeof info;
+  check("getsockopt TCP_INFO", ::getsockopt(socket.number(), IPPROTO_TCP, TCP_INFO, &info, &length));
+  return info;
+}
+
+} // namespace
 
 Socket Socket::create(int family, int type, int protocol)
 {
@@ -81,6 +94,30 @@ void TCPSocket::set_blocking(bool blocking)
 {
   const int flags = check("fcntl F_GETFL", ::fcntl(number(), F_GETFL));
   check("fcntl F_SETFL", ::fcntl(number(), F_SETFL, blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK));
+}
+
+int TCPSocket::state() const
+{
+  return info_of(*this).tcpi_state;
+}
+
+bool TCPSocket::has_syn_data() const
+{
+  return (info_of(*this).tcpi_options & TCPI_OPT_SYN_DATA) != 0;
+}
+
+void TCPSocket::assume_peer_window(std::uint32_t bytes)
+{
+  constexpr int repair_off_without_probe = -1; // TCP_REPAIR_OFF_NO_WP, which the C library does not name
+  tcp_repair_window window{};
+  socklen_t length = sizeof window;
+  set_option(IPPROTO_TCP, TCP_REPAIR, 1, "TCP_REPAIR");
+  check("getsockopt TCP_REPAIR_WINDOW", ::getsockopt(number(), IPPROTO_TCP, TCP_REPAIR_WINDOW, &window, &length));
+  window.snd_wnd = std::max(window.snd_wnd, bytes);
+  window.max_window = std::max(window.max_window, bytes);
+  check("setsockopt TCP_REPAIR_WINDOW", ::setsockopt(number(), IPPROTO_TCP, TCP_REPAIR_WINDOW, &window, sizeof window));
+  set_option(IPPROTO_TCP, TCP_REPAIR, repair_off_without_probe, "TCP_REPAIR");
+  set_option(SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR"); // repair mode had changed it
 }
 
 std::optional<Endpoint> TCPSocket::redirected_from() const

@@ -64,9 +64,10 @@ struct Config
   std::vector<std::string> satellite_interfaces;
   double satellite_rate_mbit{};              // of the faster direction; with the RTT, the satellite leg's buffers
   std::chrono::milliseconds satellite_rtt{}; // 0: buffers are the system's
+  std::uint32_t satellite_bdp_bytes{};       // what is in flight when the link is full; 0 when not known
   LegProfile satellite;
   LegProfile terrestrial;
-  bool fastopen{};
+  bool fastopen{};                  // data in SYNs that leave by, or arrive from, a satellite interface (RFC 7413)
   std::uint16_t max_segment_size{}; // bytes; 0: the path's
 
   std::string instance{"default"};
@@ -91,7 +92,7 @@ public:
   using std::runtime_error::runtime_error;
 };
 
-// Checks what only this system can tell: congestion controls and interfaces. Throws
+// Checks what only this system can tell: congestion controls, interfaces, Fast Open. Throws
 // std::runtime_error with one line that says which value is wrong and what is there.
 void check_against_system(const Config& config);
 

@@ -19,7 +19,7 @@ struct CopyEnd
     sink_failed,   // reset or timed out
   };
 
-  Kind kind;
+  Kind kind{};
   int error{}; // errno of a failure
 };
 

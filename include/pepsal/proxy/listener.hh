@@ -1,13 +1,15 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "pepsal/config/config.hh"
 #include "pepsal/util/socket.hh"
 
 namespace pepsal {
 
-// Which side of the box a socket is on. Without a satellite interface both are terrestrial.
+// Which side of the box a socket is on: the satellite's if it arrived by, or is routed out of, a
+// --satellite-interface.
 enum class Leg
 {
   terrestrial,
@@ -17,17 +19,21 @@ enum class Leg
 const LegProfile& profile_of(const Config& config, Leg leg);
 
 // A socket that proxies accept on. What is set on it is in force on accepted connections from their
-// handshake on, because they inherit it: mark, congestion control, timeouts, reset on close.
+// handshake on, because they inherit it: mark, congestion control, buffers, timeouts, reset on close.
 struct Listener
 {
   TCPSocket socket;
   Leg leg;
-  std::string interface; // connections arriving here only; empty: on any
 };
 
-// Opens the listener for all interfaces. Throws std::runtime_error with the mend when the port is taken
-// or CAP_NET_ADMIN is missing, SystemError otherwise.
-Listener open_listener(const Config& config);
+// Opens the listener for connections from anywhere, and one for each satellite interface, which the
+// kernel prefers for what arrives there (SO_BINDTODEVICE, socket(7)). Throws std::runtime_error with the
+// mend when the port is taken or CAP_NET_ADMIN is missing, SystemError naming the option that the kernel
+// refused otherwise.
+std::vector<Listener> open_listeners(const Config& config);
+
+// Sets what new connections of this listener inherit: the profile of its leg, and Fast Open.
+void configure(Listener& listener, const Config& config);
 
 // Applies a leg's profile to a socket, a listening or a dialling one. Throws SystemError naming the
 // option that the kernel refused.

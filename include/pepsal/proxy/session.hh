@@ -21,10 +21,15 @@ public:
   Session(ConnectionTable& table, TCPSocket client, const Connection& connection,
           std::optional<ConnectionTable::Claim> claim);
 
-  // The server leg is established.
-  void open(TCPSocket server);
+  // The server leg is established, and has carried the client's first bytes already.
+  void open(TCPSocket server, std::uint64_t first_bytes);
 
   const TCPSocket& client() const { return client_; }
+
+  // For a client leg that was accepted with its SYN's data: passes these on, and keeps the answer flowing
+  // until the handshake has ended, which takes a round trip. Then, or when the client sends more, the
+  // session is like any other. Call it beside copy_down() and before copy_up().
+  void finish_fast_open();
 
   // Copies one direction to its end, each in its own thread. The one that ends last closes the session.
   // A failed source resets both sides and ends the process at once; a failed sink waits until the other

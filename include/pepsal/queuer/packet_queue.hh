@@ -83,7 +83,7 @@ private:
   };
 
   void configure();
-  void request(const nlmsghdr* message, const char* what);
+  void request(nlmsghdr* message, const char* what);
   void parse(std::span<std::byte> messages, const Handler& handler);
   void send_verdicts();
 

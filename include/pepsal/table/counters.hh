@@ -36,6 +36,8 @@ enum class Counter : std::size_t
   queuers_restarted,
   forks_failed,
   fastopen_dials,
+  fastopen_dials_accepted,
+  fastopen_accepts,
   count
 };
 
@@ -67,6 +69,8 @@ static constexpr std::array<std::string_view, static_cast<std::size_t>(Counter::
     "queuers_restarted",
     "forks_failed",
     "fastopen_dials",
+    "fastopen_dials_accepted",
+    "fastopen_accepts",
 };
 
 } // namespace pepsal

@@ -53,6 +53,17 @@ public:
 
   void set_blocking(bool blocking);
 
+  // State as in tcp(7)'s tcp_info: TCP_ESTABLISHED, TCP_SYN_RECV, ...
+  int state() const;
+
+  // Whether the SYN of this connection carried data that its receiver took (RFC 7413).
+  bool has_syn_data() const;
+
+  // Lets the first flight be as large as `bytes`, for a peer known to have that much room. A SYN's window
+  // is not scaled and so cannot say more than 64 kB (RFC 7323 section 2.2), though a Linux receiver takes
+  // what its buffer holds. By TCP_REPAIR_WINDOW; needs CAP_NET_ADMIN.
+  void assume_peer_window(std::uint32_t bytes);
+
   // Original destination of a connection that nat REDIRECT brought here; nothing if netfilter knows none.
   std::optional<Endpoint> redirected_from() const;
 };

@@ -55,7 +55,6 @@ Bytes with_u16(Bytes packet, std::size_t offset, std::size_t value)
 constexpr std::size_t ipv4_tcp = 20; // where TCP begins behind a header without options
 constexpr std::size_t ipv6_tcp = 40;
 constexpr std::size_t data_offset = 12; // in the TCP header
-constexpr std::size_t tcp_flags = 13;
 
 constexpr std::uint8_t hop_by_hop = 0;
 constexpr std::uint8_t tcp = 6;
