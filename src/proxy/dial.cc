@@ -30,7 +30,7 @@ enum class SourceBinding
 constexpr std::uint8_t dscp_mask = 0xfc;
 
 constexpr std::size_t most_first_bytes = 2048;                       // more than any SYN takes on an Ethernet path
-constexpr auto first_bytes_patience = std::chrono::milliseconds{10}; // beside a satellite's round trip, nothing
+constexpr auto first_bytes_patience = std::chrono::milliseconds{20}; // beside a satellite's round trip, nothing
 
 class Dialler
 {

@@ -44,7 +44,7 @@ private:
   };
 
   // Each returns how many packets it moved.
-  int carry(Direction& direction);
+  static int carry(Direction& direction);
   static int take_arrivals(Direction& direction);
   static int hand_over(Direction& direction);
 
