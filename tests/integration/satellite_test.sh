@@ -1,0 +1,215 @@
+#!/usr/bin/env bash
+# Two boxes with a satellite between them: which leg is which, Fast Open from its first byte to its last fallback, and
+# that it never leaves the satellite. Needs root. PEPSAL_BIN_DIR names the folder of the programs.
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/../.." && pwd)
+readonly root
+readonly server=10.81.3.2 user=10.81.1.2
+readonly lab=pst$$
+
+if ((EUID != 0)); then
+  echo "needs root to make network namespaces" >&2
+  [[ ${CI-} != true ]] || exit 1
+  exit 77
+fi
+
+failures=0
+wrong() {
+  printf 'FAILED: %s: %s\n' "$case" "$*"
+  failures=$((failures + 1))
+}
+
+work=$(mktemp -d)
+pids=()
+satlab() { SATLINK=$PEPSAL_BIN_DIR/satlink "$root/scripts/satlab" --name $lab --folder "$work" "$@"; }
+satbox() { "$root/scripts/satbox" --name $lab "$@"; }
+in_role() { ip netns exec "$lab-$1" "${@:2}"; }
+counter() { satbox status "$1" | awk -v name="$2" '$1 == name { print $2 }'; } # ROLE NAME
+
+finish() {
+  local role pid
+  for role in term gw; do satbox stop $role >/dev/null 2>&1 || true; done
+  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+  satlab down >/dev/null 2>&1 || true
+  rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+eventually() { # COMMAND...
+  local try
+  for ((try = 0; try < 200; try++)); do
+    if "$@"; then return 0; fi
+    sleep 0.05
+  done
+  return 1
+}
+
+# Runs a program of the lab until the end of the test.
+run_beside() { # ROLE COMMAND...
+  setsid ip netns exec "$lab-$1" "${@:2}" >/dev/null 2>&1 </dev/null &
+  pids+=($!)
+}
+
+fetch() { # FILE: prints nothing, fails when what comes is not the file
+  in_role user curl -fsS --max-time 30 -o "$work/got" "http://$server/$1" && cmp -s "$work/got" "$work/www/$1"
+}
+
+capture() { # ROLE INTERFACE: into $work/ROLE.INTERFACE.pcap
+  rm -f "$work/tcpdump"
+  ip netns exec "$lab-$1" tcpdump -Z root --immediate-mode -U -ni "$2" -w "$work/$1.$2.pcap" tcp 2>"$work/tcpdump" &
+  capture_pid=$!
+  eventually grep -qs "listening on" "$work/tcpdump" || wrong "tcpdump does not start"
+}
+
+end_capture() {
+  sleep 0.3 # what is in the capture's buffer
+  kill -TERM $capture_pid
+  wait $capture_pid || true
+}
+
+syns() { tcpdump -nr "$work/$1.$2.pcap" 2>/dev/null | grep -F 'Flags [S],'; } # ROLE INTERFACE
+count_syns() { syns "$@" | wc -l; }
+count_syns_with_data() { syns "$@" | grep -vcE 'length 0$' || true; }
+
+set_up() {
+  printf '%s\n' DESCRIPTION=test DOWN_MBIT=20 UP_MBIT=5 RTT_MS=200 QUEUE_BDP=1 >"$work/link.conf"
+  satlab up link >/dev/null
+  mkdir "$work/www"
+  chmod 755 "$work" "$work/www"
+  head -c 1000 /dev/urandom >"$work/www/small"
+  head -c 3000000 /dev/urandom >"$work/www/large"
+  cat >"$work/nginx.conf" <<END
+daemon off; master_process off; pid $work/nginx.pid; error_log $work/nginx.log; events {}
+http { access_log off; server { listen 80; listen [::]:80; root $work/www; }
+       client_body_temp_path $work/b; proxy_temp_path $work/p; fastcgi_temp_path $work/f; uwsgi_temp_path $work/u;
+       scgi_temp_path $work/s; }
+END
+  run_beside server nginx -c "$work/nginx.conf"
+  run_beside user ncat -lk -p 7001 --sh-exec "head -c 6; echo answer" # asked from the server's side
+  run_beside server ncat -lk -p 7002 --sh-exec "echo banner; cat"     # speaks first
+  case=control
+  eventually fetch small || wrong "no way to the server without the boxes"
+  satbox start gw --terrestrial-congestion reno
+  satbox start term --terrestrial-congestion reno
+}
+
+# The request goes with the SYN across the satellite, and only there.
+request_in_syn() {
+  case=request_in_syn
+  fetch large || wrong "the file does not arrive whole"
+  [[ $(counter term fastopen_dials) == 1 && $(counter term fastopen_dials_accepted) == 1 ]] ||
+    wrong "the terminal's dial carried no data, or it was refused"
+  [[ $(counter gw fastopen_accepts) == 1 ]] || wrong "the gateway took no data from the SYN"
+  [[ $(counter gw fastopen_dials) == 0 ]] || wrong "the gateway dialled the server with data in the SYN"
+  capture gw wan0
+  fetch small || wrong "the small file does not arrive whole"
+  end_capture
+  (($(count_syns gw wan0) == 1)) || wrong "$(count_syns gw wan0) SYNs towards the server instead of one"
+  (($(count_syns_with_data gw wan0) == 0)) || wrong "a SYN towards the server carries data"
+  capture term sat0
+  fetch small || wrong "the small file does not arrive whole"
+  end_capture
+  (($(count_syns_with_data term sat0) == 1)) || wrong "no SYN with data on the satellite"
+}
+
+# From the other side: the gateway dials across the satellite, the terminal towards its users.
+request_from_the_server() {
+  local answer before
+  case=request_from_the_server
+  before=$(counter gw fastopen_dials_accepted)
+  capture term lan0
+  answer=$(in_role server sh -c "printf hello- | timeout 10 ncat $user 7001")
+  end_capture
+  [[ $answer == hello-answer ]] || wrong "answer '$answer'"
+  (($(counter gw fastopen_dials_accepted) == before + 1)) || wrong "the gateway's dial carried no data"
+  (($(count_syns_with_data term lan0) == 0)) || wrong "a SYN towards the users carries data"
+}
+
+# The profile of a leg is that of its interface, whichever side dialled.
+profile_of_each_leg() {
+  local role algorithms
+  case=profile_of_each_leg
+  in_role user curl -sS --max-time 30 --limit-rate 1M -o /dev/null "http://$server/large" &
+  local curl=$!
+  sleep 1
+  for role in term gw; do
+    algorithms=$(in_role $role ss -tinH state established '( sport = :80 or dport = :80 )' | grep -oE '(bbr|reno|cubic) wscale' |
+      cut -d ' ' -f 1 | sort | paste -sd ' ')
+    [[ $algorithms == "bbr reno" ]] || wrong "the legs of $role have '$algorithms' instead of one of bbr and one of reno"
+    in_role $role ss -tnH state established state syn-recv '( sport = :80 or dport = :80 )' | grep -q . ||
+      wrong "no connection on $role"
+  done
+  wait $curl || wrong "the download breaks off"
+}
+
+# Servers that speak first: the dial does not wait for data that does not come.
+server_speaks_first() {
+  local before answer
+  case=server_speaks_first
+  before=$(counter term fastopen_dials)
+  answer=$(in_role user sh -c "{ sleep 1; echo mine; sleep 1; } | timeout 10 ncat $server 7002" || true)
+  [[ $answer == $'banner\nmine' ]] || wrong "answer '$answer'"
+  (($(counter term fastopen_dials) == before)) || wrong "the dial carried data of a client that had sent none"
+}
+
+# SYNs that carry data get lost on the way: one fallback, and the connection works.
+syn_data_dropped() {
+  case=syn_data_dropped
+  in_role gw iptables -t raw -I PREROUTING -i sat0 -p tcp --syn -m length --length 61:1500 -j DROP
+  fetch small || wrong "the file does not arrive whole"
+  in_role gw iptables -t raw -C PREROUTING -i sat0 -p tcp --syn -m length --length 61:1500 -j DROP
+  in_role gw iptables -t raw -D PREROUTING -i sat0 -p tcp --syn -m length --length 61:1500 -j DROP
+}
+
+# No peer: the real server acknowledges the SYN without its data, which are then sent again.
+peer_absent() {
+  local accepted
+  case=peer_absent
+  satbox stop gw
+  accepted=$(counter term fastopen_dials_accepted)
+  fetch large || wrong "the file does not arrive whole"
+  (($(counter term fastopen_dials_accepted) == accepted)) || wrong "somebody took data from the SYN"
+}
+
+# Only one side: a client without a box of its own is served at the gateway, without Fast Open.
+gateway_alone() {
+  case=gateway_alone
+  satbox stop term
+  satbox start gw
+  fetch large || wrong "the file does not arrive whole"
+  [[ $(counter gw connections_opened) == 1 && $(counter gw fastopen_accepts) == 0 ]] ||
+    wrong "the gateway did not split the connection, or took data that nobody sent"
+}
+
+start_fails() { # STATUS TEXT PEPSAL-OPTION...
+  local status=0 lines
+  in_role term "$PEPSAL_BIN_DIR/pepsal" --instance $lab-bad "${@:3}" 2>"$work/error" || status=$?
+  lines=$(wc -l <"$work/error")
+  [[ $status == "$1" && $lines == 1 ]] || wrong "'${*:3}' ends with $status and $lines lines instead of $1 and one"
+  grep -qF -- "$2" "$work/error" || wrong "'${*:3}' says '$(cat "$work/error")' instead of '$2'"
+}
+
+bad_input() {
+  case=bad_input
+  start_fails 2 "--fastopen" --fastopen
+  start_fails 1 "tcp_fastopen=3" --fastopen --satellite-interface sat0
+  start_fails 1 "sat9" --satellite-interface sat9
+  start_fails 2 "--satellite-rate" --satellite-interface sat0 --satellite-rate 20
+  start_fails 2 "--satellite-rtt" --satellite-interface sat0 --satellite-rate 20 --satellite-rtt 20000
+  start_fails 2 "--satellite-rate" --satellite-rate much --satellite-rtt 600
+}
+
+set_up
+request_in_syn
+request_from_the_server
+profile_of_each_leg
+server_speaks_first
+syn_data_dropped
+peer_absent
+gateway_alone
+bad_input
+
+((failures == 0)) || exit 1
+echo "all cases pass"
