@@ -1,0 +1,179 @@
+"""One lab of scripts/satlab with a server in it, and what stands on its boxes."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+SCRIPTS = Path(__file__).resolve().parent.parent
+SERVER = "10.81.3.2"
+OTHER_PORT = 5000
+# How the C versions of PEPsal are started and given traffic; {path} and {port} are filled in.
+OTHER_COMMAND = "{path} -p {port} -c 2000"
+
+NGINX = """daemon off;
+user root;
+worker_processes 2;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+events {{ worker_connections 512; }}
+http {{
+  access_log off;
+  sendfile on;
+  keepalive_timeout 0;
+  client_max_body_size 0;
+  client_body_buffer_size 16k;
+  client_body_temp_path {folder}/body;
+  server {{
+    listen {host}:80 backlog=512;
+    root {folder};
+    location /up/ {{ dav_methods PUT; }}
+  }}
+}}
+"""
+
+
+class LabError(Exception):
+    """A part of the lab that could not be made; one line."""
+
+
+def call(*command, **options):
+    """Runs a command; its last words are the error when it fails."""
+    done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          check=False, **options)
+    if done.returncode != 0:
+        words = (done.stderr or done.stdout).strip().splitlines()
+        raise LabError(words[-1] if words else f"{command[0]} ended with {done.returncode}")
+    return done.stdout
+
+
+class Lab:
+    """Use with 'with': taken down at the end, however it comes."""
+
+    def __init__(self, name, conf, options):
+        self.name = name
+        self.conf = conf
+        self.options = options
+        self.folder = None
+        self.background = []
+
+    def __enter__(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="satbench.", dir="/dev/shm"))
+        for sub in ("body", "up"):
+            (self.folder / sub).mkdir()
+        try:
+            self._satlab("--folder", self.options.folder, "up", self.conf)
+            self._start_server()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for role in ("gw", "term"):
+            if Path(f"/run/pepsal-satlab/{self.name}/{role}.pid").exists():
+                self.stop_box(role)
+        if Path(f"/run/pepsal-satlab/{self.name}").exists():
+            self._satlab("down")
+        for process in self.background:
+            process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def namespace(self, role):
+        return f"{self.name}-{role}"
+
+    def _satlab(self, *arguments):
+        return call(SCRIPTS / "satlab", "--name", self.name, *arguments)
+
+    def inside(self, role, *command):
+        return call("ip", "netns", "exec", self.namespace(role), *command)
+
+    def _spawn(self, role, command, log):
+        with open(self.folder / log, "wb") as output:
+            process = subprocess.Popen(["ip", "netns", "exec", self.namespace(role), *command],
+                                       stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
+        self.background.append(process)
+        return process
+
+    def _start_server(self):
+        (self.folder / "nginx.conf").write_text(NGINX.format(folder=self.folder, host=SERVER))
+        process = self._spawn("server", ["nginx", "-e", f"{self.folder}/error.log", "-c", f"{self.folder}/nginx.conf"],
+                              "nginx.out")
+        self._await_listener("server", 80, process, "nginx.out")
+
+    def _await_listener(self, role, port, process, log):
+        for _ in range(200):
+            if f":{port} " in self.inside(role, "ss", "-Hltn"):
+                return
+            if process.poll() is not None:
+                break
+            time.sleep(0.05)
+        lines = (self.folder / log).read_text(errors="replace").strip().splitlines()
+        raise LabError(f"{process.args[4]} did not start: {lines[-1] if lines else 'it said nothing'}")
+
+    def put(self, name, content):
+        (self.folder / name).write_bytes(content)
+
+    # --- what stands on the boxes
+
+    def start_column(self, column):
+        """direct leaves the boxes as routers with nothing started on them."""
+        program, _, boxes = column.rpartition("-")
+        roles = {"gateway": ["gw"], "terminal": ["term"], "both": ["gw", "term"], "direct": []}[boxes]
+        for role in roles:
+            if program == "other":
+                self._start_other(role)
+            else:
+                # The first bytes ride in the SYN only where there is a peer to take them.
+                self.start_box(role, *(["--fastopen"] if boxes == "both" else []))
+
+    def _satbox(self, action, role, *options):
+        tuning = [] if self.options.tuning else ["--no-tuning"]
+        call(SCRIPTS / "satbox", "--name", self.name, *tuning, action, role, *options)
+
+    def start_box(self, role, *more):
+        self._satbox("start", role, *more, *self.options.pepsal_options)
+
+    def stop_box(self, role):
+        try:
+            self._satbox("stop", role)
+        except LabError:
+            pass  # taking the lab down takes everything
+
+    def _start_other(self, role):
+        """Any transparent proxy that listens on a port and takes connections from TPROXY."""
+        command = self.options.other_command.format(path=self.options.other, port=OTHER_PORT).split()
+        process = self._spawn(role, command, f"other-{role}.out")
+        self._await_listener(role, OTHER_PORT, process, f"other-{role}.out")
+        terrestrial = "wan0" if role == "gw" else "lan0"
+        self.inside(role, "ip", "rule", "add", "fwmark", "1", "lookup", "100")
+        self.inside(role, "ip", "route", "add", "local", "default", "dev", "lo", "table", "100")
+        for interface in (terrestrial, "sat0"):
+            self.inside(role, "iptables", "-t", "mangle", "-A", "PREROUTING", "-i", interface, "-p", "tcp", "-j",
+                        "TPROXY", "--on-port", str(OTHER_PORT), "--tproxy-mark", "1")
+
+    # --- the satellite
+
+    def restart_schedule(self):
+        """Losses and changes of rate begin again, so that every transfer meets the same ones."""
+        self._satlab("restart-schedule")
+
+    def link_counters(self):
+        counters = {}
+        for line in self._satlab("stats").splitlines():
+            words = dict(word.split("=", 1) for word in line.split())
+            counters[words.pop("direction")] = {key: int(value) for key, value in words.items() if value.isdigit()}
+        return counters
+
+
+def link_share(before, after):
+    """What one transfer has put on the satellite and lost there."""
+    kept = ("offered_packets", "offered_bytes", "queue_drops", "random_losses", "outage_losses")
+    return {way: {key: after[way][key] - before[way][key] for key in kept} for way in after}
+
+
+def machine():
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {"cores": os.cpu_count(), "memory_gib": round(memory), "kernel": os.uname().release.split("-")[0]}

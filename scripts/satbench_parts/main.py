@@ -1,0 +1,281 @@
+"""Measures PEPsal over emulated satellite links; scripts/satbench starts this when all it needs is there."""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from pathlib import Path
+
+sys.dont_write_bytecode = True  # nothing is to appear beside the sources
+
+import figures as fig
+import plots
+import report
+import scenarios as plan
+import transfer
+from lab import OTHER_COMMAND, SCRIPTS, Lab, LabError, link_share, machine
+
+ROOT = SCRIPTS.parent
+MACHINE = machine()
+LONGEST_PAUSE = 0.15  # seconds
+ATTEMPTS = 3
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        sys.stderr.write(f"satbench: {message} (--help explains)\n")
+        sys.exit(2)
+
+
+def whole(least, most):
+    def convert(text):
+        if not text.isdigit() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from {least} to {most}")
+        return int(text)
+    return convert
+
+
+def listed(names):
+    def convert(text):
+        for word in text.split(","):
+            if word not in names:
+                raise argparse.ArgumentTypeError(f"'{word}' is not one of: {', '.join(names)}")
+        return text.split(",")
+    return convert
+
+
+def program(text):
+    if not os.access(text, os.X_OK) or os.path.isdir(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a program")
+    return os.path.abspath(text)
+
+
+def folder(text):
+    if not os.path.isdir(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a directory")
+    return text
+
+
+def parse(arguments):
+    names = [scenario.name for scenario in plan.SCENARIOS]
+    parser = Parser(prog="satbench", description="Measures downloads and uploads over emulated satellite links: direct, and "
+                    "with PEPsal on one box or both. Traffic stays in network namespaces made for it.")
+    parser.add_argument("--quick", action="store_true", help="a part of it, within two minutes")
+    parser.add_argument("--only", type=listed(names), metavar="SCENARIO,...", help=f"of {', '.join(names)}")
+    parser.add_argument("--workload", metavar="TEXT", help="only transfers whose name has this text")
+    parser.add_argument("--columns", type=listed(list(plan.COLUMNS)), metavar="COLUMN,...",
+                        help=f"of {', '.join(plan.COLUMNS)} (default: all there are programs for)")
+    parser.add_argument("--rounds", type=whole(1, 100), default=1, metavar="N", help="runs of each transfer (default 1)")
+    parser.add_argument("--jobs", type=whole(1, 8), default=1, metavar="N",
+                        help="columns measured at once, of scenarios up to 20 Mb/s (default 1)")
+    parser.add_argument("--other", type=program, metavar="PATH", help="another transparent PEP, for two more columns")
+    parser.add_argument("--other-command", metavar="TEMPLATE", default=OTHER_COMMAND,
+                        help=f"how it is started in the foreground on each box (default '{OTHER_COMMAND}'); it gets all TCP "
+                        "of the box by TPROXY")
+    parser.add_argument("--pepsal-options", metavar="TEXT", default="", help="more options for pepsal, in one argument")
+    parser.add_argument("--no-tuning", dest="tuning", action="store_false", help="without pepsal-satlink on the boxes")
+    parser.add_argument("--folder", type=folder, metavar="DIR", default=str(ROOT / "tests/lab"),
+                        help="scenario files (default tests/lab)")
+    parser.add_argument("--output", type=Path, metavar="DIR", default=ROOT / "build/satbench",
+                        help="results.json, report.md and plots go there; runs that are there already are kept unless made "
+                        "again (default build/satbench)")
+    parser.add_argument("--fresh", action="store_true", help="forget the runs that are there")
+    parser.add_argument("--report", action="store_true", help="measure nothing; report again from results.json")
+    parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.columns and not options.other and any(column.startswith("other") for column in options.columns):
+        parser.error("--columns: 'other-...' needs --other PATH")
+    options.columns = options.columns or [column for column in plan.COLUMNS
+                                          if (options.other or not column.startswith("other"))
+                                          and not (options.quick and column == "terminal")]
+    options.pepsal_options = options.pepsal_options.split()
+    return options
+
+
+class Progress:
+    """One line that changes while a transfer runs, and one for each that has ended."""
+
+    def __init__(self, total):
+        self.total, self.done = total, 0
+        self.terminal = sys.stderr.isatty()
+        self.begin, self.shown = time.monotonic(), 0.0
+
+    def running(self, label, size):
+        def update(seconds, received):
+            if self.terminal and time.monotonic() - self.shown > 0.2:
+                self.shown = time.monotonic()
+                share = received / size
+                bar = ("#" * int(20 * share)).ljust(20, ".")
+                sys.stderr.write(f"\r\033[K[{self.done + 1}/{self.total}] {label} [{bar}] {received / 1e6:.1f} MB {seconds:.1f} s")
+        return update
+
+    def note(self, text):
+        sys.stderr.write(("\r\033[K" if self.terminal else "") + text + "\n")
+
+    def ended(self, label, run):
+        self.done += 1
+        elapsed = int(time.monotonic() - self.begin)
+        self.note(f"[{self.done}/{self.total}] {elapsed // 60}:{elapsed % 60:02d} {label}: "
+                  f"{report.total_cell(run).replace('*', '')}")
+
+
+class Bench:
+    def __init__(self, options, scenario_list):
+        self.options = options
+        self.scenarios = scenario_list
+        self.runs = []
+        self.count = 0
+        transfers = sum(workload.repeat for scenario in scenario_list for workload in scenario.workloads)
+        self.progress = Progress(transfers * len(options.columns) * options.rounds)
+
+    def settings(self, scenario):
+        return scenario.settings(self.options.folder)
+
+    def run(self):
+        for number in range(self.options.rounds):
+            for scenario in self.scenarios:
+                slow = float(self.settings(scenario)["DOWN_MBIT"]) <= 20
+                with ThreadPoolExecutor(self.options.jobs if slow else 1) as pool:
+                    pending = [pool.submit(self.measure, scenario, column, number) for column in self.options.columns]
+                    try:
+                        for future in pending:
+                            self.runs.extend(future.result())
+                    except BaseException:
+                        transfer.stop.set()
+                        for future in pending:
+                            future.cancel()
+                        raise
+
+    def measure(self, scenario, column, number):
+        self.count += 1
+        runs = []
+        try:
+            with Lab(f"sb{os.getpid()}-{self.count}", scenario.conf, self.options) as lab:
+                lab.start_column(column)
+                for workload in scenario.workloads:
+                    for again in range(workload.repeat):
+                        runs.append(self._transfer(lab, scenario, column, workload, number * workload.repeat + again))
+        except LabError as error:
+            done = {run["workload"] for run in runs}
+            for workload in scenario.workloads:
+                if workload.name not in done:
+                    runs.append(fig.failed(scenario, column, workload, number, str(error)))
+                    self.progress.ended(f"{scenario.name} {workload.name}, {column}", runs[-1])
+        return runs
+
+    def _transfer(self, lab, scenario, column, workload, number):
+        """A run during which the machine stood still says nothing of the link: it is made again, a few times."""
+        for attempt in range(ATTEMPTS):
+            run = self._attempt(lab, scenario, column, workload, number)
+            if run["longest_pause_s"] <= LONGEST_PAUSE:
+                break
+            self.progress.note(f"the machine stood still for {run['longest_pause_s']:.2f} s "
+                               f"({'once more' if attempt + 1 < ATTEMPTS else 'kept all the same'})")
+        self.progress.ended(f"{scenario.name} {workload.name}, {column}", run)
+        return run
+
+    def _attempt(self, lab, scenario, column, workload, number):
+        label = f"{scenario.name} {workload.name}, {column}"
+        content = os.urandom(workload.size)
+        if workload.direction == "down":
+            lab.put("file", content)
+        transfer.stop.wait(workload.pause)
+        lab.restart_schedule()
+        before = lab.link_counters()
+        progress = self.progress.running(label, workload.size * workload.flows)
+        if workload.direction == "down":
+            outcome = transfer.download(lab.namespace("user"), "10.81.3.2", "file", content, workload.flows, workload.limit,
+                                        progress)
+        else:
+            outcome = transfer.upload(lab.namespace("user"), "10.81.3.2", lab.folder, content, workload.flows,
+                                      workload.limit, progress)
+        link = link_share(before, lab.link_counters())
+        run = fig.figures(scenario, self.settings(scenario), column, workload, number, outcome, link)
+        # What a transfer that was given up has left in flight must not meet the next one.
+        if outcome.total is None:
+            transfer.stop.wait(3)
+        return run
+
+
+def version():
+    words = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True,
+                           check=False).stdout.strip()
+    return words or "unknown"
+
+
+def load(path):
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return {"runs": []}
+
+
+def merged(old, new):
+    made = {(run["scenario"], run["column"], run["workload"]) for run in new}
+    return [run for run in old if (run["scenario"], run["column"], run["workload"]) not in made] + new
+
+
+def write_report(options, data, scenario_list):
+    def settings_of(scenario):
+        return scenario.settings(options.folder)
+
+    results = fig.Results(data["runs"])
+    objectives = fig.Objectives(results, scenario_list, settings_of)
+    drawn = plots.draw_all(results, scenario_list, settings_of, options.output / "plots")
+    lines = list(report.markdown(data, results, objectives, scenario_list, settings_of, drawn))
+    (options.output / "report.md").write_text("\n".join(lines) + "\n")
+    return lines
+
+
+def chosen(options):
+    found = []
+    for scenario in plan.QUICK if options.quick else plan.SCENARIOS:
+        workloads = tuple(workload for workload in scenario.workloads
+                          if not options.workload or options.workload in workload.name)
+        if workloads and (not options.only or scenario.name in options.only):
+            found.append(plan.Scenario(scenario.name, scenario.conf, workloads))
+    return found
+
+
+def main(arguments):
+    options = parse(arguments)
+    scenario_list = chosen(options)
+    if not scenario_list:
+        sys.stderr.write("satbench: there is no such transfer in the scenarios chosen\n")
+        return 2
+    if options.check:
+        return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    options.output.mkdir(parents=True, exist_ok=True)
+    path = options.output / "results.json"
+    data = load(path) if options.report or not options.fresh else {"runs": []}
+    status = 0
+    if not options.report:
+        bench = Bench(options, scenario_list)
+        try:
+            bench.run()
+        finally:  # what was measured before an interrupt is kept
+            data["runs"] = merged(data["runs"], bench.runs)
+            data["about"] = {"date": date.today().isoformat(), "version": version(), "machine": MACHINE,
+                             "rounds": options.rounds, "command": " ".join(["scripts/satbench", *arguments])}
+            path.write_text(json.dumps(data, indent=None) + "\n")
+        status = 1 if any(run.get("error") or run["intact"] is False for run in bench.runs) else 0
+    lines = write_report(options, data, plan.QUICK if options.quick else plan.SCENARIOS)
+    print("\n".join(lines))
+    sys.stderr.write(f"satbench: {options.output}/report.md, results.json and plots/ are written\n")
+    return status
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except LabError as failure:
+        sys.stderr.write(f"satbench: {failure}\n")
+        sys.exit(1)
