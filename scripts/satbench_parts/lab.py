@@ -126,15 +126,14 @@ class Lab:
             if program == "other":
                 self._start_other(role)
             else:
-                # The first bytes ride in the SYN only where there is a peer to take them.
-                self.start_box(role, *(["--fastopen"] if boxes == "both" else []))
+                self.start_box(role)
 
     def _satbox(self, action, role, *options):
         tuning = [] if self.options.tuning else ["--no-tuning"]
         call(SCRIPTS / "satbox", "--name", self.name, *tuning, action, role, *options)
 
-    def start_box(self, role, *more):
-        self._satbox("start", role, *more, *self.options.pepsal_options)
+    def start_box(self, role):
+        self._satbox("start", role, *self.options.pepsal_options)
 
     def stop_box(self, role):
         try:
