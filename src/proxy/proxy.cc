@@ -183,7 +183,9 @@ private:
         return Client{.socket = TCPSocket{fd}, .address = address.endpoint()};
       }
       if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-        log::warning("accept: {}: connections wait", std::strerror(errno));
+        if (accept_warning_.allows()) {
+          log::warning("accept: {}: connections wait", std::strerror(errno));
+        }
         ::sleep(1);
       } else if (errno == EINVAL || errno == EBADF) {
         return std::nullopt; // the listener is closed
@@ -293,6 +295,7 @@ private:
   }
 
   ProxyContext context_;
+  log::RateLimit accept_warning_{std::chrono::seconds{60}};
   SplicePipe up_pipe_;
   DownThread down_thread_;
 };

@@ -102,7 +102,7 @@ void refuse_foreign_memory(const std::string& name)
     }
   } catch (const ipc::interprocess_exception& error) {
     if (error.get_error_code() != ipc::not_found_error) {
-      throw;
+      throw std::runtime_error{fmt::format("/dev/shm/{}: {}", name, error.what())};
     }
   }
 }
