@@ -13,16 +13,6 @@
 
 namespace pepsal::test {
 
-namespace {
-
-// Reads to the end; the errno that ended it, or 0 for a clean end.
-int end_of(const Connection& connection)
-{
-  return error_of([&] { connection.receive_all(); });
-}
-
-} // namespace
-
 class ResetTest : public ConnectionTest
 {};
 
@@ -216,6 +206,34 @@ TEST_P(KillTest, ProxyTakesItsConnectionWithIt)
   EXPECT_EQ(daemon().counter("slots_recovered"), 1);
   EXPECT_TRUE(daemon().log_line("was lost").has_value());
   EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
+}
+
+// Whatever of PEPsal dies in the middle of a transfer, nobody takes what came for all.
+TEST_P(KillTest, CutTransferHasNoCleanEnd)
+{
+  const auto listener = listen_here();
+  for (const bool everything : {false, true}) {
+    const auto [client, server] = connect(listener);
+    auto sending = in_background([&, &client = client] {
+      const std::string block(65536, 'x');
+      return error_of([&] {
+        for (;;) {
+          client.send(block);
+        }
+      });
+    });
+    EXPECT_EQ(server.receive_text(1'000'000).size(), 1'000'000);
+    if (everything) {
+      kill_everything();
+    } else {
+      kill(proxy_of(client));
+    }
+    EXPECT_EQ(end_of(server), ECONNRESET);
+    const auto sender_error = sending.get();
+    EXPECT_TRUE(sender_error == ECONNRESET || sender_error == EPIPE) << sender_error;
+  }
+  forget_daemon();
+  start_daemon(daemon_options());
 }
 
 TEST_P(KillTest, IdleProxiesAreReplaced)

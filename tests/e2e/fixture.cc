@@ -2,6 +2,7 @@
 
 #include "fixture.hh"
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 
@@ -26,6 +27,11 @@ std::vector<Arrangement> arrangements(std::initializer_list<Mode> modes, std::in
 }
 
 } // namespace
+
+int end_of(const Connection& connection)
+{
+  return error_of([&] { connection.receive_all(); });
+}
 
 void Pair::talk() const
 {
@@ -61,6 +67,11 @@ std::vector<Arrangement> proxied_modes()
   return arrangements({Mode::tproxy, Mode::redirect}, {false});
 }
 
+std::vector<Arrangement> proxied_modes_and_masquerade()
+{
+  return arrangements({Mode::tproxy, Mode::redirect}, {false, true});
+}
+
 std::string arrangement_name(const testing::TestParamInfo<Arrangement>& info)
 {
   return info.param.name();
@@ -81,27 +92,20 @@ void NetworkTest::TearDown()
   if (!topology_) {
     return;
   }
-  if (rules_) {
-    EXPECT_NO_THROW(rules_->stop());
-  }
   if (daemon_) {
     EXPECT_EQ(daemon_->stop(), 0) << "the daemon's end";
     if (HasFailure()) {
       std::fprintf(stderr, "--- log of the daemon\n%s---\n", daemon_->log().c_str());
     }
   }
-  expect_nothing_left();
+  eventually([&] { return what_is_left().empty(); }, std::chrono::seconds{5});
+  EXPECT_EQ(what_is_left(), "");
   EXPECT_EQ(sanitizer_reports(*topology_), "");
 }
 
 void NetworkTest::start_daemon(DaemonOptions options)
 {
   daemon_ = std::make_unique<Daemon>(*topology_, std::move(options));
-}
-
-void NetworkTest::start_rules(Mode mode, const std::vector<std::string>& more_arguments)
-{
-  rules_ = std::make_unique<Rules>(*topology_, mode, more_arguments);
 }
 
 Listener NetworkTest::listen(Family family, std::uint16_t port)
@@ -122,25 +126,37 @@ NetworkTest::Path NetworkTest::path_of_new_connection(const Listener& listener)
   return net().box().snmp("Tcp", "PassiveOpens") > before ? Path::proxied : Path::direct;
 }
 
-void NetworkTest::expect_nothing_left()
+void NetworkTest::kill_everything()
 {
-  const auto left = [&] {
-    std::string found;
-    for (const auto& process : topology_->processes()) {
-      if (process.title.find("pepsal") != std::string::npos) {
-        found += fmt::format("process {}\n", process.title);
-      }
-    }
-    for (const auto* folder : {"/dev/shm", "/run/pepsal"}) {
-      std::error_code missing;
-      for (const auto& entry : std::filesystem::directory_iterator{topology_->sandbox().outside(folder), missing}) {
-        found += fmt::format("file {}/{}\n", folder, entry.path().filename().string());
-      }
-    }
+  const auto alive = [&] {
+    auto found = topology_->processes();
+    std::erase_if(found, [](const auto& process) { return !process.title.starts_with("pepsal: "); });
     return found;
   };
-  eventually([&] { return left().empty(); }, std::chrono::seconds{2});
-  EXPECT_EQ(left(), "");
+  EXPECT_TRUE(eventually([&] {
+    const auto victims = alive();
+    for (const auto& process : victims) {
+      ::kill(process.pid, SIGKILL); // some are gone with their manager
+    }
+    return victims.empty();
+  }));
+}
+
+std::string NetworkTest::what_is_left()
+{
+  std::string found;
+  for (const auto& process : topology_->processes()) {
+    if (process.title.find("pepsal") != std::string::npos) {
+      found += fmt::format("process {}\n", process.title);
+    }
+  }
+  for (const auto* folder : {"/dev/shm", "/run/pepsal"}) {
+    std::error_code missing;
+    for (const auto& entry : std::filesystem::directory_iterator{topology_->sandbox().outside(folder), missing}) {
+      found += fmt::format("file {}/{}\n", folder, entry.path().filename().string());
+    }
+  }
+  return found;
 }
 
 void ConnectionTest::SetUp()
@@ -154,7 +170,7 @@ void ConnectionTest::SetUp()
   }
   if (proxied()) {
     start_daemon(daemon_options());
-    start_rules(GetParam().mode);
+    start_rules(net(), GetParam().mode);
   }
 }
 

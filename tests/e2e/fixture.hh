@@ -46,10 +46,14 @@ void PrintTo(const Arrangement& arrangement, std::ostream* out);
 std::vector<Arrangement> every_mode();
 std::vector<Arrangement> every_mode_and_masquerade();
 std::vector<Arrangement> proxied_modes();
+std::vector<Arrangement> proxied_modes_and_masquerade();
 std::string arrangement_name(const testing::TestParamInfo<Arrangement>& info);
 
+// Reads to the end; the errno that ended it, or 0 for a clean end.
+int end_of(const Connection& connection);
+
 // A test with the three hosts. Skipped without root, except in CI, where that is a failure. After each
-// test: everything stops with exit 0, nothing is left in the box, no sanitizer has reported.
+// test: the daemon stops with exit 0 and leaves nothing on the box, and no sanitizer has reported.
 class NetworkTest : public testing::Test
 {
 protected:
@@ -57,12 +61,9 @@ protected:
   void TearDown() override;
 
   Topology& net() { return *topology_; }
-  // Starts the daemon and, unless told otherwise, the rules.
   void start_daemon(DaemonOptions options = {});
-  void start_rules(Mode mode, const std::vector<std::string>& more_arguments = {});
   Daemon& daemon() { return *daemon_; }
   bool has_daemon() const { return daemon_ != nullptr; }
-  Rules& rules() { return *rules_; }
   // A listener on the server, and a connection of the client to it.
   static constexpr std::uint16_t server_port = 7000;
   Listener listen(Family family = Family::ipv4, std::uint16_t port = server_port);
@@ -78,13 +79,14 @@ protected:
   // For tests that end the daemon themselves.
   void forget_daemon() { daemon_.reset(); }
 
-  // What must hold after any clean end: no process, shared memory or pid file.
-  void expect_nothing_left();
+  // SIGKILL to whatever is PEPsal's, as a crash of the machine's making.
+  void kill_everything();
+  // Processes, shared memory and pid files of PEPsal's, one a line.
+  std::string what_is_left();
 
 private:
   std::unique_ptr<Topology> topology_;
   std::unique_ptr<Daemon> daemon_;
-  std::unique_ptr<Rules> rules_;
 };
 
 // A case that is run in several arrangements.

@@ -47,7 +47,10 @@ TEST_P(StreamTest, BothWaysAtOnceOnOneConnection)
   }
 }
 
-TEST_P(StreamTest, ServerSeesTheRightSource)
+class SourceTest : public ConnectionTest
+{};
+
+TEST_P(SourceTest, IsTheClientOrTheBox)
 {
   const auto listener = listen_here();
   auto [client, server] = connect(listener);
@@ -57,6 +60,8 @@ TEST_P(StreamTest, ServerSeesTheRightSource)
   }
   EXPECT_EQ(client.remote(), listener.local());
 }
+
+INSTANTIATE_TEST_SUITE_P(All, SourceTest, testing::ValuesIn(every_mode_and_masquerade()), arrangement_name);
 
 TEST_P(StreamTest, FiveHundredClientsAtOnce)
 {
@@ -135,6 +140,26 @@ TEST_P(StreamTest, ReceiverThatStopsStopsItsSender)
   const auto received = server.receive_stream(7);
   sending.get();
   EXPECT_EQ(received, sent);
+  expect_proxied(1);
+}
+
+TEST_P(StreamTest, SlowReaderGetsAll)
+{
+  constexpr std::size_t bytes = 3 * mebibyte;
+  const auto listener = listen_here();
+  auto [client, server] = connect(listener);
+  // So that what waits for the reader does so in all places between the two.
+  constexpr int small_buffer = 16 * 1024;
+  ASSERT_EQ(::setsockopt(server.number(), SOL_SOCKET, SO_RCVBUF, &small_buffer, sizeof small_buffer), 0);
+  auto sending = in_background([&, &client = client] { client.send_stream(8, bytes), client.close(); });
+  Stream expected{8};
+  std::vector<std::byte> buffer(32 * 1024);
+  for (auto part = server.receive(buffer); !part.empty(); part = server.receive(buffer)) {
+    ASSERT_TRUE(expected.matches(part)) << "before byte " << expected.position();
+    std::this_thread::sleep_for(std::chrono::milliseconds{5});
+  }
+  EXPECT_EQ(expected.position(), bytes);
+  sending.get();
   expect_proxied(1);
 }
 

@@ -3,6 +3,7 @@
 
 #include "support/daemon.hh"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -72,6 +73,15 @@ std::string sanitizer_reports(const Topology& topology)
   return reports;
 }
 
+Result run_program(const Topology& topology, const std::string& name, std::vector<std::string> arguments,
+                   std::vector<std::string> prefix)
+{
+  auto command = std::move(prefix);
+  command.push_back(program_path(name));
+  std::ranges::move(arguments, std::back_inserter(command));
+  return topology.box().start(std::move(command), {}, sanitizer_environment()).finish();
+}
+
 Daemon::Daemon(const Topology& topology, DaemonOptions options)
     : topology_{&topology}
     , options_{std::move(options)}
@@ -111,9 +121,7 @@ std::size_t Daemon::log_lines(const std::string& text) const
 
 std::string Daemon::control(const std::string& command) const
 {
-  auto process = topology_->box().start({program_path("pepsalctl"), "--instance", options_.instance, command}, {},
-                                        sanitizer_environment());
-  const auto result = process.finish();
+  const auto result = run_program(*topology_, "pepsalctl", {"--instance", options_.instance, command});
   if (result.status != 0) {
     throw std::runtime_error{
         fmt::format("pepsalctl {}: exit {}: {}{}", command, result.status, result.out, result.err)};
@@ -165,32 +173,10 @@ std::optional<int> Daemon::stop()
   return process_.wait();
 }
 
-Rules::Rules(const Topology& topology, Mode mode, std::vector<std::string> more_arguments)
-    : topology_{&topology}
-    , arguments_{"--intercept", "client0", "--mode", mode == Mode::redirect ? "redirect" : "tproxy"}
+void start_rules(const Topology& topology, Mode mode)
 {
-  arguments_.insert(arguments_.end(), more_arguments.begin(), more_arguments.end());
-  std::vector<std::string> command{script_path("pepsal-iptables"), "start"};
-  command.insert(command.end(), arguments_.begin(), arguments_.end());
-  topology_->box().must_run(command);
-}
-
-Rules::~Rules()
-{
-  try {
-    stop();
-  } catch (const std::exception&) { // NOLINT(bugprone-empty-catch): the namespace and its rules go anyway
-  }
-}
-
-void Rules::stop()
-{
-  if (!stopped_) {
-    stopped_ = true;
-    std::vector<std::string> command{script_path("pepsal-iptables"), "stop"};
-    command.insert(command.end(), arguments_.begin(), arguments_.end());
-    topology_->box().must_run(command);
-  }
+  topology.box().must_run({script_path("pepsal-iptables"), "start", "--intercept", "client0", "--mode",
+                           mode == Mode::redirect ? "redirect" : "tproxy"});
 }
 
 } // namespace pepsal::test

@@ -27,6 +27,10 @@ std::vector<std::string> sanitizer_environment();
 // What they have reported there; empty when there is nothing.
 std::string sanitizer_reports(const Topology& topology);
 
+// Runs one of the programs on the box to its end.
+Result run_program(const Topology& topology, const std::string& name, std::vector<std::string> arguments,
+                   std::vector<std::string> prefix = {});
+
 struct DaemonOptions
 {
   std::vector<std::string> arguments{}; // added to the command line
@@ -66,24 +70,7 @@ private:
   ChildProcess process_;
 };
 
-// scripts/pepsal-iptables on the box, stopped again when it goes.
-class Rules
-{
-public:
-  Rules(const Topology& topology, Mode mode, std::vector<std::string> more_arguments = {});
-  ~Rules();
-
-  Rules(const Rules&) = delete;
-  Rules& operator=(const Rules&) = delete;
-  Rules(Rules&&) = delete;
-  Rules& operator=(Rules&&) = delete;
-
-  void stop();
-
-private:
-  const Topology* topology_;
-  std::vector<std::string> arguments_;
-  bool stopped_{};
-};
+// Steers what the client sends into the daemon, by scripts/pepsal-iptables on the box.
+void start_rules(const Topology& topology, Mode mode);
 
 } // namespace pepsal::test

@@ -6,7 +6,7 @@
 namespace pepsal::test {
 
 // How long a test waits for what must happen soon. Only a bound for failures: nothing asserts speed.
-static constexpr std::chrono::seconds patience{20};
+static constexpr std::chrono::seconds patience{60};
 
 // Polls until the condition holds; false when it still does not after `limit`.
 template<typename Condition> bool eventually(Condition condition, std::chrono::milliseconds limit = patience)

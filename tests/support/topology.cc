@@ -205,7 +205,7 @@ std::vector<ProcessInfo> Topology::processes() const
     }
     const auto status = slurp(entry.path() / "status");
     auto title = slurp(entry.path() / "cmdline");
-    while (!title.empty() && title.back() == '\0') {
+    while (!title.empty() && (title.back() == '\0' || title.back() == ' ')) { // what a new title leaves of the old
       title.pop_back();
     }
     std::ranges::replace(title, '\0', ' ');

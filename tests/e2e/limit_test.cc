@@ -1,0 +1,130 @@
+// When something runs out: room in the table, processes, descriptors. Established connections go on,
+// new ones pass end to end, and the log says so once.
+
+#include "fixture.hh"
+
+#include <cerrno>
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+namespace pepsal::test {
+
+class FullTableTest : public ConnectionTest
+{
+protected:
+  static constexpr std::size_t room = 2;
+
+  DaemonOptions daemon_options() const override { return {.arguments = {"--max-connections", std::to_string(room)}}; }
+  // A bypassed connection comes from the client, unless the box masquerades.
+  std::string expected_source_of_bypassed() const
+  {
+    return (GetParam().masquerade ? Topology::box_server_side(family()) : Topology::client_address(family()))
+        .address_string();
+  }
+};
+
+TEST_P(FullTableTest, NewConnectionsPassAndEstablishedOnesGoOn)
+{
+  const auto listener = listen_here();
+  std::vector<Pair> established;
+  for (std::size_t i = 0; i < room; ++i) {
+    established.push_back(connect(listener));
+    established.back().talk();
+    EXPECT_EQ(established.back().server.remote().address_string(), expected_source());
+  }
+  expect_proxied(room);
+  constexpr std::size_t bypassed = 5;
+  for (std::size_t i = 0; i < bypassed; ++i) {
+    EXPECT_EQ(path_of_new_connection(listener), Path::direct);
+  }
+  const auto one_more = connect(listener);
+  one_more.talk();
+  EXPECT_EQ(one_more.server.remote().address_string(), expected_source_of_bypassed());
+  EXPECT_EQ(daemon().counter("verdicts_bypass_full"), bypassed + 1);
+  EXPECT_EQ(daemon().log_lines("table is full"), 1) << "one line for all, whatever their number";
+  for (const auto& pair : established) {
+    pair.talk();
+  }
+  // An end makes room again.
+  established.pop_back();
+  EXPECT_TRUE(eventually([&] { return daemon().counter("entries") == room - 1; }));
+  EXPECT_TRUE(eventually([&] { return path_of_new_connection(listener) == Path::proxied; }));
+  one_more.talk();
+}
+
+INSTANTIATE_TEST_SUITE_P(Proxied, FullTableTest, testing::ValuesIn(proxied_modes_and_masquerade()), arrangement_name);
+
+// The limit of the daemon's own user, so that no other process is hurt. Nobody else has its number.
+class NoProcessesTest : public NetworkTest
+{
+protected:
+  static constexpr const char* user = "pepsaltest";
+  // Manager, queuer and idle proxies of two threads each take 18 of them.
+  static constexpr int tasks = 34;
+
+  void make_user()
+  {
+    const auto id = 20'000 + ::getpid() % 40'000;
+    net().write_file("passwd", fmt::format("root:x:0:0:root:/root:/bin/sh\n{}:x:{}:{}::/:/bin/false\n", user, id, id));
+    net().box().must_run({"mount", "--bind", Topology::inside("passwd"), "/etc/passwd"});
+  }
+};
+
+TEST_F(NoProcessesTest, NewConnectionsPassAndEstablishedOnesGoOn)
+{
+  make_user();
+  const auto limit = fmt::format("--nproc={0}:{0}", tasks);
+  start_daemon({.arguments = {"--user", user}, .prefix = {"prlimit", limit, "--"}});
+  start_rules(net(), Mode::tproxy);
+  const auto listener = listen();
+  std::vector<Pair> established;
+  constexpr std::size_t many = tasks;
+  const auto accepted = [&] { return net().box().snmp("Tcp", "PassiveOpens"); };
+  for (auto before = accepted(); established.size() < many; before = accepted()) {
+    established.push_back(connect(listener));
+    established.back().talk();
+    if (accepted() == before) {
+      break; // it went past the daemon
+    }
+  }
+  EXPECT_GT(established.size(), 2);
+  EXPECT_LT(established.size(), many);
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(path_of_new_connection(listener), Path::direct);
+  }
+  const auto counters = daemon().counters();
+  EXPECT_EQ(counters.at("overloaded"), 1);
+  EXPECT_GT(counters.at("forks_failed"), 0);
+  EXPECT_GE(counters.at("verdicts_bypass_overloaded"), 11);
+  EXPECT_EQ(daemon().log_lines("new connections bypass the proxy"), 1) << "one line for all, whatever their number";
+  for (const auto& pair : established) {
+    pair.talk();
+  }
+  established.clear();
+  EXPECT_TRUE(eventually([&] { return path_of_new_connection(listener) == Path::proxied; }));
+}
+
+// So few that a proxy has none for its pipes: it copies without them.
+TEST_F(NetworkTest, FewDescriptorsAreEnough)
+{
+  constexpr std::size_t bytes = 5'000'000;
+  start_daemon({.prefix = {"prlimit", "--nofile=13:13", "--"}});
+  EXPECT_TRUE(daemon().log_line("(13 descriptors in each process)").has_value());
+  start_rules(net(), Mode::tproxy);
+  const auto listener = listen();
+  for (int round = 0; round < 3; ++round) {
+    const auto [client, server] = connect(listener);
+    auto sending = in_background([&client = client] { client.send_stream(1, bytes), client.end_sending(); });
+    auto sending_back = in_background([&server = server] { server.send_stream(2, bytes), server.end_sending(); });
+    auto received = in_background([&client = client] { return client.receive_stream(2); });
+    EXPECT_EQ(server.receive_stream(1), bytes);
+    EXPECT_EQ(received.get(), bytes);
+    sending.get();
+    sending_back.get();
+  }
+  EXPECT_EQ(daemon().counter("connections_closed"), 3);
+}
+
+} // namespace pepsal::test

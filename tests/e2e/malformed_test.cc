@@ -1,0 +1,155 @@
+// Packets that lie or make no sense, sent by raw socket: the queuer counts them and lets them go on as
+// they are, and is none the worse for it.
+
+#include "fixture.hh"
+
+#include "pepsal/util/system_error.hh"
+
+#include <array>
+#include <cstring>
+
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+namespace pepsal::test {
+
+namespace {
+
+constexpr std::uint16_t probe_port = 7777;
+
+// TCP in IP, of which the test writes all but the IP header.
+class RawSocket
+{
+public:
+  RawSocket(const Host& host, Family family)
+  {
+    const Visit there{host.network()};
+    const int domain = family == Family::ipv4 ? AF_INET : AF_INET6;
+    fd_ = FileDescriptor{check("raw socket", ::socket(domain, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_TCP))};
+    const timeval limit{.tv_sec = 1, .tv_usec = 0};
+    check("setsockopt", ::setsockopt(fd_.number(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit));
+  }
+
+  // NOPs (RFC 791), or a destination options header of padding (RFC 8200 section 4.6).
+  void add_ip_options(Family family) const
+  {
+    constexpr std::array<unsigned char, 4> nops{1, 1, 1, 0};
+    constexpr std::array<unsigned char, 8> padding{0, 0, 1, 4, 0, 0, 0, 0};
+    const int result = family == Family::ipv4
+                           ? ::setsockopt(fd_.number(), IPPROTO_IP, IP_OPTIONS, nops.data(), nops.size())
+                           : ::setsockopt(fd_.number(), IPPROTO_IPV6, IPV6_DSTOPTS, padding.data(), padding.size());
+    check("setsockopt of IP options", result);
+  }
+
+  void send(const Endpoint& to, std::span<const std::byte> segment) const
+  {
+    const SocketAddress address{to};
+    check("sendto", ::sendto(fd_.number(), segment.data(), segment.size(), 0, address.get(), address.length()));
+  }
+
+  // Whether this segment arrives, after whatever else. An IP header may stand before it (raw(7)).
+  bool receives(std::span<const std::byte> segment) const
+  {
+    std::array<std::byte, 65536> packet{};
+    return eventually([&] {
+      const auto length = ::recv(fd_.number(), packet.data(), packet.size(), 0);
+      const auto header = length - static_cast<ssize_t>(segment.size());
+      return header >= 0 && std::memcmp(packet.data() + header, segment.data(), segment.size()) == 0;
+    });
+  }
+
+private:
+  FileDescriptor fd_;
+};
+
+struct Segment
+{
+  const char* what;
+  std::uint16_t source_port;
+  unsigned data_offset; // in words, as the header says
+  std::size_t options;  // bytes that really follow
+};
+
+std::vector<std::byte> bytes_of(const Segment& segment)
+{
+  tcphdr header{};
+  header.source = htons(segment.source_port);
+  header.dest = htons(probe_port);
+  header.seq = htonl(segment.data_offset);
+  header.doff = segment.data_offset & 0xfU;
+  header.syn = 1;
+  header.window = htons(1000);
+  std::vector<std::byte> bytes(sizeof header + segment.options, std::byte{0xff});
+  std::memcpy(bytes.data(), &header, sizeof header);
+  return bytes;
+}
+
+} // namespace
+
+class MalformedTest : public ConnectionTest
+{
+protected:
+  // Nobody waits at the end for connections that never come.
+  DaemonOptions daemon_options() const override { return {.arguments = {"--drain-timeout", "0"}}; }
+};
+
+TEST_P(MalformedTest, IsCountedAndLetGo)
+{
+  constexpr std::array segments{
+      Segment{"header of no length", 1001, 0, 0}, Segment{"header shorter than TCP's", 1002, 4, 0},
+      Segment{"header longer than the packet", 1003, 15, 0},
+      Segment{"header a little longer than the packet", 1004, 7, 4}, Segment{"source port 0", 0, 5, 0}};
+  const RawSocket client{net().client(), family()};
+  const RawSocket server{net().server(), family()};
+  for (const auto& segment : segments) {
+    const auto bytes = bytes_of(segment);
+    client.send(server_at(0), bytes);
+    EXPECT_TRUE(server.receives(bytes)) << segment.what;
+  }
+  if (proxied()) {
+    const auto counters = daemon().counters();
+    EXPECT_EQ(counters.at("packets_malformed"), segments.size());
+    EXPECT_EQ(counters.at("packets_queued"), segments.size());
+    EXPECT_EQ(counters.at("entries"), 0);
+  }
+  const auto listener = listen_here();
+  EXPECT_EQ(path_of_new_connection(listener), proxied() ? Path::proxied : Path::direct);
+}
+
+// Nonsense where only hints are looked for: the connection counts, the hints do not.
+TEST_P(MalformedTest, OptionsThatLieAreNoReasonToRefuse)
+{
+  const RawSocket client{net().client(), family()};
+  client.send(server_at(0), bytes_of({"options of all ones", 1005, 8, 12}));
+  if (proxied()) {
+    EXPECT_TRUE(eventually([&] { return daemon().counter("verdicts_intercept") == 1; }));
+    EXPECT_EQ(daemon().counter("packets_malformed"), 0);
+  }
+  const auto listener = listen_here();
+  EXPECT_EQ(path_of_new_connection(listener), proxied() ? Path::proxied : Path::direct);
+}
+
+// Legal, but rare: an IPv4 header of more than 20 bytes, an extension header of IPv6.
+TEST_P(MalformedTest, OptionsOfTheIpHeaderAreSkipped)
+{
+  const RawSocket client{net().client(), family()};
+  client.add_ip_options(family());
+  const auto syn = bytes_of({"a plain SYN", 1006, 5, 0});
+  if (proxied()) {
+    client.send(server_at(0), syn);
+    EXPECT_TRUE(eventually([&] { return daemon().counter("verdicts_intercept") == 1; }));
+    EXPECT_EQ(daemon().counter("packets_malformed"), 0);
+    const auto list = daemon().control("list");
+    EXPECT_NE(list.find(":1006 "), std::string::npos) << list;
+  } else {
+    const RawSocket server{net().server(), family()};
+    client.send(server_at(0), syn);
+    EXPECT_TRUE(server.receives(syn));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, MalformedTest, testing::ValuesIn(every_mode()), arrangement_name);
+
+} // namespace pepsal::test
