@@ -57,7 +57,10 @@ class Flow:
         self.header = None  # its length, when complete
         self.length = None
         self.connected = self.first_byte = self.done = self.error = None
-        self.socket.connect_ex(address)
+        self.address = address
+
+    def start(self):
+        self.socket.connect_ex(self.address)
 
     def wants(self):
         return selectors.EVENT_READ | (selectors.EVENT_WRITE if len(self.out) or not self.connected else 0)
@@ -139,11 +142,12 @@ def median(values):
 def run_flows(namespace, address, requests, limit, arrived, progress):
     """requests: (header, body to send, body expected) of each flow. arrived(flows): bytes at the receiving end."""
     outcome = Outcome(series=[(0.0, 0)])
-    begin = time.monotonic()
     with inside(namespace):
         flows = [Flow(address, *request) for request in requests]
+    begin = time.monotonic()
     with selectors.DefaultSelector() as selector:
         for flow in flows:
+            flow.start()
             selector.register(flow.socket, flow.wants(), flow)
         open_flows, now, next_sample = len(flows), 0.0, TICK
         while open_flows and now < limit and not stop.is_set():
