@@ -1,173 +1,375 @@
 #!/usr/bin/env bash
-# scripts/pepsal-satlink in a namespace: what it sets, that stop, a failed and an interrupted start put back exactly what
-# was there, and bad input. Needs root.
+# Tests scripts/pepsal-satlink in network namespaces: what it sets, that every way out of it leaves exactly what was
+# there, what it refuses; and, in a lab of scripts/satlab, that ten downloads share the link. Needs root.
+# Usage: pepsal_satlink_test.sh [CASE…]; without names every case is run but those that take long (long_…).
 set -euo pipefail
 
-root=$(cd "$(dirname "$0")/../.." && pwd)
-readonly root
-readonly network=psl$$
+cd "$(dirname "$0")/../.."
+readonly script=$PWD/scripts/pepsal-satlink
+readonly test_file=$PWD/tests/integration/pepsal_satlink_test.sh
 
-if ((EUID != 0)); then
-  echo "needs root to make network namespaces" >&2
-  [[ ${CI-} != true ]] || exit 1
-  exit 77
+if [[ ${1-} != --inside ]]; then
+  if ((EUID != 0)); then
+    echo "needs root to make network namespaces" >&2
+    [[ ${CI-} != true ]] || exit 1
+    exit 77
+  fi
+  exec unshare --mount --net --pid --fork --kill-child --mount-proc "$test_file" --inside "$@"
 fi
+shift
+mount -t tmpfs tmpfs /run
+mkdir /run/netns
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# ---- the ground ------------------------------------------------------------------------------------------------------
 
 failures=0
-wrong() {
-  printf 'FAILED: %s: %s\n' "$case" "$*"
+case_name=
+
+wrong() { # never in a subshell, where the count would be lost
+  printf 'FAILED %s: %s\n' "$case_name" "$*"
   failures=$((failures + 1))
 }
 
-work=$(mktemp -d)
-finish() {
-  satlink stop --interface sat0 2>/dev/null || true
-  satlink stop --interface sat1 2>/dev/null || true
-  ip netns del $network 2>/dev/null || true
-  rm -rf "$work"
-}
-trap finish EXIT
-trap 'exit 130' INT TERM
-
-inside() { ip netns exec $network "$@"; }
-satlink() { inside "$root/scripts/pepsal-satlink" "$@"; }
-start() { satlink start --interface sat0 --rate 20/0.5 --rtt 600 --side terminal; }
-
-everything() {
-  inside tc qdisc show
-  inside ip -4 route show table all
-  inside ip -6 route show table all
-  inside sysctl -a 2>/dev/null | grep -E '^net\.(ipv4|ipv6|core)\.' | grep -v -E 'random|dentry|nr_'
-  inside grep . /sys/class/net/sat0/gro_flush_timeout /sys/class/net/sat0/napi_defer_hard_irqs
+expect() { # what expected got
+  [[ $2 == "$3" ]] || wrong "$1: '$3' instead of '$2'"
 }
 
-expect_unchanged() {
-  everything >"$work/now"
-  diff "$work/before" "$work/now" >"$work/difference" || wrong "not as before: $(cat "$work/difference")"
+box() { ip netns exec box "$@"; }
+satlink() { box "$script" "$@" --interface sat0; }
+satlink_start() { satlink start --rate 50/10 --rtt 600 "$@"; }
+
+tear_down() {
+  local name
+  for name in box peer; do ip netns del $name 2>/dev/null || true; done
+  rm -rf /run/pepsal-satlink
 }
 
-setting() { inside sysctl -n "$1" | tr '\t' ' '; }
-
-set_up() {
-  ip netns add $network
-  ip -n $network link set lo up
-  ip -n $network link add sat0 type veth peer name far0
-  ip -n $network link add sat1 type veth peer name far1
-  for name in sat0 far0 sat1 far1; do ip -n $network link set $name up; done
-  ip -n $network addr add 192.0.2.1/24 dev sat0
-  ip -n $network addr add 2001:db8::1/64 dev sat0 nodad
-  ip -n $network route add default via 192.0.2.2
-  ip -n $network route add 198.51.100.0/24 via 192.0.2.3 dev sat0 metric 7 initcwnd 20
-  ip -n $network route add 203.0.113.0/24 via 192.0.2.3 dev sat0 table 77
-  ip -n $network -6 route add 2001:db8:1::/48 via 2001:db8::2 dev sat0
-  sleep 2 # until IPv6's own routes have settled
-  everything >"$work/before"
-}
-
-sets_what_it_says() {
-  case=sets_what_it_says
-  start
-  # Sends 0.5 Mbit/s: 37 500 bytes in 600 ms are 26 segments of 1448. Receives 20: 1 500 000 are 1036.
-  [[ $(inside ip route show default) == *"initcwnd 26 initrwnd 1036"* ]] || wrong "default route: $(inside ip route show default)"
-  [[ $(inside ip route show table 77) == *"initcwnd 26"* ]] || wrong "a route of another table is left out"
-  [[ $(inside ip route show 198.51.100.0/24) == *"metric 7 initcwnd 26"* ]] || wrong "a route keeps its old initial window"
-  [[ $(inside ip -6 route show 2001:db8:1::/48) == *"initcwnd 26"* ]] || wrong "an IPv6 route is left out"
-  inside tc class show dev sat0 | grep -qE 'rate 4924[0-9]{2}bit' || wrong "not shaped to 98.5 %: $(inside tc class show dev sat0)"
-  (($(setting net.ipv4.tcp_rmem | cut -d ' ' -f 3) >= 6000000)) || wrong "tcp_rmem is $(setting net.ipv4.tcp_rmem)"
-  (($(setting net.ipv4.tcp_slow_start_after_idle) == 0)) || wrong "tcp_slow_start_after_idle is not set"
-  (($(setting net.ipv4.tcp_fastopen) & 3)) || wrong "Fast Open is off"
-  [[ $(inside cat /sys/class/net/sat0/gro_flush_timeout) == 5547000 ]] || wrong "acknowledgements are not thinned"
-  satlink status --interface sat0 >"$work/status" || wrong "status fails"
-  grep -q "terminal of a link of 20/0.5 Mbit/s" "$work/status" || wrong "status says '$(cat "$work/status")'"
-  satlink stop --interface sat0
-  expect_unchanged
-  local status=0
-  satlink status --interface sat0 >/dev/null || status=$?
-  ((status == 3)) || wrong "status of what is not prepared is $status"
-}
-
-again_and_again() {
-  case=again_and_again
-  start
-  satlink start --interface sat0 --rate 250/3 --rtt 650
-  (($(setting net.ipv4.tcp_rmem | cut -d ' ' -f 3) >= 81250000)) || wrong "the second start's values are not in force"
-  start
-  satlink stop --interface sat0
-  satlink stop --interface sat0
-  expect_unchanged
-}
-
-# Sysctls belong to both links; the one that stops last puts them back.
-two_links() {
-  case=two_links
-  start
-  satlink start --interface sat1 --rate 10/2 --rtt 600
-  satlink stop --interface sat0
-  [[ $(setting net.ipv4.tcp_slow_start_after_idle) == 0 ]] || wrong "the first stop takes the sysctls from the second link"
-  satlink stop --interface sat1
-  expect_unchanged
-}
-
-# With a tc that fails, or that waits until the start is interrupted, at its last step.
-undone() {
-  local status pid try
-  case=failed_start
-  mkdir -p "$work/bin"
-  printf '#!/bin/sh\ncase "$*" in *class*) exit 1 ;; esac\nexec %s "$@"\n' "$(type -P tc)" >"$work/bin/tc"
-  chmod +x "$work/bin/tc"
-  status=0
-  PATH=$work/bin:$PATH start 2>"$work/error" || status=$?
-  ((status == 1)) || wrong "ends with $status"
-  expect_unchanged
-
-  case=interrupted_start
-  printf '#!/bin/sh\ncase "$*" in *class*) touch %s/waits; sleep 1 ;; esac\nexec %s "$@"\n' "$work" "$(type -P tc)" >"$work/bin/tc"
-  PATH=$work/bin:$PATH ip netns exec $network "$root/scripts/pepsal-satlink" start --interface sat0 --rate 20/5 --rtt 600 &
-  pid=$!
-  for ((try = 0; try < 200; try++)); do
-    [[ -e $work/waits ]] && break
-    sleep 0.05
+# IPv6 makes routes of its own, a little later.
+settle() { # interface…
+  local name try
+  for name in "$@"; do
+    for ((try = 0; try < 100; try++)); do
+      [[ $(ip -n box -6 route show table all dev "$name") == *multicast* ]] && break
+      sleep 0.1
+    done
   done
-  kill -TERM $pid
+}
+
+# A box with the satellite at sat0 and its users at lan0, and routes of every kind across both.
+set_up() {
+  local name
+  tear_down
+  for name in box peer; do
+    ip netns add $name
+    ip netns exec $name sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0
+  done
+  for name in sat lan; do
+    ip link add ${name}0 netns box type veth peer name ${name}1 netns peer
+    ip -n box link set ${name}0 up
+    ip -n peer link set ${name}1 up
+  done
+  ip -n box addr add 10.1.0.1/24 dev sat0
+  ip -n box addr add fd01::1/64 dev sat0 nodad
+  ip -n box addr add 10.2.0.1/24 dev lan0
+  ip -n box addr add fd02::1/64 dev lan0 nodad
+  ip -n box route add default via 10.1.0.2
+  ip -n box route add 10.3.0.0/16 via 10.1.0.2 metric 7 mtu lock 1400 initcwnd 20 initrwnd 30 src 10.1.0.1
+  ip -n box route add 10.4.0.0/16 via 10.1.0.2 dev sat0 table 100 onlink
+  ip -n box route add 10.5.0.0/16 via 10.2.0.2
+  ip -n box -6 route add default via fd01::2 metric 5
+  ip -n box -6 route add fd03::/32 via fd01::2 advmss 1300 initcwnd 11
+  ip -n box -6 route add fd04::/32 via fd01::2 table 100
+  ip -n box -6 route add fd05::/32 via fd02::2
+  settle sat0 lan0
+}
+
+# All that the script may touch, and all around it.
+everything() {
+  ip -n box -o link show | sed 's/promiscuity.*//'
+  tc -n box qdisc show
+  tc -n box class show dev sat0
+  ip -n box -4 route show table all
+  ip -n box -6 route show table all
+  box sysctl -a -r '^net\.' 2>/dev/null | grep -vE 'nf_conntrack_count|file-nr|neigh\.'
+  box grep -r . /sys/class/net/sat0/{gro_flush_timeout,napi_defer_hard_irqs,tx_queue_len,mtu}
+  find /run/pepsal-satlink -type f 2>/dev/null || true
+}
+
+note() { everything >"$work/before"; }
+
+expect_as_noted() { # when
+  everything >"$work/after"
+  cmp -s "$work/before" "$work/after" ||
+    wrong "$1 there remains:"$'\n'"$(diff "$work/before" "$work/after" | head -n 20)"
+}
+
+# ---- the cases -------------------------------------------------------------------------------------------------------
+
+route_windows() { # family destination [table]: initcwnd and initrwnd
+  ip -n box "-$1" route show "$2" table "${3:-main}" | sed -nE 's/.*initcwnd ([0-9]+) initrwnd ([0-9]+).*/\1 \2/p'
+}
+
+case_sets_what_it_says() {
+  local state name
+  set_up
+  satlink_start
+  # One BDP is 50 Mb/s × 600 ms = 3.75 MB, or 2589.8 segments of 1448 bytes.
+  for name in default 10.1.0.0/24 10.3.0.0/16; do expect "windows to $name" "2590 2591" "$(route_windows 4 $name)"; done
+  for name in default fd01::/64 fd03::/32; do expect "windows to $name" "2590 2591" "$(route_windows 6 $name)"; done
+  expect "windows in another table" "2590 2591" "$(route_windows 4 10.4.0.0/16 100)"
+  expect "windows in another table, IPv6" "2590 2591" "$(route_windows 6 fd04::/32 100)"
+  expect "windows towards the users" "" "$(route_windows 4 10.5.0.0/16)$(route_windows 6 fd05::/32)"
+  [[ $(ip -n box route show 10.3.0.0/16) == *"mtu lock 1400"* ]] || wrong "a route lost its MTU"
+  [[ $(tc -n box class show dev sat0) == *"rate 49250Kbit"* ]] || wrong "shaped to: $(tc -n box class show dev sat0)"
+  expect "fast open" 3 "$(box sysctl -n net.ipv4.tcp_fastopen)"
+  expect "slow start after idle" 0 "$(box sysctl -n net.ipv4.tcp_slow_start_after_idle)"
+  expect "metrics saved" 1 "$(box sysctl -n net.ipv4.tcp_no_metrics_save)"
+  for name in tcp_rmem tcp_wmem; do
+    (($(box sysctl -n net.ipv4.$name | cut -f 3) >= 4 * 3750000)) || wrong "$name is less than four times the BDP"
+  done
+  expect "flush timeout of a gateway" 0 "$(box cat /sys/class/net/sat0/gro_flush_timeout)"
+  state=$(satlink status)
+  [[ $state == *"49250Kbit"*"sent "*"dropped 0"*"backlog"*"initcwnd 2590"* ]] || wrong "status says: $state"
+
+  satlink start --rate 250/3 --rtt 650 --side terminal
+  # 3 Mb/s × 650 ms are 168.3 segments, 250 Mb/s × 650 ms 14027.9.
+  expect "windows of a terminal" "168 14029" \
+    "$(route_windows 4 default)"
+  (($(box cat /sys/class/net/sat0/gro_flush_timeout) > 0)) || wrong "the acknowledgements of a narrow way back are not thinned"
+  [[ $(tc -n box class show dev sat0) == *"rate 2955Kbit"* ]] || wrong "shaped to: $(tc -n box class show dev sat0)"
+
+  satlink start --rate 99999/99999 --rtt 10000
+  expect "windows of an absurd link" "65535 65535" "$(route_windows 4 default)"
+  satlink start --rate 0.002/0.001 --rtt 1 --side terminal
+  expect "windows of a thread" "10 10" "$(route_windows 4 default)"
+}
+
+case_stop_puts_everything_back() {
+  set_up
+  box sysctl -qw net.ipv4.tcp_fastopen=1024 net.ipv4.tcp_rmem="5000 60000 700000"
+  note
+  satlink_start
+  satlink stop
+  expect_as_noted "after stop"
+  satlink_start --side terminal
+  satlink_start
+  everything >"$work/first"
+  satlink_start
+  everything >"$work/second"
+  sed -i 's/refcnt.*//' "$work/first" "$work/second"
+  cmp -s "$work/first" "$work/second" || wrong "a second start changes:"$'\n'"$(diff "$work/first" "$work/second")"
+  satlink start --rate 0.5/20 --rtt 10 --side terminal
+  satlink stop
+  expect_as_noted "after several starts and a stop"
+  satlink stop
+  expect_as_noted "after a second stop"
+  expect "status without start" 3 "$(satlink status >/dev/null && echo 0 || echo $?)"
+  expect "status without start" "sat0: not prepared" "$(satlink status || true)"
+}
+
+# A change by someone else is not undone, and what has gone does not come back.
+case_routes_that_have_gone() {
+  set_up
+  satlink_start
+  ip -n box route del 10.3.0.0/16
+  ip -n box route add 10.6.0.0/16 via 10.1.0.2
+  satlink stop
+  expect "windows to the new route" "" "$(route_windows 4 10.6.0.0/16)"
+  [[ -z $(ip -n box route show 10.3.0.0/16) ]] || wrong "stop made a route anew"
+  ip -n box link set sat0 down
+  ip -n box link set sat0 up
+  settle sat0
+  ip -n peer link set sat1 down
+  for ((try = 0; try < 100; try++)); do # the kernel marks the routes, a little later
+    [[ $(ip -n box route show dev sat0) == *linkdown* ]] && break
+    sleep 0.1
+  done
+  note
+  satlink_start
+  satlink stop
+  expect_as_noted "after a stop without carrier"
+}
+
+# Sysctls are the namespace's, and remain until the last of its interfaces stops.
+case_two_interfaces() {
+  set_up
+  note
+  satlink_start
+  box "$script" start --interface lan0 --rate 5/5 --rtt 100
+  (($(box sysctl -n net.ipv4.tcp_rmem | cut -f 3) >= 4 * 3750000)) || wrong "the second start takes the first one's buffers"
+  satlink stop
+  expect "slow start after idle, one still there" 0 "$(box sysctl -n net.ipv4.tcp_slow_start_after_idle)"
+  box "$script" stop --interface lan0
+  expect_as_noted "after both"
+}
+
+case_interface_vanishes() {
+  set_up
+  note
+  satlink_start
+  ip -n box link del sat0
+  satlink stop
+  expect "slow start after idle" 1 "$(box sysctl -n net.ipv4.tcp_slow_start_after_idle)"
+  expect "state files" "" "$(find /run/pepsal-satlink -type f)"
+  # Another one of its name: what is remembered of the first is not for it.
+  set_up
+  satlink_start
+  ip -n box link del sat0
+  ip link add sat0 netns box type veth peer name sat1 netns peer
+  ip -n box link set sat0 up
+  ip -n box addr add 10.1.0.1/24 dev sat0
+  expect "status of another interface of that name" "sat0: not prepared" "$(satlink status || true)"
+  satlink_start
+  satlink stop
+  expect "slow start after idle" 1 "$(box sysctl -n net.ipv4.tcp_slow_start_after_idle)"
+  # A namespace that got an earlier one's number: its state is not for this one.
+  set_up
+  note
+  satlink_start
+  sed -i '1s/ [0-9]* [0-9]*$/ 1 2/' /run/pepsal-satlink/*.sat0
+  tc -n box qdisc del dev sat0 root
+  expect "status with a foreign state file" "sat0: not prepared" "$(satlink status || true)"
+  sysctl_before=$(box sysctl -n net.ipv4.tcp_slow_start_after_idle)
+  satlink stop
+  expect "sysctl after a stop with a foreign state file" "$sysctl_before" "$(box sysctl -n net.ipv4.tcp_slow_start_after_idle)"
+}
+
+# The real tc, but before a class is added something happens.
+interfere() { # shell-commands
+  mkdir -p "$work/bin"
+  cat >"$work/bin/tc" <<END
+#!/bin/sh
+case "\$*" in *"class add"*) $1 ;; esac
+exec $(type -P tc) "\$@"
+END
+  chmod +x "$work/bin/tc"
+}
+
+start_with_interference() {
+  ip netns exec box env PATH="$work/bin:$PATH" "$script" start --interface sat0 --rate 50/0.5 --rtt 600 --side terminal
+}
+
+case_start_that_does_not_end() {
+  local status signal
+  set_up
+  note
+  interfere 'exit 1'
   status=0
-  wait $pid || status=$?
-  ((status == 143)) || wrong "ends with $status"
-  expect_unchanged
+  start_with_interference 2>"$work/error" || status=$?
+  expect "exit status" "1 1" "$status $(wc -l <"$work/error")"
+  expect_as_noted "after a failed start"
+  for signal in INT:130 TERM:143 HUP:129; do
+    interfere "kill -${signal%:*} \$PPID; sleep 0.2"
+    status=0
+    start_with_interference 2>/dev/null || status=$?
+    expect "exit status after ${signal%:*}" "${signal#*:}" "$status"
+    expect_as_noted "after ${signal%:*}"
+  done
+  interfere "kill -KILL \$PPID; exit 1"
+  (start_with_interference) 2>/dev/null && wrong "the start was not killed"
+  [[ $(box sysctl -n net.ipv4.tcp_no_metrics_save) == 1 ]] || wrong "the start was killed too early for this case"
+  satlink stop
+  expect_as_noted "after a killed start and a stop"
+  (start_with_interference) 2>/dev/null || true
+  satlink_start
+  satlink stop
+  expect_as_noted "after a killed start, a start and a stop"
 }
 
-refused() { # STATUS TEXT ARGUMENT...
-  local status=0
-  satlink "${@:3}" >/dev/null 2>"$work/error" || status=$?
-  ((status == $1)) || wrong "'${*:3}' ends with $status instead of $1"
-  (($(wc -l <"$work/error") == 1)) || wrong "'${*:3}' says more or less than one line"
-  grep -qF -- "$2" "$work/error" || wrong "'${*:3}' says '$(cat "$work/error")' instead of '$2'"
+refused() { # status text option…
+  local status=0 error
+  error=$(box "$script" "${@:3}" 2>&1 >/dev/null) || status=$?
+  expect "exit status of '${*:3}'" "$1" "$status"
+  [[ $error == "pepsal-satlink: "*"$2"* && $error != *$'\n'* ]] || wrong "'${*:3}' says '$error', not one line with '$2'"
 }
 
-bad_input() {
-  case=bad_input
-  refused 2 "0/5" start --interface sat0 --rate 0/5 --rtt 600
-  refused 2 "20" start --interface sat0 --rate 20 --rtt 600
-  refused 2 "much" start --interface sat0 --rate much/5 --rtt 600
-  refused 2 "10001" start --interface sat0 --rate 20/5 --rtt 10001
-  refused 2 "fast" start --interface sat0 --rate 20/5 --rtt fast
-  refused 2 "middle" start --interface sat0 --rate 20/5 --rtt 600 --side middle
-  refused 2 "--rate" start --interface sat0
-  refused 2 "--interface" start --rate 20/5 --rtt 600
-  refused 2 "--speed" start --speed 3
-  refused 2 "begin" begin --interface sat0
-  refused 1 "sat9" start --interface sat9 --rate 20/5 --rtt 600
-  inside tc qdisc add dev sat0 root pfifo
-  refused 1 "pfifo" start --interface sat0 --rate 20/5 --rtt 600
-  inside tc qdisc del dev sat0 root
-  expect_unchanged
+case_bad_input() {
+  local value
+  set_up
+  note
+  refused 2 "no action"
+  refused 2 "'begin'" begin
+  refused 2 "'stop'" start stop
+  refused 2 "'--fast'" start --fast
+  refused 2 "--rtt needs a value" start --interface sat0 --rtt
+  refused 2 "--interface" start --rate 5/5 --rtt 5
+  refused 2 "--rate" start --interface sat0 --rtt 600
+  refused 2 "--rtt" start --interface sat0 --rate 5/5
+  refused 2 "'../sat0'" status --interface ../sat0
+  for value in 50 50/ /50 50/0 0/0.0 -5/5 5/5/5 5e3/5 100000/5 ' 5/5' 5,5/5 0x5/5; do
+    refused 2 "'$value'" start --interface sat0 --rtt 600 --rate "$value"
+  done
+  for value in 0 -1 10001 '' 6s 99999999999999999999 600.; do
+    refused 2 "'$value'" start --interface sat0 --rate 5/5 --rtt "$value"
+  done
+  refused 2 "'middle'" start --interface sat0 --rate 5/5 --rtt 600 --side middle
+  refused 1 "'sat9'" start --interface sat9 --rate 5/5 --rtt 600
+  refused 1 "'sat9'" status --interface sat9
+  expect_as_noted "after refusals"
+  tc -n box qdisc add dev sat0 root handle 5: bfifo
+  note
+  refused 1 "bfifo" start --interface sat0 --rate 5/5 --rtt 600
+  expect_as_noted "after refusing a foreign queueing discipline"
+  box setpriv --bounding-set=-net_admin --inh-caps=-net_admin "$script" start --interface sat0 --rate 5/5 --rtt 600 \
+    2>"$work/error" && wrong "no complaint without CAP_NET_ADMIN"
+  expect "without CAP_NET_ADMIN" "pepsal-satlink: needs CAP_NET_ADMIN; run it as root" "$(cat "$work/error")"
+  # Only the network namespace is the box's here, not /sys.
+  nsenter --net=/run/netns/box "$script" start --interface sat0 --rate 5/5 --rtt 600 2>"$work/error" &&
+    wrong "no complaint about another namespace's /sys"
+  grep -q "/sys/class/net" "$work/error" || wrong "about another namespace's /sys it says: $(cat "$work/error")"
+  expect_as_noted "after more refusals"
 }
 
-set_up
-sets_what_it_says
-again_and_again
-two_links
-undone
-bad_input
+case_check() {
+  local answer
+  set_up
+  note
+  answer=$(satlink check) || wrong "check names lacks: $answer"
+  expect_as_noted "after check"
+  box sh -c "mount -o remount,ro /sys && '$script' check --interface sat0" >"$work/answer" && wrong "check finds no fault"
+  grep -q gro_flush_timeout "$work/answer" || wrong "check does not name what cannot be written: $(cat "$work/answer")"
+}
 
+# Ten downloads that start at once over two boxes have equal shares over 30 s, and the satellite's queue loses nothing.
+case_long_ten_flows() {
+  local role answer
+  [[ -x ${PEPSAL_BIN_DIR-}/pepsal ]] || { wrong "PEPSAL_BIN_DIR names no folder with pepsal"; return; }
+  export SATLINK=$PEPSAL_BIN_DIR/satlink
+  printf '%s\n' DOWN_MBIT=50 UP_MBIT=10 RTT_MS=600 QUEUE_BDP=1 >"$work/link.conf"
+  scripts/satlab up "$work/link.conf" >/dev/null
+  for role in gw term; do scripts/satbox start $role; done
+  ip netns exec satlab-server iperf3 -s -1 >/dev/null 2>&1 &
+  for ((try = 0; try < 100; try++)); do
+    ip netns exec satlab-server ss -ltnH 'sport = :5201' | grep -q . && break
+    sleep 0.1
+  done
+  ip netns exec satlab-user iperf3 -c 10.81.3.2 -R -P 10 -t 30 >"$work/iperf" || wrong "iperf3: $(tail -n 3 "$work/iperf")"
+  answer=$(awk '/\] +0\.00-.*receiver/ && !/SUM/ { n++; rate = $7 * ($8 ~ /^M/ ? 1 : $8 ~ /^K/ ? 1e-3 : 1e-6); sum += rate; squares += rate * rate }
+    END { print n, n ? sum * sum / n / squares : 0, sum }' "$work/iperf")
+  awk '{ exit !($1 == 10 && $2 >= 0.95 && $3 > 25) }' <<<"$answer" ||
+    wrong "flows, Jain index and Mbit/s are $answer instead of 10, 0.95 or more, nearly 50"
+  [[ $(scripts/satlab stats | grep direction=down) == *" queue_drops=0 "* ]] || wrong "the satellite's queue lost packets: $(scripts/satlab stats)"
+  [[ $(ip netns exec satlab-gw "$script" status --interface sat0) == *" dropped 0,"* ]] || wrong "the shaper lost packets"
+  echo "flows, Jain index, Mbit/s: $answer"
+  for role in term gw; do scripts/satbox stop $role; done
+  scripts/satlab down
+}
+
+# ---- all of them -----------------------------------------------------------------------------------------------------
+
+for program in ip tc sysctl unshare setpriv nsenter; do
+  [[ -n $(type -P $program) ]] && continue
+  echo "no program '$program': apt-get install iproute2 procps util-linux" >&2
+  exit 1
+done
+cases=("$@")
+((${#cases[@]})) || mapfile -t cases < <(declare -F | sed -n 's/^declare -f case_//p' | grep -v '^long_')
+for case_name in "${cases[@]}"; do
+  was_failures=$failures
+  "case_$case_name"
+  tear_down
+  ((failures > was_failures)) || echo "ok $case_name"
+done
 ((failures == 0)) || exit 1
-echo "all cases pass"
