@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "pepsal/proxy/dial.hh"
+#include "pepsal/proxy/probe_guard.hh"
 #include "pepsal/proxy/route.hh"
 #include "pepsal/proxy/session.hh"
 #include "pepsal/util/log.hh"
@@ -208,8 +209,8 @@ private:
     const auto& config = context_.config;
     Session session{context_.table, std::move(client), destination->connection, destination->claim};
     const bool preserve = config.source == Source::preserve && !destination->redirected;
-    auto dialled = dial(config, context_.table, destination->connection, session.client(),
-                        leg_towards(destination->connection.server), preserve);
+    const auto leg = leg_towards(destination->connection.server);
+    auto dialled = dial(config, context_.table, destination->connection, session.client(), leg, preserve);
     switch (dialled.end) {
     case DialEnd::connected:
       break;
@@ -228,6 +229,15 @@ private:
     down_thread_.start(session);
     if (fast_opened) {
       session.finish_fast_open();
+    }
+    ProbeGuard guard;
+    if (config.satellite_bdp_bytes != 0) { // whoever knows the link's rate has the queue in the box (pepsal-satlink)
+      if (context_.listener.leg == Leg::satellite) {
+        guard.watch(session.client());
+      }
+      if (leg == Leg::satellite) {
+        guard.watch(session.server());
+      }
     }
     session.copy_up(up_pipe_);
     down_thread_.wait();

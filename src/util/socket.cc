@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -71,6 +72,14 @@ void TCPSocket::set_reset_on_close(bool reset)
 void TCPSocket::set_congestion(const std::string& name)
 {
   set_option(IPPROTO_TCP, TCP_CONGESTION, name, "TCP_CONGESTION");
+}
+
+std::string TCPSocket::congestion() const
+{
+  std::array<char, 16> name{}; // TCP_CA_NAME_MAX
+  socklen_t length = name.size();
+  check("getsockopt TCP_CONGESTION", ::getsockopt(number(), IPPROTO_TCP, TCP_CONGESTION, name.data(), &length));
+  return {name.data(), ::strnlen(name.data(), name.size())};
 }
 
 void TCPSocket::set_transparent(int family)

@@ -25,6 +25,7 @@ public:
   void open(TCPSocket server, std::uint64_t first_bytes);
 
   const TCPSocket& client() const { return client_; }
+  const TCPSocket& server() const { return server_; }
 
   // For a client leg that was accepted with its SYN's data: passes these on, and keeps the answer flowing
   // until the handshake has ended, which takes a round trip. Then, or when the client sends more, the

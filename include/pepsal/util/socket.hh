@@ -44,6 +44,7 @@ public:
 
   // TCP_CONGESTION of tcp(7).
   void set_congestion(const std::string& name);
+  std::string congestion() const;
 
   // IP_TRANSPARENT: may bind to addresses that are not this host's. Needs CAP_NET_ADMIN or CAP_NET_RAW.
   void set_transparent(int family);
