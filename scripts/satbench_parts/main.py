@@ -194,6 +194,8 @@ class Bench:
         else:
             outcome = transfer.upload(lab.namespace("user"), "10.81.3.2", lab.folder, content, workload.flows,
                                       workload.limit, progress)
+        if transfer.stop.is_set():
+            raise InterruptedError
         link = link_share(before, lab.link_counters())
         run = fig.figures(scenario, self.settings(scenario), column, workload, number, outcome, link)
         # What a transfer that was given up has left in flight must not meet the next one.
@@ -274,7 +276,7 @@ def main(arguments):
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, InterruptedError):
         sys.exit(130)
     except LabError as failure:
         sys.stderr.write(f"satbench: {failure}\n")
