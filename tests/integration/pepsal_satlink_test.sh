@@ -285,6 +285,14 @@ refused() { # status text option…
   [[ $error == "pepsal-satlink: "*"$2"* && $error != *$'\n'* ]] || wrong "'${*:3}' says '$error', not one line with '$2'"
 }
 
+refused_when() { # shell-commands text
+  local status=0
+  box sh -c "$1 && '$script' start --interface sat0 --rate 50/0.5 --rtt 600 --side terminal" 2>"$work/error" || status=$?
+  expect "exit status after '$1'" "1 1" "$status $(wc -l <"$work/error")"
+  grep -qF "$2" "$work/error" || wrong "after '$1' it says '$(cat "$work/error")'"
+  expect_as_noted "after '$1'"
+}
+
 case_bad_input() {
   local value
   set_up
@@ -320,6 +328,10 @@ case_bad_input() {
     wrong "no complaint about another namespace's /sys"
   grep -q "/sys/class/net" "$work/error" || wrong "about another namespace's /sys it says: $(cat "$work/error")"
   expect_as_noted "after more refusals"
+  tc -n box qdisc del dev sat0 root
+  note
+  refused_when 'mount -o remount,ro /sys' "is /sys mounted read-only?"
+  refused_when 'mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys' "is /proc/sys mounted read-only?"
 }
 
 case_check() {
