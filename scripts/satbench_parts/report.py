@@ -59,6 +59,23 @@ def scenario_lines(results, scenario, settings):
         yield ""
 
 
+def summary_lines(results, scenario_list, settings_of):
+    """Every transfer in one line: time until its last byte, in each column."""
+    columns = results.columns()
+    yield f"| | {' | '.join(plan.COLUMNS[column] for column in columns)} | limit |"
+    yield "|---|" + "---|" * (len(columns) + 1)
+    for scenario in scenario_list:
+        settings = settings_of(scenario)
+        for workload in scenario.workloads:
+            runs = [results.get(scenario.name, workload.name, column) for column in columns]
+            if not any(runs):
+                continue
+            fastest = plan.fastest_seconds(settings, workload.direction, workload.size * workload.flows)
+            limit = "" if workload.timed else f"{fastest:.2f} s"
+            cells = [total_cell(run) if run else "" for run in runs]
+            yield f"| {scenario.name}: {workload.name} | {' | '.join(cells)} | {limit} |"
+
+
 def markdown(data, results, objectives, scenario_list, settings_of, plots):
     about = data["about"]
     yield "# PEPsal over satellite links"
@@ -71,6 +88,13 @@ def markdown(data, results, objectives, scenario_list, settings_of, plots):
         yield "## What was to be reached"
         yield ""
         yield from objective_lines(objectives)
+        yield ""
+    yield "## In short"
+    yield ""
+    yield from summary_lines(results, scenario_list, settings_of)
+    yield ""
+    for path in plots.get("", ()):
+        yield f"![times]({path})"
         yield ""
     yield "## All transfers"
     yield ""
