@@ -22,6 +22,8 @@ from lab import OTHER_COMMAND, SCRIPTS, Lab, LabError, link_share, machine
 
 ROOT = SCRIPTS.parent
 MACHINE = machine()
+VERSION = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True,
+                         check=False).stdout.strip() or "unknown"
 LONGEST_PAUSE = 0.15  # seconds
 ATTEMPTS = 3
 
@@ -197,17 +199,11 @@ class Bench:
         if transfer.stop.is_set():
             raise InterruptedError
         link = link_share(before, lab.link_counters())
-        run = fig.figures(scenario, self.settings(scenario), column, workload, number, outcome, link)
+        run = fig.figures(scenario, self.settings(scenario), column, workload, number, outcome, link, VERSION)
         # What a transfer that was given up has left in flight must not meet the next one.
         if outcome.total is None:
             transfer.stop.wait(3)
         return run
-
-
-def version():
-    words = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True,
-                           check=False).stdout.strip()
-    return words or "unknown"
 
 
 def load(path):
@@ -263,7 +259,7 @@ def main(arguments):
             bench.run()
         finally:  # what was measured before an interrupt is kept
             data["runs"] = merged(data["runs"], bench.runs)
-            data["about"] = {"date": date.today().isoformat(), "version": version(), "machine": MACHINE,
+            data["about"] = {"date": date.today().isoformat(), "version": VERSION, "machine": MACHINE,
                              "rounds": options.rounds, "command": " ".join(["scripts/satbench", *arguments])}
             path.write_text(json.dumps(data, indent=None) + "\n")
         status = 1 if any(run.get("error") or run["intact"] is False for run in bench.runs) else 0

@@ -80,6 +80,10 @@ def markdown(data, results, objectives, scenario_list, settings_of, plots):
     about = data["about"]
     yield "# PEPsal over satellite links"
     yield ""
+    versions = sorted({run["version"] for run in data["runs"] if run.get("version")} - {about["version"]})
+    if versions:
+        yield f"Some runs, kept from before, are of {', '.join(versions)}."
+        yield ""
     yield f"{about['date']}, version {about['version']}, `{about['command']}`, rounds: {about['rounds']}."
     yield (f"Machine: {about['machine']['cores']} cores, {about['machine']['memory_gib']} GiB, "
            f"kernel {about['machine']['kernel']}.")
