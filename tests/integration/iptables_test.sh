@@ -163,24 +163,26 @@ readonly -a full_options=(--intercept client0 --intercept 'ppp+' --queue 2:5 --p
   --exclude fd09::/64 --exclude 192.0.2.7 --ports '22,80,443,8000:8100,1:2,3:4,5:6,7:8,10:11,12:13,14:15,16,17,18')
 
 case_restores_exactly() {
-  local foreign mode was during gone
+  local foreign mode options was during gone
   for foreign in without with; do
     set_up
-    [[ $foreign == without ]] || add_foreign
+    options="--intercept client0"
+    [[ $foreign == without ]] || {
+      options=${full_options[*]}
+      add_foreign
+    }
     was=$(snapshot)
     for mode in tproxy redirect; do
-      for options in "--intercept client0" "${full_options[*]}"; do
-        # shellcheck disable=SC2086
-        rules start --mode $mode $options || wrong "start --mode $mode $options"
-        during=$(snapshot)
-        [[ $during == *PEPSAL_ASK*NFQUEUE* || $during == *PEPSAL_ASK*queue* ]] || wrong "start adds no queue rule"
-        [[ $mode == tproxy || $during == *"tcp_early_demux = 0"* ]] || wrong "start --mode redirect leaves early demux on"
-        gone=$(comm -23 <(sort <<<"$was") <(sort <<<"$during") | grep -v early_demux || true)
-        [[ -z $gone ]] || wrong "start --mode $mode takes away:"$'\n'"$gone"
-        rules status >/dev/null || wrong "status --mode $mode: exit $?"
-        rules stop || wrong "stop: exit $?"
-        same "$foreign foreign rules, $mode $options: what stop leaves" "$was" "$(snapshot)"
-      done
+      # shellcheck disable=SC2086
+      rules start --mode $mode $options || wrong "start --mode $mode $options"
+      during=$(snapshot)
+      [[ $during == *PEPSAL_ASK*NFQUEUE* || $during == *PEPSAL_ASK*queue* ]] || wrong "start adds no queue rule"
+      [[ $mode == tproxy || $during == *"tcp_early_demux = 0"* ]] || wrong "start --mode redirect leaves early demux on"
+      gone=$(comm -23 <(sort <<<"$was") <(sort <<<"$during") | grep -v early_demux || true)
+      [[ -z $gone ]] || wrong "start --mode $mode takes away:"$'\n'"$gone"
+      rules status >/dev/null || wrong "status --mode $mode: exit $?"
+      rules stop || wrong "stop: exit $?"
+      same "$foreign foreign rules, $mode $options: what stop leaves" "$was" "$(snapshot)"
     done
     rules stop || wrong "a second stop: exit $?"
     same "after a second stop the box" "$was" "$(snapshot)"
@@ -334,6 +336,7 @@ case_failing_start_is_undone() {
   add_foreign
   for round in from-nothing from-redirect; do
     [[ $round == from-nothing ]] || rules start --intercept client0 --mode redirect
+    [[ $round$variant != from-nothinglegacy ]] || continue # which the second round shows too
     without_extension NFQUEUE
     refused 1 '' rules_without start --intercept client0
     without_extension TPROXY
