@@ -46,6 +46,7 @@ void Session::open(TCPSocket server, std::uint64_t first_bytes)
 void Session::finish_fast_open()
 {
   constexpr int push_interval_ms = 2;
+  constexpr int pushes = 16; // each sends one piece of 8 segments or more, if there is any
   std::array<std::byte, 2048> bytes;
   const auto available = ::recv(client_.number(), bytes.data(), bytes.size(), MSG_PEEK | MSG_DONTWAIT);
   if (available > 0) {
@@ -59,7 +60,9 @@ void Session::finish_fast_open()
   // only for an established connection (tcp_tsq_write). Here something must push: TCP_NODELAY does.
   pollfd readable{.fd = client_.number(), .events = POLLIN, .revents = 0};
   while (client_.state() == TCP_SYN_RECV && ::poll(&readable, 1, push_interval_ms) == 0) {
-    client_.set_nodelay();
+    for (int i = 0; i < pushes; ++i) {
+      client_.set_nodelay();
+    }
   }
 }
 
