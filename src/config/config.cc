@@ -48,15 +48,6 @@ void parse_queues(const std::string& text, Config& config)
               fmt::format("--queue: '{}' is not a range of at most 64 queues, lowest first", text));
 }
 
-void check_name(const std::string& name)
-{
-  const bool plain = !name.empty() && name.size() <= 64 && name.front() != '.' &&
-                     std::all_of(name.begin(), name.end(), [](unsigned char c) {
-                       return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
-                     });
-  fail_unless(plain, fmt::format("--instance: '{}' is not 1 to 64 letters, digits, '-', '_' or '.'", name));
-}
-
 // CLI11 reads a number of seconds into std::chrono::seconds only by way of a plain integer.
 CLI::Option* add_seconds(CLI::App& app, const std::string& names, std::chrono::seconds& target, const std::string& help,
                          int lowest, int highest)
@@ -86,9 +77,12 @@ void add_service_options(CLI::App& app, Config& config)
   app.add_option("--mark-shift", config.marks.shift, "Lowest of the four mark bits used")
       ->check(CLI::Range(0, 28))
       ->capture_default_str();
-  app.add_option("--instance", config.instance, "Name of the shared table and files")->capture_default_str();
-  app.add_option("--pidfile", config.pidfile, "Pid file (default: /run/pepsal/INSTANCE.pid)");
-  app.add_option("--user", config.user, "User to become");
+  app.add_option("--instance", config.instance, "Name of the shared table and files")
+      ->check(check_instance_name)
+      ->capture_default_str()
+      ->type_name("NAME");
+  app.add_option("--pidfile", config.pidfile, "Pid file (default: /run/pepsal/INSTANCE.pid)")->type_name("FILE");
+  app.add_option("--user", config.user, "User to become")->type_name("NAME");
 }
 
 void add_capacity_options(CLI::App& app, Config& config)
@@ -217,7 +211,27 @@ void check_fastopen()
   }
 }
 
+// CLI11 says "INI was not able to parse" of an unknown key, and names neither the file nor what is allowed.
+std::string about_file(const CLI::Option& file, std::string what)
+{
+  constexpr std::string_view unknown = "INI was not able to parse ";
+  if (what.starts_with(unknown)) {
+    what =
+        fmt::format("unknown key '{}': the keys are the long options, see pepsal --help", what.substr(unknown.size()));
+  }
+  return fmt::format("{}: {}", file.as<std::string>(), what);
+}
+
 } // namespace
+
+std::string check_instance_name(const std::string& name)
+{
+  const bool plain = !name.empty() && name.size() <= 64 && name.front() != '.' &&
+                     std::all_of(name.begin(), name.end(), [](unsigned char c) {
+                       return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
+                     });
+  return plain ? "" : fmt::format("'{}' is not 1 to 64 letters, digits, '-', '_' or '.', no '.' first", name);
+}
 
 CommandLine parse_command_line(int argc, const char* const* argv)
 {
@@ -225,6 +239,7 @@ CommandLine parse_command_line(int argc, const char* const* argv)
   CLI::App app{"PEPsal: a transparent TCP performance enhancing proxy for satellite links (RFC 3135)", "pepsal"};
   app.set_version_flag("-V,--version", "pepsal " PEPSAL_VERSION);
   auto* file = app.set_config("--config", "", "Configuration file; its keys are the long options");
+  file->type_name("FILE");
   if (std::filesystem::exists(default_config_file)) {
     file->default_str(default_config_file);
   }
@@ -237,7 +252,6 @@ CommandLine parse_command_line(int argc, const char* const* argv)
 
   try {
     app.parse(argc, argv);
-    check_name(config.instance);
     size_buffers(config);
     fail_unless(!config.fastopen || !config.satellite_interfaces.empty(),
                 "--fastopen: needs --satellite-interface, the only one it is used on");
@@ -245,6 +259,10 @@ CommandLine parse_command_line(int argc, const char* const* argv)
     return {.config = std::nullopt, .text = app.help()};
   } catch (const CLI::CallForVersion& version) {
     return {.config = std::nullopt, .text = std::string{version.what()} + "\n"};
+  } catch (const CLI::ConfigError& error) {
+    throw UsageError{about_file(*file, one_line(error.what()))};
+  } catch (const CLI::ExtrasError& error) {
+    throw UsageError{one_line(error.what()) + ": pepsal --help lists the options"};
   } catch (const CLI::ParseError& error) {
     throw UsageError{one_line(error.what())};
   }

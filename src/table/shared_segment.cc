@@ -56,18 +56,28 @@ Offsets offsets(std::uint32_t buckets, std::uint32_t processes)
   return result;
 }
 
+struct flock whole_file()
+{
+  struct flock result
+  {};
+  result.l_type = F_WRLCK;
+  result.l_whence = SEEK_SET;
+  return result;
+}
+
+// The pid of another process that has locked the file, if one has.
+std::optional<pid_t> find_holder(int fd)
+{
+  auto file = whole_file();
+  check("fcntl F_GETLK", fcntl(fd, F_GETLK, &file));
+  return file.l_type == F_UNLCK ? std::nullopt : std::optional{file.l_pid};
+}
+
 // Locks the file for this process; returns the pid that holds it if another does.
 std::optional<pid_t> lock(int fd)
 {
-  struct flock whole_file
-  {};
-  whole_file.l_type = F_WRLCK;
-  whole_file.l_whence = SEEK_SET;
-  if (fcntl(fd, F_SETLK, &whole_file) == 0) {
-    return std::nullopt;
-  }
-  check("fcntl F_GETLK", fcntl(fd, F_GETLK, &whole_file));
-  return whole_file.l_pid;
+  const auto file = whole_file();
+  return fcntl(fd, F_SETLK, &file) == 0 ? std::nullopt : find_holder(fd);
 }
 
 // Throws unless what stands under `name` may be replaced: nobody holds it and it is of this layout.
@@ -151,6 +161,10 @@ SharedSegment SharedSegment::open(const std::string& instance, Access access)
       }
     }
   } catch (const ipc::interprocess_exception& error) {
+    if (error.get_error_code() == ipc::security_error) {
+      throw std::runtime_error{
+          fmt::format("/dev/shm/{} may not be opened by this user: try as root or as the daemon's --user", name)};
+    }
     throw std::runtime_error{
         fmt::format("instance '{}' is not running here (/dev/shm/{}: {})", instance, name, error.what())};
   }
@@ -172,6 +186,11 @@ SharedSegment SharedSegment::format(std::string name, ipc::shared_memory_object 
   check("getrandom", getrandom(&header->hash_key, sizeof header->hash_key, 0));
   header->magic.store(layout_magic, std::memory_order_release);
   return {std::move(name), std::move(memory), std::move(region)};
+}
+
+bool SharedSegment::has_manager() const
+{
+  return find_holder(memory_.get_mapping_handle().handle).has_value();
 }
 
 std::byte* SharedSegment::at(std::size_t offset) const

@@ -92,6 +92,9 @@ public:
   using std::runtime_error::runtime_error;
 };
 
+// Whether an instance may have this name: the empty string if so, else what is allowed.
+std::string check_instance_name(const std::string& name);
+
 // Checks what only this system can tell: congestion controls, interfaces, Fast Open. Throws
 // std::runtime_error with one line that says which value is wrong and what is there.
 void check_against_system(const Config& config);

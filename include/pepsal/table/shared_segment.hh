@@ -40,6 +40,9 @@ public:
   // program's.
   static SharedSegment open(const std::string& instance, Access access);
 
+  // Whether another process, the manager that created it, still holds it; if not, a crash left it.
+  bool has_manager() const;
+
   // Makes `user` and `group` the owners, so that they may open and remove it. Throws SystemError.
   void give_to(uid_t user, gid_t group);
 

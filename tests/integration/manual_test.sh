@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# Help and manual page of each program name the same options with the same defaults. PEPSAL_BIN_DIR names the folder of
+# the programs.
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/../.." && pwd)
+readonly root
+export LC_ALL=C
+
+if ! command -v mandoc >/dev/null; then
+  echo "needs mandoc" >&2
+  [[ ${CI-} != true ]] || exit 1
+  exit 77
+fi
+
+# Reads options with the text that explains them and prints "--name DEFAULT" for each, "-" where there is none. An
+# option begins with a dash at the column it is given; its default is "=VALUE" behind its name, or said in the text as
+# "(default VALUE)", "VALUE (default)", "VALUE, the default" or "The default is VALUE."
+options_in() { # COLUMN
+  awk -v "column=$1" '
+    function tell(   value, n, i, name) {
+      if (names == "") return
+      gsub(/[[:space:]]+/, " ", text)
+      gsub(/["'"'"'`]/, "", text)
+      value = given
+      if (value == "" && match(text, /\(default:? [^)]*\)/)) {
+        value = substr(text, RSTART, RLENGTH)
+        sub(/^\(default:? /, "", value)
+        sub(/\)$/, "", value)
+      } else if (value == "" && match(text, /[a-z]+(,| \()(the )?default[;),]/)) {
+        value = substr(text, RSTART)
+        sub(/[ ,].*/, "", value)
+      } else if (value == "" && match(text, /[a-z]+, the default/)) {
+        value = substr(text, RSTART)
+        sub(/,.*/, "", value)
+      } else if (value == "" && match(text, /The default is [^.;]+/)) {
+        value = substr(text, RSTART + 15, RLENGTH - 15)
+      }
+      n = split(names, name, " ")
+      for (i = 1; i <= n; i++) print name[i], value == "" ? "-" : value
+    }
+    match($0, /^ */) && RLENGTH == column && substr($0, column + 1, 1) == "-" {
+      tell()
+      names = given = ""
+      line = $0
+      # The explanation may stand on the same line, two blanks or more behind the option.
+      text = substr(line, column + 1)
+      if (match(text, /   *[^ ]/)) { line = substr(text, 1, RSTART - 1); text = substr(text, RSTART) } else text = ""
+      if (match(line, /=[^ ]+$/)) given = substr(line, RSTART + 1)
+      while (match(line, /--[a-z][a-z-]*/)) {
+        names = names " " substr(line, RSTART, RLENGTH)
+        line = substr(line, RSTART + RLENGTH)
+      }
+      next
+    }
+    /^[^ ]/ || /^   [^ ]/ { tell(); names = "" }
+    { text = text " " $0 }
+    END { tell() }' | sort
+}
+
+help_of() { # PROGRAM COLUMN
+  { "$1" --help; } | options_in "$2"
+}
+
+page_of() { # NAME
+  mandoc -T ascii -O width=200 "$root/docs/$1.8" | col -bx | options_in 5
+}
+
+failures=0
+compare() { # PROGRAM COLUMN
+  local name=${1##*/} differences
+  # Every program has it, and not every one lists it.
+  if ! differences=$(diff <(help_of "$1" "$2" | grep -v '^--help ') <(page_of "$name" | grep -v '^--help ')); then
+    printf 'FAILED: %s --help (<) and docs/%s.8 (>) differ:\n%s\n' "$name" "$name" "$differences"
+    failures=$((failures + 1))
+  fi
+  if (($(help_of "$1" "$2" | wc -l) == 0)); then
+    printf 'FAILED: no option found in %s --help\n' "$name"
+    failures=$((failures + 1))
+  fi
+}
+
+compare "$PEPSAL_BIN_DIR/pepsal" 2
+compare "$PEPSAL_BIN_DIR/pepsalctl" 2
+compare "$root/scripts/pepsal-iptables" 2
+compare "$root/scripts/pepsal-satlink" 2
+
+# Each key of the example configuration is an option, with the default that help tells.
+while read -r key value; do
+  default=$(help_of "$PEPSAL_BIN_DIR/pepsal" 2 | awk -v "name=--$key" '$1 == name { print $2 }')
+  if [[ -z $default ]]; then
+    echo "FAILED: scripts/pepsal.conf: '$key' is no option of pepsal"
+    failures=$((failures + 1))
+  elif [[ $default =~ ^[0-9]+$ && $default != "$value" ]]; then
+    echo "FAILED: scripts/pepsal.conf: $key = $value, and by default it is $default"
+    failures=$((failures + 1))
+  fi
+done < <(sed -nE 's/^#([a-z-]+) = ([^ ]+).*/\1 \2/p' "$root/scripts/pepsal.conf")
+
+# Every counter is explained to the administrator.
+while read -r counter; do
+  grep -qE "\b$counter\b" "$root/docs/OPERATING.md" || {
+    echo "FAILED: docs/OPERATING.md does not explain the counter $counter"
+    failures=$((failures + 1))
+  }
+done < <(sed -nE 's/^    "([a-z_]+)",$/\1/p' "$root/include/pepsal/table/counters.hh")
+
+((failures == 0)) || exit 1
+echo "help, manual pages and example agree"

@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# pepsalctl beside a running daemon, a dead one and none; and its usage. Needs root. PEPSAL_BIN_DIR names the folder of the
+# programs.
+set -euo pipefail
+
+if ((EUID != 0)); then
+  echo "needs root to start the daemon" >&2
+  [[ ${CI-} != true ]] || exit 1
+  exit 77
+fi
+
+instance=ctl$$
+work=$(mktemp -d)
+manager=
+failures=0
+
+finish() {
+  [[ -z $manager ]] || kill -KILL "$manager" 2>/dev/null || true
+  rm -rf "$work" "/dev/shm/pepsal.$instance"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+wrong() {
+  printf 'FAILED: %s\n' "$*"
+  failures=$((failures + 1))
+}
+
+# Sets status; what was printed is in $work/out and $work/error.
+ctl() { # ARGUMENT...
+  status=0
+  "$PEPSAL_BIN_DIR/pepsalctl" "$@" >"$work/out" 2>"$work/error" || status=$?
+}
+
+succeeds() { # ARGUMENT...
+  ctl "$@"
+  [[ $status == 0 && ! -s $work/error ]] || wrong "'$*' ends with $status: $(cat "$work/error")"
+}
+
+fails() { # STATUS TEXT ARGUMENT...
+  ctl "${@:3}"
+  [[ $status == "$1" && $(wc -l <"$work/error") == 1 && ! -s $work/out ]] ||
+    wrong "'${*:3}' ends with $status: $(cat "$work/out" "$work/error")"
+  grep -qF -- "$2" "$work/error" || wrong "'${*:3}' says '$(cat "$work/error")' instead of '$2'"
+}
+
+value() { awk -v "name=$1" '$1 == name { print $2 }' "$work/out"; }
+
+usage() {
+  succeeds --help
+  grep -q status "$work/out" || wrong "--help does not tell of status"
+  succeeds --version
+  grep -q '^pepsalctl [0-9]' "$work/out" || wrong "--version says '$(cat "$work/out")'"
+  fails 2 "status|list"
+  fails 2 "'dance'" dance
+  fails 2 "'more'" list more
+  fails 2 "'--loud'" --loud status
+  fails 2 "--instance" status --instance
+  fails 2 "'../etc'" --instance ../etc status
+}
+
+not_running() { fails 1 "'$instance' is not running" --instance "$instance" status; }
+
+running() {
+  # Without rules a network namespace of its own is all the daemon needs.
+  unshare -n sh -c 'ip link set lo up && exec "$@"' sh "$PEPSAL_BIN_DIR/pepsal" --instance "$instance" \
+    --pidfile "$work/pid" --max-connections 100 2>"$work/log" &
+  manager=$!
+  for ((try = 0; try < 200; try++)); do
+    ! grep -q ready "$work/log" || break
+    sleep 0.05
+  done
+  succeeds --instance "$instance" status
+  ! grep -vE '^[a-z_]+ [0-9]+$' "$work/out" || wrong "status prints other things than a name and a value a line"
+  [[ $(value manager_pid) == "$manager" && $(value max_connections) == 100 && $(value entries) == 0 ]] ||
+    wrong "status shows another daemon: $(head -n 6 "$work/out")"
+  (($(value proxies_forked) >= 1)) || wrong "no proxy was forked, says status"
+  succeeds status --instance "$instance"
+  succeeds --instance "$instance" list
+  [[ ! -s $work/out ]] || wrong "list shows connections where there are none: $(cat "$work/out")"
+
+  # A connection that nobody redirected.
+  nsenter -t "$manager" -n bash -c 'exec 3<>/dev/tcp/127.0.0.1/5000; read -r -t 5 <&3' || true
+  for ((try = 0; try < 100; try++)); do
+    succeeds --instance "$instance" status
+    [[ $(value direct_connections_refused) == 0 ]] || break
+    sleep 0.05
+  done
+  [[ $(value direct_connections_refused) == 1 ]] || wrong "the refused connection is not counted"
+
+  cp "$PEPSAL_BIN_DIR/pepsalctl" "$work/"
+  chmod 755 "$work"
+  status=0
+  setpriv --reuid 65534 --regid 65534 --clear-groups "$work/pepsalctl" --instance "$instance" status \
+    >"$work/out" 2>"$work/error" || status=$?
+  [[ $status == 1 && ! -s $work/out && $(<"$work/error") == *"may not be opened"* ]] ||
+    wrong "another user gets $status: $(cat "$work/out" "$work/error")"
+}
+
+manager_killed() {
+  kill -KILL "$manager"
+  wait "$manager" 2>/dev/null || true
+  fails 1 "has died" --instance "$instance" status
+  fails 1 "has died" --instance "$instance" list
+  manager=
+}
+
+usage
+not_running
+running
+manager_killed
+((failures == 0)) || exit 1
+echo "all cases pass"
