@@ -225,7 +225,7 @@ private:
       if (ready_) {
         spares_[i].observe(idle);
       }
-      while (idle < spares_[i].target() && children_.count(Children::Role::proxy) < config_.max_connections) {
+      while (idle < spares_[i].target() && may_start_proxy(idle)) {
         if (!start_proxy(i)) {
           return;
         }
@@ -233,6 +233,14 @@ private:
       }
     }
     segment_.header().overloaded = false;
+  }
+
+  // The limit is on all listeners' proxies together; what is idle at one of them must not leave another
+  // without any, because what was intercepted there would wait for ever.
+  bool may_start_proxy(std::uint32_t idle_there) const
+  {
+    return children_.count(Children::Role::proxy) < config_.max_connections ||
+           (idle_there == 0 && listeners_.size() > 1);
   }
 
   // Whether there was a process to be had. If not, new connections bypass until there is.
