@@ -14,7 +14,6 @@
 #include <sys/time.h>
 
 #include "pepsal/util/process.hh"
-#include "pepsal/util/system_error.hh"
 
 namespace pepsal {
 
@@ -45,11 +44,12 @@ void on_timer(int /*signal*/)
   errno = saved_errno;
 }
 
+// Cannot fail: the clock exists and the interval is in range (setitimer(2)).
 void set_timer(long seconds)
 {
   const itimerval timer{.it_interval = {.tv_sec = seconds, .tv_usec = 0},
                         .it_value = {.tv_sec = seconds, .tv_usec = 0}};
-  check("setitimer", ::setitimer(ITIMER_REAL, &timer, nullptr));
+  ::setitimer(ITIMER_REAL, &timer, nullptr);
 }
 
 } // namespace
@@ -67,13 +67,15 @@ void ProbeGuard::watch(const TCPSocket& socket)
   }
   handle_signal(SIGALRM, on_timer, true);
   set_timer(interval_s);
+  watching_ = true;
 }
 
 ProbeGuard::~ProbeGuard()
 {
-  for (auto& socket : guarded) {
-    if (socket.exchange(-1) != -1) {
-      set_timer(0);
+  if (watching_) {
+    set_timer(0);
+    for (auto& socket : guarded) {
+      socket = -1;
     }
   }
 }

@@ -19,6 +19,9 @@ public:
   ~ProbeGuard();
   ProbeGuard(const ProbeGuard&) = delete;
   ProbeGuard& operator=(const ProbeGuard&) = delete;
+
+private:
+  bool watching_{};
 };
 
 } // namespace pepsal
