@@ -134,6 +134,11 @@ std::string dial_failure(int error)
   }
 }
 
+std::string_view name_of(Leg leg)
+{
+  return leg == Leg::satellite ? "satellite" : "terrestrial";
+}
+
 // A connection with all that is known of where it wants to go.
 struct Destination
 {
@@ -225,6 +230,8 @@ private:
       is_peer(dialled.socket, Counter::fastopen_dials_accepted);
     }
     session.open(std::move(dialled.socket), dialled.first_bytes);
+    log::debug("opened client={} ({} leg) server={} ({} leg)", address.to_string(), name_of(context_.listener.leg),
+               destination->connection.server.to_string(), name_of(leg));
     set_title(fmt::format("pepsal: proxy {} -> {}", address.to_string(), destination->connection.server.to_string()));
     down_thread_.start(session);
     if (fast_opened) {
@@ -283,7 +290,7 @@ private:
       if (redirected) {
         connection.server = *original;
         claim = table.claim(address, *original, context_.self, now);
-      } else if (connection.server.port == context_.config.port) {
+      } else if (connection.server.port == context_.config.port && is_own_address(connection.server)) {
         claim = table.claim_newest(address, context_.self, now);
         redirected = claim.has_value();
       }

@@ -59,7 +59,7 @@ void Session::finish_fast_open()
   // A sender that paces or that waits for its queue to drain goes on by a timer, but the kernel does that
   // only for an established connection (tcp_tsq_write). Here something must push: TCP_NODELAY does.
   pollfd readable{.fd = client_.number(), .events = POLLIN, .revents = 0};
-  while (client_.state() == TCP_SYN_RECV && ::poll(&readable, 1, push_interval_ms) == 0) {
+  while (client_.state() == TCP_SYN_RECV && ::poll(&readable, 1, push_interval_ms) != 1) {
     for (int i = 0; i < pushes; ++i) {
       client_.set_nodelay();
     }
