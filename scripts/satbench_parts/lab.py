@@ -52,9 +52,10 @@ def call(*command, **options):
 class Lab:
     """Use with 'with': taken down at the end, however it comes."""
 
-    def __init__(self, name, conf, options):
+    def __init__(self, name, conf, seed, options):
         self.name = name
         self.conf = conf
+        self.seed = seed
         self.options = options
         self.folder = None
         self.background = []
@@ -64,7 +65,8 @@ class Lab:
         for sub in ("body", "up"):
             (self.folder / sub).mkdir()
         try:
-            self._satlab("--folder", self.options.folder, "up", self.conf)
+            self._write_scenario()
+            self._satlab("--folder", self.folder, "up", self.conf)
             self._start_server()
         except BaseException:
             self.__exit__()
@@ -83,6 +85,13 @@ class Lab:
 
     def namespace(self, role):
         return f"{self.name}-{role}"
+
+    def _write_scenario(self):
+        """The scenario's file with another row of losses."""
+        name = f"{self.conf}.conf"
+        lines = (Path(self.options.folder) / name).read_text().splitlines()
+        kept = [line for line in lines if not line.startswith("SEED=")]
+        (self.folder / name).write_text("\n".join([*kept, f"SEED={self.seed}"]) + "\n")
 
     def _satlab(self, *arguments):
         return call(SCRIPTS / "satlab", "--name", self.name, *arguments)

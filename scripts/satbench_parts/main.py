@@ -72,7 +72,8 @@ def parse(arguments):
     parser.add_argument("--workload", metavar="TEXT", help="only transfers whose name has this text")
     parser.add_argument("--columns", type=listed(list(plan.COLUMNS)), metavar="COLUMN,...",
                         help=f"of {', '.join(plan.COLUMNS)} (default: all there are programs for)")
-    parser.add_argument("--rounds", type=whole(1, 100), default=1, metavar="N", help="runs of each transfer (default 1)")
+    parser.add_argument("--rounds", type=whole(1, 100), default=1, metavar="N",
+                        help="runs of each transfer, each with other losses (default 1)")
     parser.add_argument("--jobs", type=whole(1, 8), default=1, metavar="N",
                         help="columns measured at once, of scenarios up to 20 Mb/s (default 1)")
     parser.add_argument("--other", type=program, metavar="PATH", help="another transparent PEP, for two more columns")
@@ -157,7 +158,7 @@ class Bench:
         self.count += 1
         runs = []
         try:
-            with Lab(f"sb{os.getpid()}-{self.count}", scenario.conf, self.options) as lab:
+            with Lab(f"sb{os.getpid()}-{self.count}", scenario.conf, number + 1, self.options) as lab:
                 lab.start_column(column)
                 for workload in scenario.workloads:
                     for again in range(workload.repeat):

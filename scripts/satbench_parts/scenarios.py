@@ -67,7 +67,7 @@ SCENARIOS = (
         Workload("2 MB up", 2 * MB, 30, "up"),
         many(5 * MB, 30), many(100 * KB, 30, "up"))),
     Scenario("4.7", "quic4sat-4.7", (
-        Workload("100 MB down", 100 * MB, 60, objectives=objectives(3, 6, 10)),
+        Workload("100 MB down", 100 * MB, 150, objectives=objectives(3, 6, 10)),
         Workload("2 MB up", 2 * MB, 40, "up"),
         many(1 * MB, 40), many(100 * KB, 40, "up"))),
     Scenario("geo", "geo", (
