@@ -3,8 +3,9 @@
 
 #include "pepsal/manager/children.hh"
 
-#include <cassert>
+#include <memory>
 
+#include <boost/interprocess/anonymous_shared_memory.hpp>
 #include <csignal>
 #include <fmt/format.h>
 #include <sys/wait.h>
@@ -17,38 +18,60 @@ namespace pepsal {
 Children::Children(const SharedSegment& segment)
     : roster_{segment.roster()}
     , states_{segment.process_states()}
-    , alive_(roster_.size())
-    , listeners_(roster_.size())
-{}
+    , memory_{boost::interprocess::anonymous_shared_memory(roster_.size() * sizeof(Record))}
+    , records_{static_cast<Record*>(memory_.get_address()), roster_.size()}
+{
+  std::uninitialized_value_construct(records_.begin(), records_.end());
+}
+
+Owner Children::take_number()
+{
+  if (first_free_ != no_owner) {
+    const auto owner = first_free_;
+    first_free_ = records_[owner].next_free;
+    return owner;
+  }
+  if (highest_ + 1 >= roster_.size()) {
+    throw SystemError{EAGAIN, "roster of processes"};
+  }
+  return ++highest_; // 0 is no_owner
+}
+
+void Children::give_back(Owner owner)
+{
+  records_[owner].next_free = first_free_;
+  first_free_ = owner;
+}
 
 pid_t Children::spawn(Role role, std::uint16_t index, const std::function<int(Owner)>& body)
 {
-  Owner owner = highest_ + 1; // 0 is no_owner
-  if (!free_.empty()) {
-    owner = free_.top();
-  } else if (owner >= roster_.size()) {
-    throw SystemError{EAGAIN, "roster of processes"};
-  }
+  const auto owner = take_number();
   set_state(owner, role == Role::queuer ? ProcessState::queuer : ProcessState::starting);
+  records_[owner] = {.child = {.role = role, .owner = owner, .index = index}, .next_free = no_owner, .alive = true};
   pid_t pid = 0;
   try {
     pid = fork_process([&] { return body(owner); });
   } catch (const SystemError&) {
     set_state(owner, ProcessState::none);
+    records_[owner].alive = false;
+    give_back(owner);
     throw;
   }
-  if (!free_.empty()) {
-    free_.pop();
-  } else {
-    highest_ = owner;
-  }
-  children_.emplace(pid, Child{.role = role, .owner = owner, .index = index});
   roster_[owner].pid = pid;
   roster_[owner].started_ns = boot_time_now().count();
-  alive_[owner] = true;
-  listeners_[owner] = static_cast<std::uint8_t>(index);
-  proxies_ += role == Role::proxy ? 1 : 0;
+  ++(role == Role::proxy ? proxies_ : queuers_);
   return pid;
+}
+
+// The roster of all that ever lived at once is walked; that is as long as it is full, and most are not.
+std::optional<Owner> Children::find(pid_t pid) const
+{
+  for (Owner owner = 1; owner <= highest_; ++owner) {
+    if (roster_[owner].pid.load(std::memory_order_relaxed) == pid) {
+      return owner;
+    }
+  }
+  return std::nullopt;
 }
 
 std::optional<Children::Ended> Children::reap()
@@ -59,34 +82,34 @@ std::optional<Children::Ended> Children::reap()
     if (pid <= 0) {
       return std::nullopt;
     }
-    const auto found = children_.find(pid);
-    if (found == children_.end()) {
+    const auto owner = find(pid);
+    if (!owner) {
       continue;
     }
-    const Ended ended{.pid = pid,
-                      .child = found->second,
-                      .crashed = !WIFEXITED(status) || WEXITSTATUS(status) != 0,
-                      .manner = WIFEXITED(status) ? fmt::format("status {}", WEXITSTATUS(status))
-                                                  : fmt::format("signal {}", WTERMSIG(status))};
-    children_.erase(found);
-    const auto owner = ended.child.owner;
-    alive_[owner] = false;
-    roster_[owner].pid = 0;
-    set_state(owner, ProcessState::none);
-    proxies_ -= ended.child.role == Role::proxy ? 1 : 0;
-    if (ended.crashed) {
-      dead_.push_back(owner);
+    const auto& child = records_[*owner].child;
+    const bool crashed = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+    records_[*owner].alive = false;
+    roster_[*owner].pid = 0;
+    set_state(*owner, ProcessState::none);
+    --(child.role == Role::proxy ? proxies_ : queuers_);
+    if (crashed) {
+      dead_.push_back(*owner);
     } else {
-      free_.push(owner);
+      give_back(*owner);
     }
-    return ended;
+    return Ended{.pid = pid, .child = child, .crashed = crashed, .status = status};
   }
+}
+
+std::string Children::Ended::manner() const
+{
+  return WIFEXITED(status) ? fmt::format("status {}", WEXITSTATUS(status)) : fmt::format("signal {}", WTERMSIG(status));
 }
 
 void Children::forget_dead()
 {
   for (const auto owner : dead_) {
-    free_.push(owner);
+    give_back(owner);
   }
   dead_.clear();
 }
@@ -96,21 +119,23 @@ std::uint32_t Children::count_idle(std::uint16_t listener) const
   std::uint32_t idle = 0;
   for (Owner owner = 1; owner <= highest_; ++owner) {
     const auto its_state = state(owner);
-    idle += (its_state == ProcessState::idle || its_state == ProcessState::starting) && listeners_[owner] == listener;
+    idle += (its_state == ProcessState::idle || its_state == ProcessState::starting) &&
+            records_[owner].child.index == listener;
   }
   return idle;
 }
 
 std::uint32_t Children::count(Role role) const
 {
-  return role == Role::proxy ? proxies_ : static_cast<std::uint32_t>(children_.size()) - proxies_;
+  return role == Role::proxy ? proxies_ : queuers_;
 }
 
 void Children::signal(Role role, int signal, const std::function<bool(const Child&)>& which) const
 {
-  for (const auto& [pid, child] : children_) {
-    if (child.role == role && which(child)) {
-      ::kill(pid, signal); // it may have ended already and waits to be reaped
+  for (Owner owner = 1; owner <= highest_; ++owner) {
+    const auto& record = records_[owner];
+    if (record.alive && record.child.role == role && which(record.child)) {
+      ::kill(roster_[owner].pid, signal); // it may have ended already and waits to be reaped
     }
   }
 }

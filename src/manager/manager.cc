@@ -53,7 +53,20 @@ public:
       , target_{least}
   {}
 
-  std::uint32_t target() const { return target_; }
+  // Whether it is time to fork. Waiting until half of them are taken lets one wake-up of the manager do
+  // for many connections.
+  bool is_low(std::uint32_t idle) const { return idle <= target_ / 2; }
+
+  // How many to fork now, so that the target is met: when few are left, and in quiet times anyhow.
+  std::uint32_t take_missing(std::uint32_t idle)
+  {
+    const auto now = Clock::now();
+    if (idle >= target_ || (!is_low(idle) && now < fill_at_)) {
+      return 0;
+    }
+    fill_at_ = now + 1s;
+    return target_ - idle;
+  }
 
   void observe(std::uint32_t idle)
   {
@@ -71,6 +84,7 @@ private:
   std::uint32_t least_;
   std::uint32_t target_;
   Clock::time_point shrink_at_{};
+  Clock::time_point fill_at_{};
 };
 
 class Manager
@@ -221,15 +235,15 @@ private:
       return;
     }
     for (std::size_t i = 0; i < listeners_.size(); ++i) {
-      auto idle = children_.count_idle(static_cast<std::uint16_t>(i));
+      const auto idle = children_.count_idle(static_cast<std::uint16_t>(i));
       if (ready_) {
         spares_[i].observe(idle);
       }
-      while (idle < spares_[i].target() && may_start_proxy(idle)) {
+      const auto missing = spares_[i].take_missing(idle);
+      for (std::uint32_t started = 0; started < missing && may_start_proxy(idle + started); ++started) {
         if (!start_proxy(i)) {
           return;
         }
-        ++idle;
       }
     }
     segment_.header().overloaded = false;
@@ -277,16 +291,21 @@ private:
                       .listener = listeners_[listener],
                       .self = owner,
                       .manager = self_,
-                      .set_state = [this, owner](ProcessState state) {
+                      .set_state = [this, owner, listener](ProcessState state) {
                         children_.set_state(owner, state);
                         if (state == ProcessState::busy) {
-                          wake_manager();
+                          wake_manager_if_needed(listener);
                         }
                       }});
   }
 
-  void wake_manager() const
+  // In a proxy's process, which knows as many proxies as there were when it was forked: seeing too few
+  // idle ones wakes the manager too often, never too late.
+  void wake_manager_if_needed(std::size_t listener) const
   {
+    if (!spares_[listener].is_low(children_.count_idle(static_cast<std::uint16_t>(listener)))) {
+      return;
+    }
     const std::uint64_t one = 1;
     [[maybe_unused]] const auto written = ::write(accepted_.number(), &one, sizeof one);
   }
@@ -296,12 +315,12 @@ private:
     while (const auto ended = children_.reap()) {
       if (ended->child.role == Children::Role::queuer) {
         if (!draining_) {
-          log::warning("queuer of queue {} was lost ({})", ended->child.index, ended->manner);
+          log::warning("queuer of queue {} was lost ({})", ended->child.index, ended->manner());
           lost_queues_.push_back(ended->child.index);
         }
       } else if (ended->crashed) {
         table_.count(Counter::proxies_lost);
-        log::warning("proxy {} was lost ({})", ended->pid, ended->manner);
+        log::warning("proxy {} was lost ({})", ended->pid, ended->manner());
       }
     }
     if (children_.has_dead()) {

@@ -3,12 +3,11 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
-#include <queue>
 #include <span>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
+#include <boost/interprocess/mapped_region.hpp>
 #include <sys/types.h>
 
 #include "pepsal/table/connection_table.hh"
@@ -38,8 +37,10 @@ public:
   {
     pid_t pid;
     Child child;
-    bool crashed;       // by a signal or with a failure status
-    std::string manner; // for the log: "signal 9", "status 1"
+    bool crashed; // by a signal or with a failure status
+    int status;   // as wait(2) gives it
+
+    std::string manner() const; // for the log: "signal 9", "status 1"
   };
 
   explicit Children(const SharedSegment& segment);
@@ -51,7 +52,7 @@ public:
   std::optional<Ended> reap();
 
   // Whether the process with this number lives.
-  bool is_alive(Owner owner) const { return owner < alive_.size() && alive_[owner]; }
+  bool is_alive(Owner owner) const { return owner < records_.size() && records_[owner].alive; }
 
   // The slots of all that died have been collected: their numbers may be given out again.
   void forget_dead();
@@ -69,15 +70,29 @@ public:
   void set_state(Owner owner, ProcessState state);
 
 private:
+  // What is known of a number beside its entry in the roster.
+  struct Record
+  {
+    Child child;
+    Owner next_free;
+    bool alive;
+  };
+
+  Owner take_number();
+  void give_back(Owner owner);
+  std::optional<Owner> find(pid_t pid) const;
+
   std::span<RosterEntry> roster_;
   std::span<std::atomic<std::uint8_t>> states_;
-  std::unordered_map<pid_t, Child> children_;
-  std::vector<bool> alive_;
-  std::vector<std::uint8_t> listeners_; // by owner
-  std::priority_queue<Owner, std::vector<Owner>, std::greater<>> free_;
+  // Shared memory, though nobody else reads it: fork(2) makes the manager copy every page of its own that
+  // it writes to between two forks.
+  boost::interprocess::mapped_region memory_;
+  std::span<Record> records_;
+  Owner first_free_{no_owner};
   std::vector<Owner> dead_;
   Owner highest_{}; // above it no number was ever given out
   std::uint32_t proxies_{};
+  std::uint32_t queuers_{};
 };
 
 } // namespace pepsal
