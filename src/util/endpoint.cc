@@ -16,6 +16,17 @@ namespace {
 constexpr std::array<std::uint8_t, 12> ipv4_mapped_prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 constexpr std::size_t ipv4_offset = ipv4_mapped_prefix.size();
 
+std::array<char, INET6_ADDRSTRLEN> address_text(const Endpoint& endpoint)
+{
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  if (endpoint.is_ipv4()) {
+    inet_ntop(AF_INET, endpoint.address.data() + ipv4_offset, text.data(), text.size());
+  } else {
+    inet_ntop(AF_INET6, endpoint.address.data(), text.data(), text.size());
+  }
+  return text;
+}
+
 } // namespace
 
 bool Endpoint::is_ipv4() const
@@ -25,18 +36,12 @@ bool Endpoint::is_ipv4() const
 
 std::string Endpoint::address_string() const
 {
-  std::array<char, INET6_ADDRSTRLEN> text{};
-  if (is_ipv4()) {
-    inet_ntop(AF_INET, address.data() + ipv4_offset, text.data(), text.size());
-  } else {
-    inet_ntop(AF_INET6, address.data(), text.data(), text.size());
-  }
-  return text.data();
+  return address_text(*this).data();
 }
 
 std::string Endpoint::to_string() const
 {
-  return is_ipv4() ? fmt::format("{}:{}", address_string(), port) : fmt::format("[{}]:{}", address_string(), port);
+  return fmt::format("{}", *this);
 }
 
 Endpoint Endpoint::from_ipv4(const std::uint8_t* four_bytes_network_order, std::uint16_t port)
@@ -102,3 +107,11 @@ Endpoint SocketAddress::endpoint() const
 }
 
 } // namespace pepsal
+
+fmt::format_context::iterator fmt::formatter<pepsal::Endpoint>::format(const pepsal::Endpoint& endpoint,
+                                                                       fmt::format_context& context) const
+{
+  const auto text = pepsal::address_text(endpoint);
+  return endpoint.is_ipv4() ? fmt::format_to(context.out(), "{}:{}", text.data(), endpoint.port)
+                            : fmt::format_to(context.out(), "[{}]:{}", text.data(), endpoint.port);
+}

@@ -48,7 +48,8 @@ void write(int priority, std::string_view line)
     return;
   }
   // One write(2) a line, so that lines of different processes do not mix.
-  const auto text = fmt::format("pepsal[{}]: {}\n", getpid(), line);
+  fmt::memory_buffer text;
+  fmt::format_to(std::back_inserter(text), "pepsal[{}]: {}\n", getpid(), line);
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
 }
 

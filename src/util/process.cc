@@ -56,9 +56,9 @@ void prepare_titles(int argc, char** argv, char** environment)
   ::setproctitle_init(argc, argv, environment);
 }
 
-void set_title(const std::string& title)
+void set_title(std::string_view title)
 {
-  ::setproctitle("-%-*s", static_cast<int>(least_title_width()), title.c_str());
+  ::setproctitle("-%-*.*s", static_cast<int>(least_title_width()), static_cast<int>(title.size()), title.data());
 }
 
 SignalDescriptor::SignalDescriptor(std::initializer_list<int> signals)

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include <fmt/core.h>
 #include <sys/socket.h>
 
 namespace pepsal {
@@ -60,3 +61,9 @@ private:
 };
 
 } // namespace pepsal
+
+// Endpoint::to_string() without the heap, for lines that are formatted once a connection.
+template<> struct fmt::formatter<pepsal::Endpoint> : fmt::formatter<fmt::string_view>
+{
+  fmt::format_context::iterator format(const pepsal::Endpoint& endpoint, fmt::format_context& context) const;
+};

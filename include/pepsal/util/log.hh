@@ -1,7 +1,7 @@
 #pragma once
 
 #include <chrono>
-#include <string>
+#include <iterator>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -19,25 +19,33 @@ void use_syslog();
 void write(int priority, std::string_view line);
 bool is_verbose();
 
+// Formats without the heap, of which a proxy would have to copy pages first (fork(2)).
+template<typename... Args> void format_and_write(int priority, fmt::format_string<Args...> format, Args&&... args)
+{
+  fmt::memory_buffer line;
+  fmt::format_to(std::back_inserter(line), format, std::forward<Args>(args)...);
+  write(priority, {line.data(), line.size()});
+}
+
 template<typename... Args> void error(fmt::format_string<Args...> format, Args&&... args)
 {
-  write(LOG_ERR, fmt::format(format, std::forward<Args>(args)...));
+  format_and_write(LOG_ERR, format, std::forward<Args>(args)...);
 }
 
 template<typename... Args> void warning(fmt::format_string<Args...> format, Args&&... args)
 {
-  write(LOG_WARNING, fmt::format(format, std::forward<Args>(args)...));
+  format_and_write(LOG_WARNING, format, std::forward<Args>(args)...);
 }
 
 template<typename... Args> void info(fmt::format_string<Args...> format, Args&&... args)
 {
-  write(LOG_INFO, fmt::format(format, std::forward<Args>(args)...));
+  format_and_write(LOG_INFO, format, std::forward<Args>(args)...);
 }
 
 template<typename... Args> void debug(fmt::format_string<Args...> format, Args&&... args)
 {
   if (is_verbose()) {
-    write(LOG_DEBUG, fmt::format(format, std::forward<Args>(args)...));
+    format_and_write(LOG_DEBUG, format, std::forward<Args>(args)...);
   }
 }
 

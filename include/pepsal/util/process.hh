@@ -2,7 +2,7 @@
 
 #include <functional>
 #include <initializer_list>
-#include <string>
+#include <string_view>
 
 #include <csignal>
 #include <sys/types.h>
@@ -23,7 +23,7 @@ void die_with_parent(pid_t parent, int signal);
 // A process's title as ps(1) shows it. prepare_titles() must have been called by main first; the room
 // for a title is what the arguments and the environment took.
 void prepare_titles(int argc, char** argv, char** environment);
-void set_title(const std::string& title);
+void set_title(std::string_view title);
 
 // Signals as a descriptor that becomes readable: blocks them and catches them by signalfd(2).
 class SignalDescriptor : public FileDescriptor
