@@ -34,8 +34,11 @@ public:
       , written_{written}
   {}
 
-  CopyEnd run()
+  CopyEnd run(std::span<const std::byte> held)
   {
+    if (const int error = send_all(held); error != 0) {
+      return {.kind = Kind::sink_failed, .error = error};
+    }
     std::optional<CopyEnd> end;
     while (!end) {
       end = copy_messages();
@@ -166,10 +169,11 @@ bool SplicePipe::prepare()
   return true;
 }
 
-CopyEnd copy_stream(TCPSocket& source, TCPSocket& sink, SplicePipe& pipe, std::atomic<std::uint64_t>& written,
-                    const std::atomic<bool>& fin_sent_to_source, std::atomic<bool>& fin_sent_to_sink)
+CopyEnd copy_stream(TCPSocket& source, TCPSocket& sink, std::span<const std::byte> held, SplicePipe& pipe,
+                    std::atomic<std::uint64_t>& written, const std::atomic<bool>& fin_sent_to_source,
+                    std::atomic<bool>& fin_sent_to_sink)
 {
-  const auto end = Copier{source, sink, pipe, written}.run();
+  const auto end = Copier{source, sink, pipe, written}.run(held);
   if (end.kind != CopyEnd::Kind::finished) {
     return end;
   }

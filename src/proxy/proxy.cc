@@ -8,8 +8,6 @@
 #include <csignal>
 #include <cstring>
 #include <optional>
-#include <semaphore>
-#include <thread>
 
 #include <fmt/format.h>
 #include <ifaddrs.h>
@@ -17,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "pepsal/proxy/copy_thread.hh"
 #include "pepsal/proxy/dial.hh"
 #include "pepsal/proxy/probe_guard.hh"
 #include "pepsal/proxy/route.hh"
@@ -49,56 +48,6 @@ void on_manager_death(int /*signal*/)
   }
   ::close(listener_fd); // nobody is left to accept for; the port becomes free
 }
-
-// The thread that copies from server to client; it lives as long as its process.
-class DownThread
-{
-public:
-  DownThread()
-  {
-    // Signals are for the main thread, whose accept() they interrupt.
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    thread_ = std::jthread{[this] { run(); }};
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  }
-  ~DownThread()
-  {
-    session_ = nullptr;
-    start_.release();
-  }
-  DownThread(const DownThread&) = delete;
-  DownThread& operator=(const DownThread&) = delete;
-
-  void start(Session& session)
-  {
-    session_ = &session;
-    start_.release();
-  }
-  void wait() { done_.acquire(); }
-
-private:
-  void run()
-  {
-    for (start_.acquire(); session_ != nullptr; start_.acquire()) {
-      try {
-        session_->copy_down(pipe_);
-      } catch (const std::exception& error) {
-        log::error("{}", error.what());
-        session_->abort(Counter::connections_reset, "error");
-      }
-      done_.release();
-    }
-  }
-
-  Session* session_{};
-  SplicePipe pipe_;
-  std::binary_semaphore start_{0};
-  std::binary_semaphore done_{0};
-  std::jthread thread_; // last: it uses the rest
-};
 
 bool is_own_address(const Endpoint& endpoint)
 {
@@ -139,6 +88,13 @@ std::string_view name_of(Leg leg)
   return leg == Leg::satellite ? "satellite" : "terrestrial";
 }
 
+void show_title(const Connection& connection)
+{
+  fmt::memory_buffer title;
+  fmt::format_to(std::back_inserter(title), "pepsal: proxy {} -> {}", connection.client, connection.server);
+  set_title({title.data(), title.size()});
+}
+
 // A connection with all that is known of where it wants to go.
 struct Destination
 {
@@ -162,7 +118,8 @@ public:
       if (!client) {
         break;
       }
-      serve(std::move(client->socket), client->address);
+      const bool last = served + 1 == context_.config.proxy_reuse;
+      serve(std::move(client->socket), client->address, last ? Session::End::process : Session::End::connection);
       busy = 0;
     }
     return EXIT_SUCCESS;
@@ -201,18 +158,18 @@ private:
     return std::nullopt;
   }
 
-  void serve(TCPSocket client, const Endpoint& address)
+  void serve(TCPSocket client, const Endpoint& address, Session::End end)
   {
     const bool fast_opened = context_.listener.leg == Leg::satellite && context_.config.fastopen &&
                              is_peer(client, Counter::fastopen_accepts);
     auto destination = find_destination(client, address);
     if (!destination) {
       context_.table.count(Counter::direct_connections_refused);
-      log::info("refused client={}: it was not redirected here, or wants this proxy itself", address.to_string());
+      log::info("refused client={}: it was not redirected here, or wants this proxy itself", address);
       return;
     }
     const auto& config = context_.config;
-    Session session{context_.table, std::move(client), destination->connection, destination->claim};
+    Session session{context_.table, std::move(client), destination->connection, destination->claim, end};
     const bool preserve = config.source == Source::preserve && !destination->redirected;
     const auto leg = leg_towards(destination->connection.server);
     auto dialled = dial(config, context_.table, destination->connection, session.client(), leg, preserve);
@@ -230,13 +187,9 @@ private:
       is_peer(dialled.socket, Counter::fastopen_dials_accepted);
     }
     session.open(std::move(dialled.socket), dialled.first_bytes);
-    log::debug("opened client={} ({} leg) server={} ({} leg)", address.to_string(), name_of(context_.listener.leg),
-               destination->connection.server.to_string(), name_of(leg));
-    set_title(fmt::format("pepsal: proxy {} -> {}", address.to_string(), destination->connection.server.to_string()));
-    down_thread_.start(session);
-    if (fast_opened) {
-      session.finish_fast_open();
-    }
+    log::debug("opened client={} ({} leg) server={} ({} leg)", address, name_of(context_.listener.leg),
+               destination->connection.server, name_of(leg));
+    show_title(destination->connection);
     ProbeGuard guard;
     if (config.satellite_bdp_bytes != 0) { // whoever knows the link's rate has the queue in the box (pepsal-satlink)
       if (context_.listener.leg == Leg::satellite) {
@@ -246,9 +199,30 @@ private:
         guard.watch(session.server());
       }
     }
-    session.copy_up(up_pipe_);
-    down_thread_.wait();
+    copy(session, fast_opened);
   }
+
+  void copy(Session& session, bool fast_opened)
+  {
+    auto turn = Session::Turn{.way = Session::Way::up, .ended = false};
+    if (!fast_opened) {
+      turn = session.exchange();
+    }
+    const auto opposite = turn.way == Session::Way::up ? Session::Way::down : Session::Way::up;
+    if (turn.ended) {
+      session.copy(turn.way, pipe_of(turn.way));
+      session.copy(opposite, pipe_of(opposite));
+      return;
+    }
+    thread_.start(session, opposite, pipe_of(opposite));
+    if (fast_opened) {
+      session.finish_fast_open();
+    }
+    session.copy(turn.way, pipe_of(turn.way));
+    thread_.wait();
+  }
+
+  SplicePipe& pipe_of(Session::Way way) { return way == Session::Way::up ? up_pipe_ : down_pipe_; }
 
   // A SYN carried data and the other side took it: that is a PEPsal across the satellite, which has as much
   // room for what this one sends as this one has.
@@ -314,7 +288,8 @@ private:
   ProxyContext context_;
   log::RateLimit accept_warning_{std::chrono::seconds{60}};
   SplicePipe up_pipe_;
-  DownThread down_thread_;
+  SplicePipe down_pipe_;
+  CopyThread thread_;
 };
 
 } // namespace

@@ -22,11 +22,12 @@
 namespace pepsal {
 
 Session::Session(ConnectionTable& table, TCPSocket client, const Connection& connection,
-                 std::optional<ConnectionTable::Claim> claim)
+                 std::optional<ConnectionTable::Claim> claim, End end)
     : table_{table}
     , client_{std::move(client)}
     , connection_{connection}
     , claim_{claim}
+    , end_{end}
     , started_{boot_time_now()}
 {
   up_.bytes = claim_ ? &table_.bytes_up(*claim_) : &up_.own_bytes;
@@ -51,7 +52,7 @@ void Session::finish_fast_open()
   const auto available = ::recv(client_.number(), bytes.data(), bytes.size(), MSG_PEEK | MSG_DONTWAIT);
   if (available > 0) {
     const auto sent = ::send(server_.number(), bytes.data(), static_cast<std::size_t>(available), MSG_NOSIGNAL);
-    if (sent > 0) { // what fails here shows again in copy_up()
+    if (sent > 0) { // what fails here shows again in copy()
       up_.bytes->fetch_add(static_cast<std::uint64_t>(sent));
       check("recv", ::recv(client_.number(), bytes.data(), static_cast<std::size_t>(sent), 0));
     }
@@ -66,20 +67,64 @@ void Session::finish_fast_open()
   }
 }
 
-void Session::copy_up(SplicePipe& pipe)
+Session::Turn Session::exchange()
 {
-  copy(up_, down_, pipe);
+  constexpr int most_messages = 16;
+  constexpr int longest_pause_ms = 100;
+  std::array<pollfd, 2> watched{pollfd{.fd = client_.number(), .events = POLLIN, .revents = POLLIN},
+                                pollfd{.fd = server_.number(), .events = POLLIN, .revents = 0}};
+  for (int messages = 0; messages < most_messages;) {
+    for (const auto way : {Way::up, Way::down}) {
+      if (watched[way == Way::up ? 0 : 1].revents == 0) {
+        continue;
+      }
+      switch (pass_message(direction_of(way))) {
+      case Passing::nothing:
+        break;
+      case Passing::small:
+        ++messages;
+        break;
+      case Passing::large:
+        return {.way = way, .ended = false};
+      case Passing::ended:
+        return {.way = way, .ended = true};
+      }
+    }
+    const int ready = ::poll(watched.data(), watched.size(), longest_pause_ms);
+    if (ready == -1 && errno != EINTR) {
+      throw SystemError{errno, "poll"};
+    }
+    if (ready == 0) {
+      break;
+    }
+  }
+  return {.way = Way::up, .ended = false};
 }
 
-void Session::copy_down(SplicePipe& pipe)
+Session::Passing Session::pass_message(Direction& direction)
 {
-  copy(down_, up_, pipe);
+  const auto bytes = ::recv(socket_of(direction.from).number(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+  if (bytes == -1 && (errno == EAGAIN || errno == EINTR)) {
+    return Passing::nothing;
+  }
+  if (bytes <= 0) {
+    return Passing::ended; // well or not: copy() finds out
+  }
+  const std::span message{buffer_.data(), static_cast<std::size_t>(bytes)};
+  const auto sent =
+      ::send(socket_of(direction.to).number(), message.data(), message.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  const auto taken = static_cast<std::size_t>(std::max<ssize_t>(sent, 0));
+  direction.bytes->fetch_add(taken, std::memory_order_relaxed);
+  direction.held = message.subspan(taken);
+  return direction.held.empty() && message.size() < buffer_.size() ? Passing::small : Passing::large;
 }
 
-void Session::copy(Direction& direction, const Direction& opposite, SplicePipe& pipe)
+void Session::copy(Way way, SplicePipe& pipe)
 {
-  const auto end = copy_stream(socket_of(direction.from), socket_of(direction.to), pipe, *direction.bytes,
-                               opposite.fin_sent, direction.fin_sent);
+  auto& direction = direction_of(way);
+  const auto& opposite = way == Way::up ? down_ : up_;
+  const auto end = copy_stream(socket_of(direction.from), socket_of(direction.to), direction.held, pipe,
+                               *direction.bytes, opposite.fin_sent, direction.fin_sent);
   switch (end.kind) {
   case CopyEnd::Kind::finished:
     break;
@@ -99,6 +144,9 @@ void Session::copy(Direction& direction, const Direction& opposite, SplicePipe& 
   client_.set_reset_on_close(false);
   server_.set_reset_on_close(false);
   close(Counter::connections_closed, "finished");
+  if (end_ == End::process) {
+    ::_exit(EXIT_SUCCESS);
+  }
 }
 
 void Session::break_off(Side failed, int error)
@@ -153,8 +201,8 @@ void Session::close(Counter counter, std::string_view reason)
   table_.count(Counter::bytes_up, up);
   table_.count(Counter::bytes_down, down);
   const std::chrono::duration<double> duration = boot_time_now() - started_;
-  log::info("closed client={} server={} up={} down={} duration={:.3f} reason={}", connection_.client.to_string(),
-            connection_.server.to_string(), up, down, duration.count(), reason);
+  log::info("closed client={} server={} up={} down={} duration={:.3f} reason={}", connection_.client,
+            connection_.server, up, down, duration.count(), reason);
   client_.close();
   server_.close();
 }

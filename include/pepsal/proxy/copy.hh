@@ -1,8 +1,9 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
-#include <functional>
+#include <span>
 
 #include "pepsal/util/file_descriptor.hh"
 #include "pepsal/util/socket.hh"
@@ -40,11 +41,12 @@ private:
   std::size_t capacity_bytes_{};
 };
 
-// Reads `source` to its end and writes all of it to `sink`, then half-closes the sink. Both sockets
-// block. Small messages pass at once; bulk goes by splice(2), without a copy to user space. Each
-// written piece is added to `written`. `fin_sent_to_source` is the other direction's flag that this
-// side has half-closed the source; `fin_sent_to_sink` is set before this one half-closes the sink.
-CopyEnd copy_stream(TCPSocket& source, TCPSocket& sink, SplicePipe& pipe, std::atomic<std::uint64_t>& written,
-                    const std::atomic<bool>& fin_sent_to_source, std::atomic<bool>& fin_sent_to_sink);
+// Writes `held`, which was read from `source` before, and all that it reads there up to its end to
+// `sink`, then half-closes the sink. Both sockets block. Small messages pass at once; bulk goes by splice(2), without a
+// copy to user space. Each written piece is added to `written`. `fin_sent_to_source` is the other direction's flag that
+// this side has half-closed the source; `fin_sent_to_sink` is set before this one half-closes the sink.
+CopyEnd copy_stream(TCPSocket& source, TCPSocket& sink, std::span<const std::byte> held, SplicePipe& pipe,
+                    std::atomic<std::uint64_t>& written, const std::atomic<bool>& fin_sent_to_source,
+                    std::atomic<bool>& fin_sent_to_sink);
 
 } // namespace pepsal

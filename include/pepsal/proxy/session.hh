@@ -1,8 +1,11 @@
 #pragma once
 
+#include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -18,8 +21,29 @@ namespace pepsal {
 class Session
 {
 public:
+  // What ends when a connection has ended well. The thread that ends it need not wake the other one
+  // only to end the process.
+  enum class End
+  {
+    connection,
+    process
+  };
+
+  enum class Way
+  {
+    up,  // client to server
+    down // server to client
+  };
+
+  // How the copying goes on after the opening.
+  struct Turn
+  {
+    Way way;    // which way this thread is to copy next
+    bool ended; // its source has ended; otherwise the other way needs a thread too
+  };
+
   Session(ConnectionTable& table, TCPSocket client, const Connection& connection,
-          std::optional<ConnectionTable::Claim> claim);
+          std::optional<ConnectionTable::Claim> claim, End end);
 
   // The server leg is established, and has carried the client's first bytes already.
   void open(TCPSocket server, std::uint64_t first_bytes);
@@ -29,14 +53,18 @@ public:
 
   // For a client leg that was accepted with its SYN's data: passes these on, and keeps the answer flowing
   // until the handshake has ended, which takes a round trip. Then, or when the client sends more, the
-  // session is like any other. Call it beside copy_down() and before copy_up().
+  // session is like any other. Call it beside copy_down() and before copy().
   void finish_fast_open();
 
-  // Copies one direction to its end, each in its own thread. The one that ends last closes the session.
-  // A failed source resets both sides and ends the process at once; a failed sink waits until the other
-  // direction has passed on what the failing side had sent before.
-  void copy_up(SplicePipe& pipe);   // client to server
-  void copy_down(SplicePipe& pipe); // server to client
+  // The opening of a connection, both ways in one thread: passes on messages until a source ends, one
+  // message is large or finds no room, or many were passed or none came for a while. A request and its
+  // answer thus cost neither a second thread nor its wake-ups. Says what is to be copied next.
+  Turn exchange();
+
+  // Copies one way to its end, each way in its own thread or, once a source has ended, one after the other.
+  // The one that ends last closes the session. A failed source resets both sides and ends the process at
+  // once; a failed sink waits until the other way has passed on what the failing side had sent before.
+  void copy(Way way, SplicePipe& pipe);
 
   // Before any copying: resets the client, writes the closing line and frees the slot.
   void fail(Counter counter, std::string_view reason) { close(counter, reason); }
@@ -58,10 +86,20 @@ private:
     std::atomic<bool> fin_sent{};           // the side it flows to has been half-closed
     std::atomic<std::uint64_t> own_bytes{}; // counts for a connection without a slot
     std::atomic<std::uint64_t>* bytes{};    // written so far: the slot's counter, or own_bytes
+    std::span<const std::byte> held{};      // read in the opening, but not written yet
+  };
+
+  enum class Passing
+  {
+    nothing, // none was there
+    small,
+    large, // or more than the sink took
+    ended
   };
 
   TCPSocket& socket_of(Side side) { return side == Side::client ? client_ : server_; }
-  void copy(Direction& direction, const Direction& opposite, SplicePipe& pipe);
+  Direction& direction_of(Way way) { return way == Way::up ? up_ : down_; }
+  Passing pass_message(Direction& direction);
   [[noreturn]] void break_off(Side failed, int error);
   void flush(Side side);
   void close(Counter counter, std::string_view reason);
@@ -71,6 +109,7 @@ private:
   TCPSocket server_;
   Connection connection_;
   std::optional<ConnectionTable::Claim> claim_;
+  End end_;
   BootTime started_;
   Direction up_{.from = Side::client, .to = Side::server};
   Direction down_{.from = Side::server, .to = Side::client};
@@ -78,6 +117,7 @@ private:
   std::atomic<bool> aborting_{};
   std::atomic<int> sink_error_{}; // errno of the first failed sink
   std::atomic<Side> failed_sink_{};
+  std::array<std::byte, 16384> buffer_; // of the opening's messages
 };
 
 } // namespace pepsal

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+
+#include <pthread.h>
+#include <semaphore.h>
+
+#include "pepsal/proxy/copy.hh"
+#include "pepsal/proxy/session.hh"
+
+namespace pepsal {
+
+// A proxy's second thread, which copies the way that the main thread does not. It is made when the
+// first connection needs it and kept for the next ones.
+class CopyThread
+{
+public:
+  CopyThread();
+  ~CopyThread();
+  CopyThread(const CopyThread&) = delete;
+  CopyThread& operator=(const CopyThread&) = delete;
+
+  // Copies one way of `session`, which must live until wait() has returned. Throws SystemError when
+  // there is no thread to be had.
+  void start(Session& session, Session::Way way, SplicePipe& pipe);
+  void wait();
+
+private:
+  // Room for the copying's buffer, the closing line and what the C library keeps on a thread's stack.
+  static constexpr std::size_t stack_bytes = 128 * 1024;
+
+  void create();
+  void run();
+
+  Session* session_{};
+  Session::Way way_{};
+  SplicePipe* pipe_{};
+  bool created_{};
+  pthread_t thread_{};
+  sem_t start_{}; // std::binary_semaphore calls sched_yield(2) several times before it sleeps
+  sem_t done_{};
+  alignas(64) std::array<std::byte, stack_bytes> stack_; // mapping one would cost four system calls
+};
+
+} // namespace pepsal
