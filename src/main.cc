@@ -6,11 +6,13 @@
 #include <string>
 #include <vector>
 
+#include <malloc.h>
 #include <unistd.h>
 
 #include "pepsal/config/config.hh"
 #include "pepsal/manager/manager.hh"
 #include "pepsal/util/daemon.hh"
+#include "pepsal/util/huge_text.hh"
 #include "pepsal/util/log.hh"
 #include "pepsal/util/process.hh"
 
@@ -43,6 +45,8 @@ int serve(const pepsal::Config& config, const std::vector<const char*>& argument
 
 int main(int argc, char** argv)
 {
+  ::mallopt(M_ARENA_MAX, 1); // a thread's own arena is 128 MB of address space, made and dropped for each connection
+  pepsal::move_text_to_huge_pages();
   pepsal::prepare_titles(argc, argv, environ);
   const std::vector<const char*> arguments{argv, argv + argc};
   try {
