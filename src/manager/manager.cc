@@ -57,14 +57,16 @@ public:
   // for many connections.
   bool is_low(std::uint32_t idle) const { return idle <= target_ / 2; }
 
+  bool is_met(std::uint32_t idle) const { return idle >= target_; }
+
   // How many to fork now, so that the target is met: when few are left, and in quiet times anyhow.
   std::uint32_t take_missing(std::uint32_t idle)
   {
     const auto now = Clock::now();
-    if (idle >= target_ || (!is_low(idle) && now < fill_at_)) {
+    if (is_met(idle) || (!is_low(idle) && now < fill_at_)) {
       return 0;
     }
-    fill_at_ = now + 1s;
+    fill_at_ = now + tick;
     return target_ - idle;
   }
 
@@ -234,17 +236,19 @@ private:
     if (listeners_.empty() || Clock::now() < retry_forks_at_) {
       return;
     }
+    filling_ = false;
     for (std::size_t i = 0; i < listeners_.size(); ++i) {
       const auto idle = children_.count_idle(static_cast<std::uint16_t>(i));
       if (ready_) {
         spares_[i].observe(idle);
       }
       const auto missing = spares_[i].take_missing(idle);
-      for (std::uint32_t started = 0; started < missing && may_start_proxy(idle + started); ++started) {
+      for (std::uint32_t forked = 0; forked < missing && may_start_proxy(idle + forked); ++forked) {
         if (!start_proxy(i)) {
           return;
         }
       }
+      filling_ |= missing == 0 && may_start_proxy(idle) && !spares_[i].is_met(idle);
     }
     segment_.header().overloaded = false;
   }
@@ -374,7 +378,7 @@ private:
 
   void wait_for_events()
   {
-    const bool ticking = draining_ || retiring_ || !lost_queues_.empty() || segment_.header().overloaded;
+    const bool ticking = draining_ || retiring_ || filling_ || !lost_queues_.empty() || segment_.header().overloaded;
     const auto wake_at = ticking ? std::min(next_collection_, Clock::now() + tick) : next_collection_;
     const auto timeout = std::chrono::ceil<std::chrono::milliseconds>(wake_at - Clock::now()).count();
     std::array<pollfd, 2> watched{pollfd{.fd = signals_.number(), .events = POLLIN, .revents = 0},
@@ -537,6 +541,7 @@ private:
   log::RateLimit fork_warning_{60s};
   Clock::time_point next_collection_{};
   std::uint32_t pending_{}; // at the last collection
+  bool filling_{};          // idle proxies are missing, but not so many that it is urgent
   bool retiring_{};
   BootTime reloaded_at_{};
   bool ready_{};

@@ -1,9 +1,10 @@
-// The thread beside a proxy's main one. Making it fails when the system has no more tasks; what goes
-// wrong in it afterwards ends the connection and with it the process.
+// The thread beside a proxy's main one. There is none when the system has no more tasks; what goes wrong
+// in it ends the connection and with it the process.
 
 #include "pepsal/proxy/copy_thread.hh"
 
 #include <csignal>
+#include <cstddef>
 #include <exception>
 
 #include "pepsal/util/log.hh"
@@ -12,6 +13,9 @@
 namespace pepsal {
 
 namespace {
+
+// Room for the copying's buffer, the closing line and what the C library keeps on a thread's stack.
+constexpr std::size_t stack_bytes = 128 * 1024;
 
 void wait_for(sem_t& semaphore)
 {
@@ -44,15 +48,16 @@ CopyThread::~CopyThread()
   }
 }
 
-void CopyThread::start(Session& session, Session::Way way, SplicePipe& pipe)
+bool CopyThread::start(Session& session, Session::Way way, SplicePipe& pipe)
 {
   session_ = &session;
   way_ = way;
   pipe_ = &pipe;
-  if (!created_) {
-    create();
+  if (!created_ && !create()) {
+    return false;
   }
   check("sem_post", ::sem_post(&start_));
+  return true;
 }
 
 void CopyThread::wait()
@@ -60,11 +65,11 @@ void CopyThread::wait()
   wait_for(done_);
 }
 
-void CopyThread::create()
+bool CopyThread::create()
 {
   pthread_attr_t attributes;
   check_thread("pthread_attr_init", ::pthread_attr_init(&attributes));
-  check_thread("pthread_attr_setstack", ::pthread_attr_setstack(&attributes, stack_.data(), stack_.size()));
+  check_thread("pthread_attr_setstacksize", ::pthread_attr_setstacksize(&attributes, stack_bytes));
   // Signals are for the main thread, whose accept() they interrupt.
   sigset_t all;
   sigset_t before;
@@ -79,8 +84,8 @@ void CopyThread::create()
       this);
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   ::pthread_attr_destroy(&attributes);
-  check_thread("pthread_create", error);
-  created_ = true;
+  created_ = error == 0;
+  return created_;
 }
 
 void CopyThread::run()

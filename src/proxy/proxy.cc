@@ -206,20 +206,28 @@ private:
   {
     auto turn = Session::Turn{.way = Session::Way::up, .ended = false};
     if (!fast_opened) {
-      turn = session.exchange();
+      turn = session.exchange(Session::Stage::opening);
     }
-    const auto opposite = turn.way == Session::Way::up ? Session::Way::down : Session::Way::up;
-    if (turn.ended) {
-      session.copy(turn.way, pipe_of(turn.way));
-      session.copy(opposite, pipe_of(opposite));
-      return;
-    }
-    thread_.start(session, opposite, pipe_of(opposite));
+    auto opposite = opposite_of(turn.way);
+    const bool two_threads = !turn.ended && thread_.start(session, opposite, pipe_of(opposite));
     if (fast_opened) {
       session.finish_fast_open();
     }
+    if (!turn.ended && !two_threads) {
+      turn = session.exchange(Session::Stage::whole);
+      opposite = opposite_of(turn.way);
+    }
     session.copy(turn.way, pipe_of(turn.way));
-    thread_.wait();
+    if (two_threads) {
+      thread_.wait();
+    } else {
+      session.copy(opposite, pipe_of(opposite));
+    }
+  }
+
+  static Session::Way opposite_of(Session::Way way)
+  {
+    return way == Session::Way::up ? Session::Way::down : Session::Way::up;
   }
 
   SplicePipe& pipe_of(Session::Way way) { return way == Session::Way::up ? up_pipe_ : down_pipe_; }

@@ -67,30 +67,27 @@ void Session::finish_fast_open()
   }
 }
 
-Session::Turn Session::exchange()
+Session::Turn Session::exchange(Stage stage)
 {
   constexpr int most_messages = 16;
   constexpr int longest_pause_ms = 100;
-  std::array<pollfd, 2> watched{pollfd{.fd = client_.number(), .events = POLLIN, .revents = POLLIN},
-                                pollfd{.fd = server_.number(), .events = POLLIN, .revents = 0}};
-  for (int messages = 0; messages < most_messages;) {
+  const bool opening = stage == Stage::opening;
+  std::array<pollfd, 2> watched{awaited(up_), awaited(down_)};
+  watched[0].revents = POLLIN; // most clients have sent something by now
+  for (int messages = 0; !opening || messages < most_messages;) {
     for (const auto way : {Way::up, Way::down}) {
-      if (watched[way == Way::up ? 0 : 1].revents == 0) {
+      auto& watch = watched[way == Way::up ? 0 : 1];
+      if (watch.revents == 0) {
         continue;
       }
-      switch (pass_message(direction_of(way))) {
-      case Passing::nothing:
-        break;
-      case Passing::small:
-        ++messages;
-        break;
-      case Passing::large:
-        return {.way = way, .ended = false};
-      case Passing::ended:
-        return {.way = way, .ended = true};
+      const auto passing = pass_message(direction_of(way));
+      if (passing == Passing::ended || (passing == Passing::large && opening)) {
+        return {.way = way, .ended = passing == Passing::ended};
       }
+      messages += passing == Passing::nothing ? 0 : 1;
+      watch = awaited(direction_of(way));
     }
-    const int ready = ::poll(watched.data(), watched.size(), longest_pause_ms);
+    const int ready = ::poll(watched.data(), watched.size(), opening ? longest_pause_ms : -1);
     if (ready == -1 && errno != EINTR) {
       throw SystemError{errno, "poll"};
     }
@@ -101,22 +98,36 @@ Session::Turn Session::exchange()
   return {.way = Way::up, .ended = false};
 }
 
+// What a direction waits for: a message, or room for the rest of one.
+pollfd Session::awaited(const Direction& direction)
+{
+  return direction.held.empty() ? pollfd{.fd = socket_of(direction.from).number(), .events = POLLIN, .revents = 0}
+                                : pollfd{.fd = socket_of(direction.to).number(), .events = POLLOUT, .revents = 0};
+}
+
 Session::Passing Session::pass_message(Direction& direction)
 {
-  const auto bytes = ::recv(socket_of(direction.from).number(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
-  if (bytes == -1 && (errno == EAGAIN || errno == EINTR)) {
-    return Passing::nothing;
+  if (direction.held.empty()) {
+    const auto bytes =
+        ::recv(socket_of(direction.from).number(), direction.buffer.data(), direction.buffer.size(), MSG_DONTWAIT);
+    if (bytes == -1 && (errno == EAGAIN || errno == EINTR)) {
+      return Passing::nothing;
+    }
+    if (bytes <= 0) {
+      return Passing::ended; // well or not: copy() finds out
+    }
+    direction.held = std::span{direction.buffer}.first(static_cast<std::size_t>(bytes));
   }
-  if (bytes <= 0) {
-    return Passing::ended; // well or not: copy() finds out
+  const bool full = direction.held.size() == direction.buffer.size();
+  const auto sent = ::send(socket_of(direction.to).number(), direction.held.data(), direction.held.size(),
+                           MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (sent == -1) {
+    return errno == EAGAIN || errno == EINTR ? Passing::large : Passing::ended;
   }
-  const std::span message{buffer_.data(), static_cast<std::size_t>(bytes)};
-  const auto sent =
-      ::send(socket_of(direction.to).number(), message.data(), message.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-  const auto taken = static_cast<std::size_t>(std::max<ssize_t>(sent, 0));
+  const auto taken = static_cast<std::size_t>(sent);
   direction.bytes->fetch_add(taken, std::memory_order_relaxed);
-  direction.held = message.subspan(taken);
-  return direction.held.empty() && message.size() < buffer_.size() ? Passing::small : Passing::large;
+  direction.held = direction.held.subspan(taken);
+  return direction.held.empty() && !full ? Passing::small : Passing::large;
 }
 
 void Session::copy(Way way, SplicePipe& pipe)

@@ -1,8 +1,5 @@
 #pragma once
 
-#include <array>
-#include <cstddef>
-
 #include <pthread.h>
 #include <semaphore.h>
 
@@ -21,16 +18,13 @@ public:
   CopyThread(const CopyThread&) = delete;
   CopyThread& operator=(const CopyThread&) = delete;
 
-  // Copies one way of `session`, which must live until wait() has returned. Throws SystemError when
-  // there is no thread to be had.
-  void start(Session& session, Session::Way way, SplicePipe& pipe);
+  // Copies one way of `session`, which must live until wait() has returned. False when there is no
+  // thread to be had.
+  bool start(Session& session, Session::Way way, SplicePipe& pipe);
   void wait();
 
 private:
-  // Room for the copying's buffer, the closing line and what the C library keeps on a thread's stack.
-  static constexpr std::size_t stack_bytes = 128 * 1024;
-
-  void create();
+  bool create();
   void run();
 
   Session* session_{};
@@ -40,7 +34,6 @@ private:
   pthread_t thread_{};
   sem_t start_{}; // std::binary_semaphore calls sched_yield(2) several times before it sleeps
   sem_t done_{};
-  alignas(64) std::array<std::byte, stack_bytes> stack_; // mapping one would cost four system calls
 };
 
 } // namespace pepsal

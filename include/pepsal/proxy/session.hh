@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include <poll.h>
+
 #include "pepsal/proxy/copy.hh"
 #include "pepsal/table/connection_table.hh"
 #include "pepsal/util/socket.hh"
@@ -35,7 +37,13 @@ public:
     down // server to client
   };
 
-  // How the copying goes on after the opening.
+  enum class Stage
+  {
+    opening,
+    whole // there is no second thread to be had
+  };
+
+  // How the copying goes on after an exchange.
   struct Turn
   {
     Way way;    // which way this thread is to copy next
@@ -53,13 +61,13 @@ public:
 
   // For a client leg that was accepted with its SYN's data: passes these on, and keeps the answer flowing
   // until the handshake has ended, which takes a round trip. Then, or when the client sends more, the
-  // session is like any other. Call it beside copy_down() and before copy().
+  // session is like any other. Call it before copy(Way::up), beside the other way.
   void finish_fast_open();
 
-  // The opening of a connection, both ways in one thread: passes on messages until a source ends, one
-  // message is large or finds no room, or many were passed or none came for a while. A request and its
-  // answer thus cost neither a second thread nor its wake-ups. Says what is to be copied next.
-  Turn exchange();
+  // Passes on messages both ways in one thread, until a source ends; in the opening also until a message
+  // is large or finds no room, many were passed, or none came for a while. A request and its answer thus
+  // cost neither a second thread nor its wake-ups. Says what is to be copied next.
+  Turn exchange(Stage stage);
 
   // Copies one way to its end, each way in its own thread or, once a source has ended, one after the other.
   // The one that ends last closes the session. A failed source resets both sides and ends the process at
@@ -81,12 +89,18 @@ private:
 
   struct Direction
   {
+    Direction(Side source, Side sink)
+        : from{source}
+        , to{sink}
+    {}
+
     Side from;
     Side to;
     std::atomic<bool> fin_sent{};           // the side it flows to has been half-closed
     std::atomic<std::uint64_t> own_bytes{}; // counts for a connection without a slot
     std::atomic<std::uint64_t>* bytes{};    // written so far: the slot's counter, or own_bytes
-    std::span<const std::byte> held{};      // read in the opening, but not written yet
+    std::span<const std::byte> held;        // read in an exchange, but not written yet
+    std::array<std::byte, 16384> buffer;    // of an exchange; left as it is: most of it is never touched
   };
 
   enum class Passing
@@ -99,6 +113,7 @@ private:
 
   TCPSocket& socket_of(Side side) { return side == Side::client ? client_ : server_; }
   Direction& direction_of(Way way) { return way == Way::up ? up_ : down_; }
+  pollfd awaited(const Direction& direction);
   Passing pass_message(Direction& direction);
   [[noreturn]] void break_off(Side failed, int error);
   void flush(Side side);
@@ -111,13 +126,12 @@ private:
   std::optional<ConnectionTable::Claim> claim_;
   End end_;
   BootTime started_;
-  Direction up_{.from = Side::client, .to = Side::server};
-  Direction down_{.from = Side::server, .to = Side::client};
+  Direction up_{Side::client, Side::server};
+  Direction down_{Side::server, Side::client};
   std::atomic<int> directions_left_{2};
   std::atomic<bool> aborting_{};
   std::atomic<int> sink_error_{}; // errno of the first failed sink
   std::atomic<Side> failed_sink_{};
-  std::array<std::byte, 16384> buffer_; // of the opening's messages
 };
 
 } // namespace pepsal

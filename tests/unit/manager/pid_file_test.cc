@@ -1,0 +1,72 @@
+#include "pepsal/manager/pid_file.hh"
+
+#include <filesystem>
+#include <fstream>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "pepsal/util/system_error.hh"
+
+namespace pepsal::test {
+namespace {
+
+class PidFileTest : public testing::Test
+{
+protected:
+  PidFileTest() { std::filesystem::remove_all(directory_); }
+  ~PidFileTest() override { std::filesystem::remove_all(directory_); }
+  PidFileTest(const PidFileTest&) = delete;
+  PidFileTest& operator=(const PidFileTest&) = delete;
+
+  const std::filesystem::path directory_ = std::filesystem::path{testing::TempDir()} / fmt::format("pid{}", ::getpid());
+  const std::string path_ = directory_ / "sub/test.pid";
+};
+
+TEST_F(PidFileTest, HoldsThePidWhileItLives)
+{
+  {
+    const PidFile file{path_};
+    pid_t pid = 0;
+    std::ifstream{path_} >> pid;
+    EXPECT_EQ(pid, ::getpid());
+  }
+  EXPECT_FALSE(std::filesystem::exists(path_));
+}
+
+TEST_F(PidFileTest, SecondHolderIsTurnedAwayByName)
+{
+  const PidFile file{path_};
+  try {
+    const PidFile second{path_};
+    FAIL() << "two hold the file";
+  } catch (const std::runtime_error& error) {
+    EXPECT_EQ(error.what(), fmt::format("pid file {} is held by the running process {}: stop it or choose another "
+                                        "--pidfile",
+                                        path_, ::getpid()));
+  }
+  EXPECT_TRUE(std::filesystem::exists(path_));
+}
+
+TEST_F(PidFileTest, WhatACrashLeftIsTakenOver)
+{
+  std::filesystem::create_directories(std::filesystem::path{path_}.parent_path());
+  std::ofstream{path_} << "4194304";
+  EXPECT_NO_THROW(PidFile{path_});
+}
+
+TEST_F(PidFileTest, PlaceThatCannotBeHasAReason)
+{
+  EXPECT_THROW(PidFile{"/proc/nowhere/test.pid"}, SystemError);
+}
+
+TEST_F(PidFileTest, ChildLetsGoWithoutRemoving)
+{
+  PidFile file{path_};
+  file.abandon();
+  EXPECT_TRUE(std::filesystem::exists(path_));
+}
+
+} // namespace
+} // namespace pepsal::test

@@ -1,0 +1,108 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "pepsal/util/endpoint.hh"
+#include "pepsal/util/socket.hh"
+#include "pepsal/util/system_error.hh"
+
+namespace pepsal::test {
+
+// A TCP connection over loopback: what a peer holds, and what the proxy holds of it.
+struct Leg
+{
+  TCPSocket peer;
+  TCPSocket proxy;
+};
+
+inline TCPSocket new_socket()
+{
+  return TCPSocket{check("socket", ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0))};
+}
+
+// With small buffers a few kB fill the connection.
+inline Leg make_leg(int buffer_bytes = 0)
+{
+  auto listener = new_socket();
+  Leg leg{.peer = new_socket(), .proxy = {}};
+  for (auto* socket : {&listener, &leg.peer}) {
+    if (buffer_bytes != 0) {
+      socket->set_option(SOL_SOCKET, SO_RCVBUF, buffer_bytes, "SO_RCVBUF");
+      socket->set_option(SOL_SOCKET, SO_SNDBUF, buffer_bytes, "SO_SNDBUF");
+    }
+  }
+  const SocketAddress any{*Endpoint::parse("127.0.0.1", 0)};
+  check("bind", ::bind(listener.number(), any.get(), any.length()));
+  check("listen", ::listen(listener.number(), 1));
+  const SocketAddress there{listener.local_endpoint()};
+  check("connect", ::connect(leg.peer.number(), there.get(), there.length()));
+  leg.proxy = TCPSocket{check("accept4", ::accept4(listener.number(), nullptr, nullptr, SOCK_CLOEXEC))};
+  leg.proxy.set_nodelay();
+  leg.proxy.set_option(SOL_SOCKET, SO_OOBINLINE, 1, "SO_OOBINLINE");
+  leg.peer.set_nodelay();
+  return leg;
+}
+
+inline void send_all(const TCPSocket& socket, std::string_view text)
+{
+  while (!text.empty()) {
+    text.remove_prefix(
+        static_cast<std::size_t>(check("send", ::send(socket.number(), text.data(), text.size(), MSG_NOSIGNAL))));
+  }
+}
+
+inline void end_sending(const TCPSocket& socket)
+{
+  check("shutdown", ::shutdown(socket.number(), SHUT_WR));
+}
+
+inline void reset(TCPSocket& socket)
+{
+  socket.set_reset_on_close(true);
+  socket.close();
+}
+
+// All up to the end of the stream, at most `at_once` bytes at a time.
+inline std::string receive_all(const TCPSocket& socket, std::size_t at_once = 65536)
+{
+  std::string result;
+  std::string buffer(at_once, '\0');
+  for (;;) {
+    const auto bytes = check("recv", ::recv(socket.number(), buffer.data(), buffer.size(), 0));
+    if (bytes == 0) {
+      return result;
+    }
+    result.append(buffer, 0, static_cast<std::size_t>(bytes));
+  }
+}
+
+inline std::string receive(const TCPSocket& socket, std::size_t exactly)
+{
+  std::string result(exactly, '\0');
+  result.resize(static_cast<std::size_t>(check("recv", ::recv(socket.number(), result.data(), exactly, MSG_WAITALL))));
+  return result;
+}
+
+// Bytes in which a lost, doubled or swapped piece shows.
+inline std::string pattern(std::size_t bytes, std::uint32_t seed)
+{
+  std::string result(bytes, '\0');
+  std::generate(result.begin(), result.end(), [state = seed]() mutable {
+    state = state * 1664525U + 1013904223U; // Numerical Recipes' generator
+    return static_cast<char>(state >> 24U);
+  });
+  return result;
+}
+
+} // namespace pepsal::test
