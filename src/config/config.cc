@@ -253,6 +253,13 @@ CommandLine parse_command_line(int argc, const char* const* argv)
   try {
     app.parse(argc, argv);
     size_buffers(config);
+    if (config.pidfile.empty()) {
+      config.pidfile = fmt::format("/run/pepsal/{}.pid", config.instance);
+    }
+    fail_unless(!config.daemon || config.pidfile.starts_with('/'),
+                fmt::format("--pidfile: '{}' is not a path from the root, which -d needs", config.pidfile));
+    fail_unless(!config.daemon || file->count() == 0 || file->as<std::string>().starts_with('/'),
+                fmt::format("--config: '{}' is not a path from the root, which -d needs", file->as<std::string>()));
     fail_unless(!config.fastopen || !config.satellite_interfaces.empty(),
                 "--fastopen: needs --satellite-interface, the only one it is used on");
   } catch (const CLI::CallForHelp&) {
@@ -265,9 +272,6 @@ CommandLine parse_command_line(int argc, const char* const* argv)
     throw UsageError{one_line(error.what()) + ": pepsal --help lists the options"};
   } catch (const CLI::ParseError& error) {
     throw UsageError{one_line(error.what())};
-  }
-  if (config.pidfile.empty()) {
-    config.pidfile = fmt::format("/run/pepsal/{}.pid", config.instance);
   }
   return {.config = config, .text = {}};
 }

@@ -322,7 +322,7 @@ private:
           log::warning("queuer of queue {} was lost ({})", ended->child.index, ended->manner());
           lost_queues_.push_back(ended->child.index);
         }
-      } else if (ended->crashed) {
+      } else if (ended->crashed && !cutting_) {
         table_.count(Counter::proxies_lost);
         log::warning("proxy {} was lost ({})", ended->pid, ended->manner());
       }
@@ -361,9 +361,9 @@ private:
     table_.count(Counter::bytes_up, entry.bytes_up);
     table_.count(Counter::bytes_down, entry.bytes_down);
     const std::chrono::duration<double> duration = boot_time_now() - entry.since;
-    log::info("closed client={} server={} up={} down={} duration={:.3f} reason=proxy-killed",
-              entry.connection.client.to_string(), entry.connection.server.to_string(), entry.bytes_up,
-              entry.bytes_down, duration.count());
+    log::info("closed client={} server={} up={} down={} duration={:.3f} reason={}", entry.connection.client,
+              entry.connection.server, entry.bytes_up, entry.bytes_down, duration.count(),
+              cutting_ ? "drain-timeout" : "proxy-killed");
   }
 
   void log_counters() const
@@ -442,9 +442,16 @@ private:
       fresh.satellite_interfaces = config_.satellite_interfaces;
       fresh.user = config_.user;
       fresh.pidfile = config_.pidfile;
-      fresh.max_connections = std::min(fresh.max_connections, limits_.connections);
+      if (fresh.max_connections > limits_.connections) {
+        log::warning("max-connections: the daemon has room for the {} it started with; more take a restart",
+                     limits_.connections);
+        fresh.max_connections = limits_.connections;
+      }
+      if (fresh.satellite_bdp_bytes == 0 && config_.satellite_bdp_bytes != 0) {
+        log::warning("satellite-rate, satellite-rtt: connections that arrive keep the old buffers until a restart");
+      }
       for (auto& listener : listeners_) {
-        configure(listener, fresh);
+        reconfigure(listener, config_, fresh);
       }
       config_ = std::move(fresh);
       segment_.header().max_connections = config_.max_connections;
@@ -505,6 +512,10 @@ private:
 
   void finish_draining()
   {
+    cutting_ = true;
+    if (const auto cut = children_.count(Children::Role::proxy); cut > 0) {
+      log::warning("{} connections have not ended in time and are reset", cut);
+    }
     children_.signal(Children::Role::proxy, SIGKILL, [](const auto&) { return true; });
     while (children_.count(Children::Role::proxy) > 0) {
       wait_for_events();
@@ -547,6 +558,7 @@ private:
   bool ready_{};
   bool draining_{};
   Clock::time_point drain_deadline_{};
+  bool cutting_{}; // it is over: what is left is killed
 };
 
 } // namespace

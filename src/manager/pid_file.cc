@@ -30,7 +30,11 @@ PidFile::PidFile(const std::string& path)
     }
     throw SystemError{errno, fmt::format("pid file {}", path)};
   }
-  ::pidfile_write(handle_);
+  if (::pidfile_write(handle_) == -1) {
+    const int error = errno;
+    ::pidfile_remove(handle_);
+    throw SystemError{error, fmt::format("pid file {}", path)};
+  }
 }
 
 PidFile::~PidFile()

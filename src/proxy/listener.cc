@@ -3,6 +3,7 @@
 
 #include "pepsal/proxy/listener.hh"
 
+#include <fstream>
 #include <stdexcept>
 
 #include <fmt/format.h>
@@ -15,6 +16,7 @@ namespace pepsal {
 
 namespace {
 
+constexpr std::uint64_t no_pacing = ~std::uint64_t{0};
 constexpr int backlog = 4096; // connections between handshake and accept(); net.core.somaxconn caps it
 
 TCPSocket create_for_family(int family)
@@ -81,6 +83,28 @@ Listener bind_listener(const Config& config, const std::string& interface)
   return {.socket = std::move(socket), .leg = interface.empty() ? Leg::terrestrial : Leg::satellite};
 }
 
+void set_pacing(TCPSocket& socket, std::uint64_t bytes_per_second)
+{
+  check("setsockopt SO_MAX_PACING_RATE",
+        ::setsockopt(socket.number(), SOL_SOCKET, SO_MAX_PACING_RATE, &bytes_per_second, sizeof bytes_per_second));
+}
+
+// Back to what a socket has whose profile sets nothing. Only a buffer's size can not be taken back.
+void revoke_profile(TCPSocket& socket, const LegProfile& profile)
+{
+  if (!profile.congestion.empty()) {
+    std::string by_default;
+    std::ifstream{"/proc/sys/net/ipv4/tcp_congestion_control"} >> by_default;
+    socket.set_congestion(by_default);
+  }
+  if (profile.pacing_mbit != 0) {
+    set_pacing(socket, no_pacing);
+  }
+  if (profile.notsent_lowat_bytes != 0) {
+    socket.set_option(IPPROTO_TCP, TCP_NOTSENT_LOWAT, 0, "TCP_NOTSENT_LOWAT");
+  }
+}
+
 } // namespace
 
 const LegProfile& profile_of(const Config& config, Leg leg)
@@ -91,7 +115,7 @@ const LegProfile& profile_of(const Config& config, Leg leg)
 void apply_profile(TCPSocket& socket, const LegProfile& profile)
 {
   constexpr int keepalive_interval_s = 60;
-  constexpr int bytes_per_mbit = 1'000'000 / 8;
+  constexpr std::uint64_t bytes_per_mbit = 1'000'000 / 8;
 
   socket.set_nodelay();
   socket.set_reset_on_close(true);
@@ -109,9 +133,7 @@ void apply_profile(TCPSocket& socket, const LegProfile& profile)
     socket.set_option(SOL_SOCKET, SO_SNDBUFFORCE, static_cast<int>(profile.buffer_bytes), "SO_SNDBUFFORCE");
   }
   if (profile.pacing_mbit != 0) {
-    const auto bytes_per_second = std::uint64_t{profile.pacing_mbit} * bytes_per_mbit;
-    check("setsockopt SO_MAX_PACING_RATE",
-          ::setsockopt(socket.number(), SOL_SOCKET, SO_MAX_PACING_RATE, &bytes_per_second, sizeof bytes_per_second));
+    set_pacing(socket, profile.pacing_mbit * bytes_per_mbit);
   }
   if (profile.notsent_lowat_bytes != 0) {
     socket.set_option(IPPROTO_TCP, TCP_NOTSENT_LOWAT, static_cast<int>(profile.notsent_lowat_bytes),
@@ -147,6 +169,12 @@ void configure(Listener& listener, const Config& config)
     listener.socket.set_option(IPPROTO_TCP, TCP_FASTOPEN, fastopen ? backlog : 0, "TCP_FASTOPEN");
     listener.socket.set_option(IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, fastopen ? 1 : 0, "TCP_FASTOPEN_NO_COOKIE");
   }
+}
+
+void reconfigure(Listener& listener, const Config& before, const Config& config)
+{
+  revoke_profile(listener.socket, profile_of(before, listener.leg));
+  configure(listener, config);
 }
 
 } // namespace pepsal

@@ -346,6 +346,8 @@ TEST_P(DrainTimeoutTest, ConnectionsThatStayAreReset)
   EXPECT_EQ(end_of(pair.client), ECONNRESET);
   EXPECT_EQ(end_of(pair.server), ECONNRESET);
   EXPECT_EQ(daemon().log_lines("closed client="), 1);
+  EXPECT_EQ(daemon().log_lines("reason=drain-timeout"), 1);
+  EXPECT_EQ(daemon().log_lines("was lost"), 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Proxied, DrainTimeoutTest, testing::ValuesIn(proxied_modes()), arrangement_name);

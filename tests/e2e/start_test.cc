@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <sstream>
 
 #include <fmt/format.h>
 
@@ -93,6 +95,7 @@ TEST_F(StartTest, WrongUsageIsNamedInOneLine)
       {{"--instance", "a/b"}, {"--instance", "'a/b'", "letters"}},
       {{"--instance", ""}, {"--instance", "''", "letters"}},
       {{"--config", "/nonexistent"}, {"/nonexistent"}},
+      {{"-d", "--pidfile", "pepsal.pid"}, {"--pidfile", "'pepsal.pid'", "path from the root"}},
       {{"--config", Topology::inside("key.conf")}, {"colour"}},
       {{"--config", Topology::inside("value.conf")}, {"port", "99999", "1 to 65535"}},
   };
@@ -189,6 +192,41 @@ TEST_F(StartTest, ReloadCountsForNewConnections)
   EXPECT_EQ(connect(listener).server.remote().address_string(),
             Topology::box_server_side(Family::ipv4).address_string());
   before.talk();
+}
+
+// As if it had never been said: on the listeners, from which accepted connections inherit, and on dials.
+TEST_F(StartTest, ReloadTakesBackWhatTheFileNoLongerSays)
+{
+  const auto by_default = net().box().must_run({"sysctl", "-n", "net.ipv4.tcp_congestion_control"});
+  const std::string other = by_default.starts_with("reno") ? "cubic" : "reno";
+  const auto legs_with_the_other = [&] {
+    std::istringstream words{net().box().must_run({"ss", "-tinH", "state", "established"})};
+    return std::count(std::istream_iterator<std::string>{words}, {}, other);
+  };
+  const auto listener = listen();
+  net().write_file("pepsal.conf", "congestion=" + other + "\n");
+  start_daemon({.arguments = {"--config", Topology::inside("pepsal.conf")}});
+  start_rules(net(), Mode::tproxy);
+  const auto before = connect(listener);
+  before.talk();
+  EXPECT_EQ(legs_with_the_other(), 2);
+
+  net().write_file("pepsal.conf", "max-connections=100000\n");
+  daemon().signal(SIGHUP);
+  EXPECT_TRUE(daemon().log_line("more take a restart").has_value());
+  ASSERT_TRUE(daemon().log_line("configuration read again").has_value());
+  const auto after = connect(listener);
+  after.talk();
+  EXPECT_EQ(legs_with_the_other(), 2);
+}
+
+// The limit on proxies is for all listeners together, and the general one's idle proxies would take it all.
+TEST_F(StartTest, EachListenerHasAProxyHoweverFewThereMayBe)
+{
+  const auto listener = listen();
+  start_daemon({.arguments = {"--max-connections", "2", "--spare-proxies", "8", "--satellite-interface", "client0"}});
+  start_rules(net(), Mode::tproxy);
+  connect(listener).talk();
 }
 
 TEST_F(StartTest, SignalUsr1LogsTheCounters)

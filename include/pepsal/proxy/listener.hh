@@ -35,6 +35,9 @@ std::vector<Listener> open_listeners(const Config& config);
 // Sets what new connections of this listener inherit: the profile of its leg, and Fast Open.
 void configure(Listener& listener, const Config& config);
 
+// The same after `before`, of which nothing stays but the buffers' sizes where `config` names none.
+void reconfigure(Listener& listener, const Config& before, const Config& config);
+
 // Applies a leg's profile to a socket, a listening or a dialling one. Throws SystemError naming the
 // option that the kernel refused.
 void apply_profile(TCPSocket& socket, const LegProfile& profile);
