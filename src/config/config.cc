@@ -48,6 +48,25 @@ void parse_queues(const std::string& text, Config& config)
               fmt::format("--queue: '{}' is not a range of at most 64 queues, lowest first", text));
 }
 
+double parse_rate(const std::string& text, const std::string& whole)
+{
+  constexpr double least_mbit = 0.01;
+  constexpr double most_mbit = 100'000;
+  double value = 0;
+  fail_unless(CLI::detail::lexical_cast(text, value) && value >= least_mbit && value <= most_mbit,
+              fmt::format("--satellite-rate: '{}' is not IN or IN/OUT with numbers from {} to {}", whole, least_mbit,
+                          most_mbit));
+  return value;
+}
+
+void parse_rates(const std::string& text, Config& config)
+{
+  const auto slash = text.find('/');
+  config.satellite_rate_in_mbit = parse_rate(text.substr(0, slash), text);
+  config.satellite_rate_out_mbit =
+      slash == std::string::npos ? config.satellite_rate_in_mbit : parse_rate(text.substr(slash + 1), text);
+}
+
 // CLI11 reads a number of seconds into std::chrono::seconds only by way of a plain integer.
 CLI::Option* add_seconds(CLI::App& app, const std::string& names, std::chrono::seconds& target, const std::string& help,
                          int lowest, int highest)
@@ -124,13 +143,16 @@ void size_buffers(Config& config)
   constexpr std::uint32_t headroom = 2;
   constexpr double least_bytes = 128.0 * 1024;
   constexpr double most_bytes = 256.0 * 1024 * 1024;
-  fail_unless((config.satellite_rate_mbit > 0) == (config.satellite_rtt.count() > 0),
+  fail_unless((config.satellite_rate_in_mbit > 0) == (config.satellite_rtt.count() > 0),
               "--satellite-rate and --satellite-rtt go together: buffers need both");
-  if (config.satellite_rate_mbit > 0) {
-    const double bytes =
-        config.satellite_rate_mbit * 1e6 / 8 * std::chrono::duration<double>{config.satellite_rtt}.count();
-    config.satellite_bdp_bytes = static_cast<std::uint32_t>(std::clamp(bytes, least_bytes, most_bytes));
-    config.satellite.buffer_bytes = headroom * config.satellite_bdp_bytes;
+  if (config.satellite_rate_in_mbit > 0) {
+    const std::chrono::duration<double> rtt{config.satellite_rtt};
+    const auto product = [&](double mbit) {
+      return static_cast<std::uint32_t>(std::clamp(mbit * 1e6 / 8 * rtt.count(), least_bytes, most_bytes));
+    };
+    config.satellite_bytes_in_flight = product(config.satellite_rate_out_mbit);
+    config.satellite.receive_buffer_bytes = headroom * product(config.satellite_rate_in_mbit);
+    config.satellite.send_buffer_bytes = headroom * config.satellite_bytes_in_flight;
   }
 }
 
@@ -146,12 +168,13 @@ void add_leg_options(CLI::App& app, Config& config)
       ->type_name("NAME");
   add_profile_options(app, "satellite", config.satellite);
   add_profile_options(app, "terrestrial", config.terrestrial);
-  app.add_option("--satellite-rate", config.satellite_rate_mbit, "Rate of the satellite's faster direction")
-      ->check(CLI::Range(0.01, 100000.0))
-      ->type_name("MBIT");
+  app.add_option_function<std::string>(
+         "--satellite-rate", [&config](const std::string& text) { parse_rates(text, config); },
+         "Mbit/s that this box gets from the satellite and that it may send to it; one number: both")
+      ->type_name("IN[/OUT]");
   app.add_option_function<int>(
          "--satellite-rtt", [&config](int value) { config.satellite_rtt = std::chrono::milliseconds{value}; },
-         "Round-trip time of the satellite link; with the rate, it sizes the satellite leg's buffers")
+         "Round-trip time of the satellite link; with the rates, it sizes the satellite leg's buffers")
       ->check(CLI::Range(1, 10000))
       ->type_name("MS");
   app.add_flag("-f,--fastopen", config.fastopen, "TCP Fast Open towards a peer PEPsal across the satellite");

@@ -447,7 +447,7 @@ private:
                      limits_.connections);
         fresh.max_connections = limits_.connections;
       }
-      if (fresh.satellite_bdp_bytes == 0 && config_.satellite_bdp_bytes != 0) {
+      if (fresh.satellite_bytes_in_flight == 0 && config_.satellite_bytes_in_flight != 0) {
         log::warning("satellite-rate, satellite-rtt: connections that arrive keep the old buffers until a restart");
       }
       for (auto& listener : listeners_) {

@@ -128,9 +128,12 @@ void apply_profile(TCPSocket& socket, const LegProfile& profile)
   if (!profile.congestion.empty()) {
     socket.set_congestion(profile.congestion);
   }
-  if (profile.buffer_bytes != 0) { // past net.core.rmem_max and wmem_max: CAP_NET_ADMIN allows it
-    socket.set_option(SOL_SOCKET, SO_RCVBUFFORCE, static_cast<int>(profile.buffer_bytes), "SO_RCVBUFFORCE");
-    socket.set_option(SOL_SOCKET, SO_SNDBUFFORCE, static_cast<int>(profile.buffer_bytes), "SO_SNDBUFFORCE");
+  // Past net.core.rmem_max and wmem_max: CAP_NET_ADMIN allows it.
+  if (profile.receive_buffer_bytes != 0) {
+    socket.set_option(SOL_SOCKET, SO_RCVBUFFORCE, static_cast<int>(profile.receive_buffer_bytes), "SO_RCVBUFFORCE");
+  }
+  if (profile.send_buffer_bytes != 0) {
+    socket.set_option(SOL_SOCKET, SO_SNDBUFFORCE, static_cast<int>(profile.send_buffer_bytes), "SO_SNDBUFFORCE");
   }
   if (profile.pacing_mbit != 0) {
     set_pacing(socket, profile.pacing_mbit * bytes_per_mbit);

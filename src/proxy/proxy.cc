@@ -191,7 +191,8 @@ private:
                destination->connection.server, name_of(leg));
     show_title(destination->connection);
     ProbeGuard guard;
-    if (config.satellite_bdp_bytes != 0) { // whoever knows the link's rate has the queue in the box (pepsal-satlink)
+    if (config.satellite_bytes_in_flight !=
+        0) { // whoever knows the link's rate has the queue in the box (pepsal-satlink)
       if (context_.listener.leg == Leg::satellite) {
         guard.watch(session.client());
       }
@@ -240,8 +241,8 @@ private:
       return false;
     }
     context_.table.count(counter);
-    if (context_.config.satellite_bdp_bytes != 0) {
-      socket.assume_peer_window(context_.config.satellite_bdp_bytes);
+    if (context_.config.satellite_bytes_in_flight != 0) {
+      socket.assume_peer_window(context_.config.satellite_bytes_in_flight);
     }
     return true;
   }

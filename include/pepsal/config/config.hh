@@ -12,10 +12,11 @@ namespace pepsal {
 // How TCP behaves on one side of the box. Zero or empty leaves the system's.
 struct LegProfile
 {
-  std::string congestion;              // name as in net.ipv4.tcp_available_congestion_control
-  std::uint32_t buffer_bytes{};        // SO_SNDBUF and SO_RCVBUF
-  std::uint32_t pacing_mbit{};         // SO_MAX_PACING_RATE, Mbit/s
-  std::uint32_t notsent_lowat_bytes{}; // TCP_NOTSENT_LOWAT
+  std::string congestion;               // name as in net.ipv4.tcp_available_congestion_control
+  std::uint32_t receive_buffer_bytes{}; // SO_RCVBUF
+  std::uint32_t send_buffer_bytes{};    // SO_SNDBUF
+  std::uint32_t pacing_mbit{};          // SO_MAX_PACING_RATE, Mbit/s
+  std::uint32_t notsent_lowat_bytes{};  // TCP_NOTSENT_LOWAT
   // Longer than the fades of a satellite link, short enough that a vanished peer does not hold its
   // process for ever (RFC 5482, tcp(7)).
   std::chrono::seconds user_timeout{900};
@@ -62,9 +63,10 @@ struct Config
 
   Source source{Source::preserve};
   std::vector<std::string> satellite_interfaces;
-  double satellite_rate_mbit{};              // of the faster direction; with the RTT, the satellite leg's buffers
+  double satellite_rate_in_mbit{};           // from the satellite; with the RTT, the satellite leg's receive buffer
+  double satellite_rate_out_mbit{};          // to the satellite; with the RTT, its send buffer
   std::chrono::milliseconds satellite_rtt{}; // 0: buffers are the system's
-  std::uint32_t satellite_bdp_bytes{};       // what is in flight when the link is full; 0 when not known
+  std::uint32_t satellite_bytes_in_flight{}; // sent and not acknowledged when the link is full; 0 when not known
   LegProfile satellite;
   LegProfile terrestrial;
   bool fastopen{};                  // data in SYNs that leave by, or arrive from, a satellite interface (RFC 7413)

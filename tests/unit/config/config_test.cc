@@ -152,9 +152,19 @@ TEST(Config, LongOptions)
 TEST(Config, BuffersHoldTwiceWhatTheLinkDoes)
 {
   const auto config = config_of({"--satellite-rate", "20", "--satellite-rtt", "600"});
-  EXPECT_EQ(config.satellite_bdp_bytes, 1'500'000); // 20 Mbit/s for 0.6 s
-  EXPECT_EQ(config.satellite.buffer_bytes, 3'000'000);
-  EXPECT_EQ(config.terrestrial.buffer_bytes, 0);
+  EXPECT_EQ(config.satellite_bytes_in_flight, 1'500'000); // 20 Mbit/s for 0.6 s
+  EXPECT_EQ(config.satellite.receive_buffer_bytes, 3'000'000);
+  EXPECT_EQ(config.satellite.send_buffer_bytes, 3'000'000);
+  EXPECT_EQ(config.terrestrial.receive_buffer_bytes, 0);
+  EXPECT_EQ(config.terrestrial.send_buffer_bytes, 0);
+}
+
+TEST(Config, EachDirectionHasItsBuffer)
+{
+  const auto config = config_of({"--satellite-rate", "50/4.5", "--satellite-rtt", "600"});
+  EXPECT_EQ(config.satellite_bytes_in_flight, 337'500);
+  EXPECT_EQ(config.satellite.receive_buffer_bytes, 7'500'000);
+  EXPECT_EQ(config.satellite.send_buffer_bytes, 675'000);
 }
 
 TEST(Config, HelpAndVersionAreTexts)
@@ -238,6 +248,9 @@ INSTANTIATE_TEST_SUITE_P(
                     Mistake{{"--instance", "a/b"}, {"--instance", "'a/b'", "letters"}},
                     Mistake{{"--satellite-pacing", "0"}, {"--satellite-pacing", "0", "30000"}},
                     Mistake{{"--satellite-rate", "20"}, {"--satellite-rate", "--satellite-rtt"}},
+                    Mistake{{"--satellite-rate", "20/"}, {"--satellite-rate", "'20/'", "0.01", "100000"}},
+                    Mistake{{"--satellite-rate", "20/10/5"}, {"--satellite-rate", "'20/10/5'", "IN/OUT"}},
+                    Mistake{{"--satellite-rate", "0"}, {"--satellite-rate", "'0'", "0.01"}},
                     Mistake{{"--satellite-rtt", "0", "--satellite-rate", "1"}, {"--satellite-rtt", "0", "10000"}},
                     Mistake{{"--fastopen"}, {"--fastopen", "--satellite-interface"}}));
 
