@@ -566,6 +566,7 @@ private:
 int run_manager(Config config, const std::function<Config()>& reload, const std::function<void()>& on_ready)
 {
   ::signal(SIGPIPE, SIG_IGN); // splice(2) into a closed socket raises it; the error is enough
+  run_in_turn();              // a proxy is done with a message before the next one could have interrupted it
   return Manager{std::move(config), reload}.run(on_ready);
 }
 

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include <bsd/unistd.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -47,6 +48,14 @@ void die_with_parent(pid_t parent, int signal)
   check("prctl PR_SET_PDEATHSIG", ::prctl(PR_SET_PDEATHSIG, signal));
   if (::getppid() != parent) {
     ::_exit(EXIT_SUCCESS);
+  }
+}
+
+void run_in_turn()
+{
+  if (::sched_getscheduler(0) == SCHED_OTHER) {
+    const sched_param no_priority{};
+    ::sched_setscheduler(0, SCHED_BATCH, &no_priority);
   }
 }
 

@@ -14,6 +14,7 @@
 #include <sstream>
 
 #include <fmt/format.h>
+#include <sched.h>
 
 namespace pepsal::test {
 
@@ -260,6 +261,14 @@ TEST_F(StartTest, ProcessesAreTitledByWhatTheyDo)
   EXPECT_GE(daemon().processes("proxy idle").size(), 1);
 }
 
+TEST_F(StartTest, ProcessesRunInTurn)
+{
+  start_daemon();
+  for (const auto& process : daemon().processes()) {
+    EXPECT_EQ(::sched_getscheduler(process.pid), SCHED_BATCH) << process.title;
+  }
+}
+
 // Nobody redirected it, so nobody knows where it wants to go.
 TEST_F(StartTest, DirectConnectionIsClosedAndCounted)
 {
@@ -329,6 +338,14 @@ protected:
 private:
   std::unique_ptr<ChildProcess> syslogd_;
 };
+
+TEST_F(BackgroundTest, KeepsASchedulingPolicyThatWasChosenForIt)
+{
+  ASSERT_EQ(run_program(net(), "pepsal", {"-d"}, {"chrt", "-i", "0"}).status, 0);
+  EXPECT_EQ(::sched_getscheduler(manager().pid), SCHED_IDLE);
+  ::kill(manager().pid, SIGTERM);
+  EXPECT_TRUE(eventually([&] { return what_is_left().empty(); })) << what_is_left();
+}
 
 TEST_F(BackgroundTest, ServesAsSoonAsTheCommandReturns)
 {

@@ -20,6 +20,11 @@ pid_t fork_process(const std::function<int()>& body);
 // `parent`, is dead already.
 void die_with_parent(pid_t parent, int signal);
 
+// Lets this process and its children wait their turn when they are woken, instead of interrupting whoever runs
+// (SCHED_BATCH, sched(7)). Many short turns then cost fewer switches between processes. A policy that was chosen for
+// this process stays, and so does the usual one where the system forbids a change.
+void run_in_turn();
+
 // A process's title as ps(1) shows it. prepare_titles() must have been called by main first; the room
 // for a title is what the arguments and the environment took.
 void prepare_titles(int argc, char** argv, char** environment);
