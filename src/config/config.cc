@@ -136,11 +136,12 @@ void add_profile_options(CLI::App& app, const std::string& leg, LegProfile& prof
   add_seconds(app, names("keepalive"), profile.keepalive, help("Idle time before a keepalive probe"), 10, 32767);
 }
 
-// Room for what is in flight and as much again, which is in retransmission or waits for a slow reader.
+// Room for what is in flight, and for three round trips more: the repair of a packet that is lost twice takes so long,
+// and the sender should not stand still meanwhile.
 // The kernel doubles what SO_RCVBUF and SO_SNDBUF are given for its bookkeeping (socket(7)).
 void size_buffers(Config& config)
 {
-  constexpr std::uint32_t headroom = 2;
+  constexpr std::uint32_t headroom = 4;
   constexpr double least_bytes = 128.0 * 1024;
   constexpr double most_bytes = 256.0 * 1024 * 1024;
   fail_unless((config.satellite_rate_in_mbit > 0) == (config.satellite_rtt.count() > 0),

@@ -149,12 +149,12 @@ TEST(Config, LongOptions)
   EXPECT_EQ(config.terrestrial.keepalive.count(), 30);
 }
 
-TEST(Config, BuffersHoldTwiceWhatTheLinkDoes)
+TEST(Config, BuffersHoldFourTimesWhatTheLinkDoes)
 {
   const auto config = config_of({"--satellite-rate", "20", "--satellite-rtt", "600"});
   EXPECT_EQ(config.satellite_bytes_in_flight, 1'500'000); // 20 Mbit/s for 0.6 s
-  EXPECT_EQ(config.satellite.receive_buffer_bytes, 3'000'000);
-  EXPECT_EQ(config.satellite.send_buffer_bytes, 3'000'000);
+  EXPECT_EQ(config.satellite.receive_buffer_bytes, 6'000'000);
+  EXPECT_EQ(config.satellite.send_buffer_bytes, 6'000'000);
   EXPECT_EQ(config.terrestrial.receive_buffer_bytes, 0);
   EXPECT_EQ(config.terrestrial.send_buffer_bytes, 0);
 }
@@ -163,8 +163,8 @@ TEST(Config, EachDirectionHasItsBuffer)
 {
   const auto config = config_of({"--satellite-rate", "50/4.5", "--satellite-rtt", "600"});
   EXPECT_EQ(config.satellite_bytes_in_flight, 337'500);
-  EXPECT_EQ(config.satellite.receive_buffer_bytes, 7'500'000);
-  EXPECT_EQ(config.satellite.send_buffer_bytes, 675'000);
+  EXPECT_EQ(config.satellite.receive_buffer_bytes, 15'000'000);
+  EXPECT_EQ(config.satellite.send_buffer_bytes, 1'350'000);
 }
 
 TEST(Config, HelpAndVersionAreTexts)
