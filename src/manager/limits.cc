@@ -1,11 +1,12 @@
 // How many proxies the system has room for. Called once by the manager before it creates the table.
-// What cannot be read sets no limit.
+// What cannot be read sets no limit. Only too few descriptors for a single connection end the start.
 
 #include "pepsal/manager/limits.hh"
 
 #include <algorithm>
 #include <fstream>
 #include <optional>
+#include <stdexcept>
 
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -68,6 +69,16 @@ Limits find_limits(std::uint32_t wanted)
     consider("RLIMIT_NPROC", limit_of(RLIMIT_NPROC));
   }
   return result;
+}
+
+void require_descriptors(std::size_t listeners)
+{
+  constexpr std::uint64_t for_all_else = 12; // standard streams, log, pid file, signals, two legs, their pipes
+  const auto needed = for_all_else + listeners;
+  if (const auto limit = limit_of(RLIMIT_NOFILE); limit && *limit < needed) {
+    throw std::runtime_error{
+        fmt::format("the limit of {} descriptors is too low: {} are needed (ulimit -n, LimitNOFILE)", *limit, needed)};
+  }
 }
 
 } // namespace pepsal

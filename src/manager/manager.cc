@@ -513,7 +513,7 @@ private:
   void finish_draining()
   {
     cutting_ = true;
-    if (const auto cut = children_.count(Children::Role::proxy); cut > 0) {
+    if (const auto cut = busy(); cut > 0) {
       log::warning("{} connections have not ended in time and are reset", cut);
     }
     children_.signal(Children::Role::proxy, SIGKILL, [](const auto&) { return true; });
@@ -566,7 +566,8 @@ private:
 int run_manager(Config config, const std::function<Config()>& reload, const std::function<void()>& on_ready)
 {
   ::signal(SIGPIPE, SIG_IGN); // splice(2) into a closed socket raises it; the error is enough
-  run_in_turn();              // a proxy is done with a message before the next one could have interrupted it
+  require_descriptors(1 + config.satellite_interfaces.size());
+  run_in_turn(); // a proxy is done with a message before the next one could have interrupted it
   return Manager{std::move(config), reload}.run(on_ready);
 }
 

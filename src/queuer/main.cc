@@ -68,9 +68,9 @@ int main(int argc, char** argv)
     const bool taken = error.code().value() == EPERM || error.code().value() == EBUSY;
     const auto* const mend = taken ? ": another program has this queue, choose another --queue" : "";
     const auto text = fmt::format("{}{}", error.what(), mend);
-    ready ? pepsal::log::error("{}", text) : report(ready_fd, text);
+    ready ? pepsal::log::write(LOG_ERR, text) : report(ready_fd, text);
   } catch (const std::exception& error) {
-    ready ? pepsal::log::error("{}", error.what()) : report(ready_fd, error.what());
+    ready ? pepsal::log::write(LOG_ERR, error.what()) : report(ready_fd, error.what());
   }
   return EXIT_FAILURE;
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
@@ -111,7 +112,12 @@ Endpoint SocketAddress::endpoint() const
 fmt::format_context::iterator fmt::formatter<pepsal::Endpoint>::format(const pepsal::Endpoint& endpoint,
                                                                        fmt::format_context& context) const
 {
-  const auto text = pepsal::address_text(endpoint);
-  return endpoint.is_ipv4() ? fmt::format_to(context.out(), "{}:{}", text.data(), endpoint.port)
-                            : fmt::format_to(context.out(), "[{}]:{}", text.data(), endpoint.port);
+  const auto address = pepsal::address_text(endpoint);
+  fmt::memory_buffer text;
+  if (endpoint.is_ipv4()) {
+    fmt::format_to(std::back_inserter(text), "{}:{}", address.data(), endpoint.port);
+  } else {
+    fmt::format_to(std::back_inserter(text), "[{}]:{}", address.data(), endpoint.port);
+  }
+  return fmt::formatter<fmt::string_view>::format({text.data(), text.size()}, context);
 }

@@ -61,6 +61,20 @@ protected:
     EXPECT_EQ(what_is_left(), before);
   }
 
+  // Has the file read again, and waits until no proxy that was idle before is left.
+  void reload()
+  {
+    const auto old = daemon().processes("proxy idle");
+    daemon().signal(SIGHUP);
+    ASSERT_TRUE(daemon().log_line("configuration read again").has_value());
+    EXPECT_TRUE(eventually([&] {
+      const auto now = daemon().processes("proxy idle");
+      return std::ranges::none_of(now, [&](const auto& process) {
+        return std::ranges::any_of(old, [&](const auto& before) { return before.pid == process.pid; });
+      });
+    }));
+  }
+
   std::string outside(const std::string& path) { return net().sandbox().outside(path); }
 };
 
@@ -179,8 +193,7 @@ TEST_F(StartTest, ReloadCountsForNewConnections)
   EXPECT_EQ(before.server.remote().address_string(), Topology::client_address(Family::ipv4).address_string());
 
   net().write_file("pepsal.conf", "source=own\n");
-  daemon().signal(SIGHUP);
-  ASSERT_TRUE(daemon().log_line("configuration read again").has_value());
+  reload();
   EXPECT_EQ(connect(listener).server.remote().address_string(),
             Topology::box_server_side(Family::ipv4).address_string());
   before.talk();
@@ -213,9 +226,8 @@ TEST_F(StartTest, ReloadTakesBackWhatTheFileNoLongerSays)
   EXPECT_EQ(legs_with_the_other(), 2);
 
   net().write_file("pepsal.conf", "max-connections=100000\n");
-  daemon().signal(SIGHUP);
+  reload();
   EXPECT_TRUE(daemon().log_line("more take a restart").has_value());
-  ASSERT_TRUE(daemon().log_line("configuration read again").has_value());
   const auto after = connect(listener);
   after.talk();
   EXPECT_EQ(legs_with_the_other(), 2);
@@ -251,7 +263,8 @@ TEST_F(StartTest, ProcessesAreTitledByWhatTheyDo)
   start_rules(net(), Mode::tproxy);
   const auto pair = connect(listener);
   pair.talk();
-  EXPECT_EQ(daemon().processes("connection manager").size(), 1);
+  // A new process bears its parent's title for a moment.
+  EXPECT_TRUE(eventually([this] { return daemon().processes("connection manager").size() == 1; }));
   EXPECT_EQ(daemon().processes("queuer (queue 0)").size(), 1);
   EXPECT_EQ(daemon().processes("queuer (queue 1)").size(), 1);
   EXPECT_EQ(daemon()
@@ -267,6 +280,12 @@ TEST_F(StartTest, ProcessesRunInTurn)
   for (const auto& process : daemon().processes()) {
     EXPECT_EQ(::sched_getscheduler(process.pid), SCHED_BATCH) << process.title;
   }
+}
+
+TEST_F(StartTest, TooFewDescriptorsAreNamed)
+{
+  expect_refused(exit_environment, {{}, {"12 descriptors", "13 are needed", "ulimit -n"}},
+                 {"prlimit", "--nofile=12:12", "--"});
 }
 
 // Nobody redirected it, so nobody knows where it wants to go.

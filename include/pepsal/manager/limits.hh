@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -17,5 +18,9 @@ struct Limits
 // (getrlimit(2), proc(5), the kernel's cgroup-v2 documentation) and says how many of `wanted`
 // connections, a process with two threads each, they allow; at least 1.
 Limits find_limits(std::uint32_t wanted);
+
+// Throws std::runtime_error with the mend when RLIMIT_NOFILE is too low for a manager with so many listeners, and for
+// proxies. They need few: no process has more than one connection.
+void require_descriptors(std::size_t listeners);
 
 } // namespace pepsal

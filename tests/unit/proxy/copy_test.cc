@@ -52,9 +52,10 @@ TEST_F(CopyTest, BulkBothWaysAtOnce)
 
 TEST_F(CopyTest, BulkGoesByThePipe)
 {
-  const std::jthread up{[&] { copy_up(); }};
+  std::jthread up{[&] { copy_up(); }};
   const std::jthread asking{[&] { send_all(client_.peer, pattern(bulk_bytes, 1)), end_sending(client_.peer); }};
   EXPECT_EQ(receive_all(server_.peer).size(), bulk_bytes);
+  up.join();
   EXPECT_NE(up_.pipe.read_end(), -1);
 }
 
