@@ -167,7 +167,9 @@ TEST_P(DialTimeoutTest, ClientThatGivesUpEndsTheDial)
   for (const auto* program : {"iptables", "ip6tables"}) {
     net().server().must_run({program, "-A", "INPUT", "-p", "tcp", "--dport", "7000", "-j", "DROP"});
   }
-  Connection::connect(net().client(), server_at(server_port)).reset();
+  auto client = Connection::connect(net().client(), server_at(server_port));
+  ASSERT_TRUE(eventually([this] { return daemon().counter("connections_accepted") == 1; }));
+  client.reset();
   const auto line = daemon().log_line("closed client=");
   ASSERT_TRUE(line.has_value());
   EXPECT_NE(line->find("reason=reset-by-client"), std::string::npos) << *line;
