@@ -245,6 +245,21 @@ TEST_F(Satlab, InterruptedUpRemovesWhatItHasMade)
   }
 }
 
+// The satellite's process runs already and has not entered its namespace yet.
+TEST_F(Satlab, InterruptedUpEndsASatelliteJustStarted)
+{
+  for (int i = 0; i < 12; ++i) {
+    ChildProcess up{command({"up", fast()})};
+    const auto started = "/run/pepsal-satlab/" + lab_ + "/satlink.pid";
+    while (!std::filesystem::exists(started) && up.is_running()) {
+      std::this_thread::sleep_for(milliseconds{1});
+    }
+    interrupt(up, SIGTERM);
+    ASSERT_EQ(up.wait(), 128 + SIGTERM) << up.err();
+    expect_no_trace();
+  }
+}
+
 TEST_F(Satlab, DownRemovesWhatAKilledUpHasLeft)
 {
   for (const int after : {20, 60, 100, 150, 200, 300, 400}) {
