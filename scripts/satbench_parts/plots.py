@@ -52,7 +52,9 @@ plot {', '.join(curves)}
 
 def bars(results, scenario_list, settings_of, path):
     """Time of each scenario's first transfer, as a multiple of the limit, so that all fit one scale."""
-    columns = results.columns()
+    shown = {run["column"] for scenario in scenario_list for run in
+             (results.get(scenario.name, scenario.workloads[0].name, column) for column in results.columns()) if run}
+    columns = [column for column in results.columns() if column in shown]  # gnuplot refuses one without any value
     rows, given_up = [], False
     for scenario in scenario_list:
         workload = scenario.workloads[0]
