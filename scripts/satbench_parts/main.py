@@ -249,7 +249,8 @@ def main(arguments):
         return 2
     if options.check:
         return 0
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(143))
     options.output.mkdir(parents=True, exist_ok=True)
     path = options.output / "results.json"
     data = load(path) if options.report or not options.fresh else {"runs": []}

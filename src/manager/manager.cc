@@ -478,8 +478,8 @@ private:
 
   void begin_draining()
   {
-    log::info("draining: {} connections go on for up to {} s, new ones bypass", busy(), config_.drain_timeout.count());
     segment_.header().draining = true;
+    log::info("draining: {} connections go on for up to {} s, new ones bypass", busy(), config_.drain_timeout.count());
     draining_ = true;
     drain_deadline_ = Clock::now() + config_.drain_timeout;
     collect();

@@ -42,7 +42,7 @@ TEST_P(FullTableTest, NewConnectionsPassAndEstablishedOnesGoOn)
   const auto one_more = connect(listener);
   one_more.talk();
   EXPECT_EQ(one_more.server.remote().address_string(), expected_source_of_bypassed());
-  EXPECT_EQ(daemon().counter("verdicts_bypass_full"), bypassed + 1);
+  EXPECT_GE(daemon().counter("verdicts_bypass_full"), bypassed + 1); // more if a SYN was sent again
   EXPECT_EQ(daemon().log_lines("table is full"), 1) << "one line for all, whatever their number";
   for (const auto& pair : established) {
     pair.talk();
@@ -124,7 +124,7 @@ TEST_F(NetworkTest, FewDescriptorsAreEnough)
     sending.get();
     sending_back.get();
   }
-  EXPECT_EQ(daemon().counter("connections_closed"), 3);
+  EXPECT_TRUE(eventually([&] { return daemon().counter("connections_closed") == 3; }));
 }
 
 } // namespace pepsal::test

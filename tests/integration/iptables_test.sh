@@ -92,7 +92,11 @@ set_up() {
   ip -n server -6 route add default via fd02::1
   ip -n box route add 10.9.0.0/24 via 10.2.0.2
   box sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+  for name in client0 server0; do eventually "IPv6 route of $name" has_own_routes $name; done
 }
+
+# IPv6 makes routes of its own, a little later; the anycast one comes last.
+has_own_routes() { [[ $(ip -n box -6 route show table local dev "$1") == *"anycast fe80::"* ]]; } # interface
 
 # What may not differ. The legacy variant cannot take a table away again, and an empty open table does nothing.
 snapshot() {

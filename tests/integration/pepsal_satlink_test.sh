@@ -64,7 +64,7 @@ settle() { # interface…
   local name try
   for name in "$@"; do
     for ((try = 0; try < 100; try++)); do
-      [[ $(ip -n box -6 route show table all dev "$name") == *multicast* ]] && break
+      [[ $(ip -n box -6 route show table all dev "$name") == *"local fe80::"*multicast* ]] && break
       sleep 0.1
     done
   done

@@ -95,13 +95,23 @@ END
   satbox start term --terrestrial-congestion reno
 }
 
+# A program that is held up between connecting and asking makes the dial go without data: tries until one carries some.
+carried_data() { # COMMAND...
+  local before try
+  before=$(counter term fastopen_dials)
+  for ((try = 0; try < 10; try++)); do
+    "$@" || wrong "'$*' fails"
+    (($(counter term fastopen_dials) == before)) || return 0
+  done
+  return 1
+}
+
 # The request goes with the SYN across the satellite, and only there.
 request_in_syn() {
   case=request_in_syn
-  fetch large || wrong "the file does not arrive whole"
-  [[ $(counter term fastopen_dials) == 1 && $(counter term fastopen_dials_accepted) == 1 ]] ||
-    wrong "the terminal's dial carried no data, or it was refused"
-  [[ $(counter gw fastopen_accepts) == 1 ]] || wrong "the gateway took no data from the SYN"
+  carried_data fetch large || wrong "no dial of the terminal carries data"
+  [[ $(counter term fastopen_dials) == $(counter term fastopen_dials_accepted) ]] || wrong "data in a SYN was refused"
+  [[ $(counter gw fastopen_accepts) == $(counter term fastopen_dials) ]] || wrong "the gateway took no data from the SYN"
   [[ $(counter gw fastopen_dials) == 0 ]] || wrong "the gateway dialled the server with data in the SYN"
   capture gw wan0
   fetch small || wrong "the small file does not arrive whole"
@@ -109,23 +119,27 @@ request_in_syn() {
   (($(count_syns gw wan0) == 1)) || wrong "$(count_syns gw wan0) SYNs towards the server instead of one"
   (($(count_syns_with_data gw wan0) == 0)) || wrong "a SYN towards the server carries data"
   capture term sat0
-  fetch small || wrong "the small file does not arrive whole"
+  carried_data fetch small || wrong "no dial across the satellite carries data"
   end_capture
-  (($(count_syns_with_data term sat0) == 1)) || wrong "no SYN with data on the satellite"
+  (($(count_syns_with_data term sat0) >= 1)) || wrong "no SYN with data on the satellite"
 }
 
 # From the other side: the gateway dials across the satellite, the terminal towards its users.
 request_from_the_server() {
-  local answer before
+  local answer before try
   case=request_from_the_server
   before=$(counter gw fastopen_dials_accepted)
   capture term lan0
-  answer=$(in_role server sh -c "printf hello- | timeout 10 ncat $user 7001")
+  for ((try = 0; try < 10 && $(counter gw fastopen_dials_accepted) == before; try++)); do
+    answer=$(in_role server sh -c "printf hello- | timeout 10 ncat $user 7001")
+    [[ $answer == hello-answer ]] || wrong "answer '$answer'"
+  done
   end_capture
-  [[ $answer == hello-answer ]] || wrong "answer '$answer'"
-  (($(counter gw fastopen_dials_accepted) == before + 1)) || wrong "the gateway's dial carried no data"
+  (($(counter gw fastopen_dials_accepted) == before + 1)) || wrong "no dial of the gateway carries data"
   (($(count_syns_with_data term lan0) == 0)) || wrong "a SYN towards the users carries data"
 }
+
+both_legs() { (($(in_role "$1" ss -tnH state established '( sport = :80 or dport = :80 )' | wc -l) == 2)); } # ROLE
 
 # The profile of a leg is that of its interface, whichever side dialled.
 profile_of_each_leg() {
@@ -133,7 +147,8 @@ profile_of_each_leg() {
   case=profile_of_each_leg
   in_role user curl -sS --max-time 30 --limit-rate 1M -o /dev/null "http://$server/large" &
   local curl=$!
-  sleep 1
+  eventually both_legs term || wrong "no connection on the terminal"
+  eventually both_legs gw || wrong "no connection on the gateway"
   for role in term gw; do
     algorithms=$(in_role $role ss -tinH state established '( sport = :80 or dport = :80 )' | grep -oE '(bbr|reno|cubic) wscale' |
       cut -d ' ' -f 1 | sort | paste -sd ' ')
@@ -149,7 +164,7 @@ server_speaks_first() {
   local before answer
   case=server_speaks_first
   before=$(counter term fastopen_dials)
-  answer=$(in_role user sh -c "{ sleep 1; echo mine; sleep 1; } | timeout 10 ncat $server 7002" || true)
+  answer=$(in_role user sh -c "{ sleep 3; echo mine; sleep 1; } | timeout 10 ncat $server 7002" || true)
   [[ $answer == $'banner\nmine' ]] || wrong "answer '$answer'"
   (($(counter term fastopen_dials) == before)) || wrong "the dial carried data of a client that had sent none"
 }

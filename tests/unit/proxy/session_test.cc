@@ -47,12 +47,10 @@ protected:
 TEST_F(SessionTest, RequestAndAnswerNeedOneThread)
 {
   send_all(client_.peer, "request");
-  const std::jthread server{[this] {
-    EXPECT_EQ(receive(server_.peer, 7), "request");
-    send_all(server_.peer, "the answer");
-    end_sending(server_.peer);
-  }};
+  send_all(server_.peer, "the answer");
+  end_sending(server_.peer);
   const auto turn = session_->exchange(Session::Stage::opening);
+  EXPECT_EQ(receive(server_.peer, 7), "request");
   EXPECT_EQ(turn.way, Session::Way::down);
   EXPECT_TRUE(turn.ended);
   session_->copy(Session::Way::down, down_pipe_);
