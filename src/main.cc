@@ -9,12 +9,12 @@
 #include <malloc.h>
 #include <unistd.h>
 
-#include "pepsal/config/config.hh"
-#include "pepsal/manager/manager.hh"
-#include "pepsal/util/daemon.hh"
-#include "pepsal/util/huge_text.hh"
-#include "pepsal/util/log.hh"
-#include "pepsal/util/process.hh"
+#include "config/config.hh"
+#include "manager/manager.hh"
+#include "util/daemon.hh"
+#include "util/huge_text.hh"
+#include "util/log.hh"
+#include "util/process.hh"
 
 namespace {
 

@@ -1,4 +1,4 @@
-"""One lab of scripts/satlab with a server in it, and what stands on its boxes."""
+"""One lab of scripts/lab/satlab with a server in it, and what stands on its boxes."""
 
 import os
 import shutil

@@ -82,8 +82,8 @@ def parse(arguments):
                         "of the box by TPROXY")
     parser.add_argument("--pepsal-options", metavar="TEXT", default="", help="more options for pepsal, in one argument")
     parser.add_argument("--no-tuning", dest="tuning", action="store_false", help="without pepsal-satlink on the boxes")
-    parser.add_argument("--folder", type=folder, metavar="DIR", default=str(ROOT / "tests/lab"),
-                        help="scenario files (default tests/lab)")
+    parser.add_argument("--folder", type=folder, metavar="DIR", default=str(ROOT / "scripts/lab/scenarios"),
+                        help="scenario files (default scripts/lab/scenarios)")
     parser.add_argument("--output", type=Path, metavar="DIR", default=ROOT / "build/satbench",
                         help="results.json, report.md and plots go there; runs that are there already are kept unless made "
                         "again (default build/satbench)")

@@ -1,4 +1,4 @@
-"""What is measured: the scenarios, each a file of tests/lab with the transfers made over it.
+"""What is measured: the scenarios, each a file of scripts/lab/scenarios with the transfers made over it.
 
 Section numbers are those of draft-kuhn-quic-4-sat-06; times to reach ("objectives") are the draft's own.
 """

@@ -2,7 +2,7 @@
 // Called by main before anything is acquired, and by the manager on SIGHUP. Fails on the first wrong
 // option, key or value with one line about it.
 
-#include "pepsal/config/config.hh"
+#include "config/config.hh"
 
 #include <algorithm>
 #include <filesystem>
@@ -14,7 +14,7 @@
 #include <fmt/ranges.h>
 #include <net/if.h>
 
-#include "pepsal/util/endpoint.hh"
+#include "util/endpoint.hh"
 
 namespace pepsal {
 

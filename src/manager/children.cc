@@ -1,7 +1,7 @@
 // Bookkeeping of the manager's children: forking, reaping, numbering. Forking throws when the system
 // has no more processes.
 
-#include "pepsal/manager/children.hh"
+#include "manager/children.hh"
 
 #include <memory>
 
@@ -10,8 +10,8 @@
 #include <fmt/format.h>
 #include <sys/wait.h>
 
-#include "pepsal/util/process.hh"
-#include "pepsal/util/system_error.hh"
+#include "util/process.hh"
+#include "util/system_error.hh"
 
 namespace pepsal {
 

@@ -1,7 +1,7 @@
 // How many proxies the system has room for. Called once by the manager before it creates the table.
 // What cannot be read sets no limit. Only too few descriptors for a single connection end the start.
 
-#include "pepsal/manager/limits.hh"
+#include "manager/limits.hh"
 
 #include <algorithm>
 #include <fstream>

@@ -2,7 +2,7 @@
 // start fails with one line when the name, the port, the pid file or a queue is taken or a privilege is
 // missing. Afterwards want of processes only makes new connections bypass.
 
-#include "pepsal/manager/manager.hh"
+#include "manager/manager.hh"
 
 #include <algorithm>
 #include <array>
@@ -21,15 +21,15 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "pepsal/manager/children.hh"
-#include "pepsal/manager/limits.hh"
-#include "pepsal/manager/pid_file.hh"
-#include "pepsal/manager/privileges.hh"
-#include "pepsal/proxy/proxy.hh"
-#include "pepsal/table/connection_table.hh"
-#include "pepsal/util/log.hh"
-#include "pepsal/util/process.hh"
-#include "pepsal/util/system_error.hh"
+#include "manager/children.hh"
+#include "manager/limits.hh"
+#include "manager/pid_file.hh"
+#include "manager/privileges.hh"
+#include "proxy/proxy.hh"
+#include "shared/connection_table.hh"
+#include "util/log.hh"
+#include "util/process.hh"
+#include "util/system_error.hh"
 
 namespace pepsal {
 

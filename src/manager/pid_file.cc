@@ -1,7 +1,7 @@
 // The pid file of libbsd's pidfile(3bsd) as an object. Fails when another process holds the file or its
 // place cannot be written.
 
-#include "pepsal/manager/pid_file.hh"
+#include "manager/pid_file.hh"
 
 #include <cerrno>
 #include <filesystem>
@@ -11,7 +11,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "pepsal/util/system_error.hh"
+#include "util/system_error.hh"
 
 namespace pepsal {
 

@@ -1,7 +1,7 @@
 // Gives up root for --user. Called by the manager once all that needs root is open. Fails when the
 // process may not change its user or its capabilities.
 
-#include "pepsal/manager/privileges.hh"
+#include "manager/privileges.hh"
 
 #include <cstdio>
 #include <memory>

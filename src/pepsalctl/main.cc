@@ -12,9 +12,9 @@
 #include <fmt/format.h>
 #include <net/if.h>
 
-#include "pepsal/config/config.hh"
-#include "pepsal/table/connection_table.hh"
-#include "pepsal/table/shared_segment.hh"
+#include "config/config.hh"
+#include "shared/connection_table.hh"
+#include "shared/shared_segment.hh"
 
 namespace {
 

@@ -2,7 +2,7 @@
 // source does or when either socket fails; a full sink stops the reading, which is all the flow
 // control there is.
 
-#include "pepsal/proxy/copy.hh"
+#include "proxy/copy.hh"
 
 #include <array>
 #include <optional>
@@ -13,7 +13,7 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
-#include "pepsal/util/system_error.hh"
+#include "util/system_error.hh"
 
 namespace pepsal {
 

@@ -1,14 +1,14 @@
 // The thread beside a proxy's main one. There is none when the system has no more tasks; what goes wrong
 // in it ends the connection and with it the process.
 
-#include "pepsal/proxy/copy_thread.hh"
+#include "proxy/copy_thread.hh"
 
 #include <csignal>
 #include <cstddef>
 #include <exception>
 
-#include "pepsal/util/log.hh"
-#include "pepsal/util/system_error.hh"
+#include "util/log.hh"
+#include "util/system_error.hh"
 
 namespace pepsal {
 

@@ -2,7 +2,7 @@
 // within --connect-timeout. Called by a proxy once per connection. Refusals and timeouts are results;
 // only want of descriptors or memory throws.
 
-#include "pepsal/proxy/dial.hh"
+#include "proxy/dial.hh"
 
 #include <array>
 #include <chrono>
@@ -11,8 +11,8 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 
-#include "pepsal/util/log.hh"
-#include "pepsal/util/system_error.hh"
+#include "util/log.hh"
+#include "util/system_error.hh"
 
 namespace pepsal {
 

@@ -2,7 +2,7 @@
 // times. Forked and watched by the manager. A failed connection is reset, logged and forgotten; only
 // the loss of the listener or of the process itself ends more than one.
 
-#include "pepsal/proxy/proxy.hh"
+#include "proxy/proxy.hh"
 
 #include <algorithm>
 #include <csignal>
@@ -15,14 +15,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "pepsal/proxy/copy_thread.hh"
-#include "pepsal/proxy/dial.hh"
-#include "pepsal/proxy/probe_guard.hh"
-#include "pepsal/proxy/route.hh"
-#include "pepsal/proxy/session.hh"
-#include "pepsal/util/log.hh"
-#include "pepsal/util/process.hh"
-#include "pepsal/util/system_error.hh"
+#include "proxy/copy_thread.hh"
+#include "proxy/dial.hh"
+#include "proxy/session.hh"
+#include "tcp/probe_guard.hh"
+#include "tcp/route.hh"
+#include "util/log.hh"
+#include "util/process.hh"
+#include "util/system_error.hh"
 
 namespace pepsal {
 

@@ -1,7 +1,7 @@
 // The life of one proxied connection between dial and closing line. Called by the proxy's two copy
 // threads. Whatever breaks, both peers see a reset and never a clean end that is none.
 
-#include "pepsal/proxy/session.hh"
+#include "proxy/session.hh"
 
 #include <algorithm>
 #include <array>
@@ -16,8 +16,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "pepsal/util/log.hh"
-#include "pepsal/util/system_error.hh"
+#include "util/log.hh"
+#include "util/system_error.hh"
 
 namespace pepsal {
 

@@ -12,11 +12,11 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "pepsal/queuer/queuer.hh"
-#include "pepsal/table/shared_segment.hh"
-#include "pepsal/util/log.hh"
-#include "pepsal/util/process.hh"
-#include "pepsal/util/system_error.hh"
+#include "queuer/queuer.hh"
+#include "shared/shared_segment.hh"
+#include "util/log.hh"
+#include "util/process.hh"
+#include "util/system_error.hh"
 
 namespace {
 

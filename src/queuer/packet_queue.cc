@@ -2,7 +2,7 @@
 // in batches, which halves the system calls per packet. Binding fails when the queue is taken or
 // CAP_NET_ADMIN is missing; afterwards only the loss of the socket is an error.
 
-#include "pepsal/queuer/packet_queue.hh"
+#include "queuer/packet_queue.hh"
 
 #include <array>
 #include <cassert>
@@ -15,7 +15,7 @@
 #include <linux/netlink.h>
 #include <sys/socket.h>
 
-#include "pepsal/util/system_error.hh"
+#include "util/system_error.hh"
 
 namespace pepsal {
 

@@ -1,11 +1,11 @@
 // The queuer's policy: which SYNs are intercepted and which go end to end. Called by the
 // main of pepsal-queuer. Whatever is in a packet, it goes on: intercepted, bypassed or untouched.
 
-#include "pepsal/queuer/queuer.hh"
+#include "queuer/queuer.hh"
 
-#include "pepsal/queuer/packet_queue.hh"
-#include "pepsal/queuer/syn_parser.hh"
-#include "pepsal/util/log.hh"
+#include "queuer/packet_queue.hh"
+#include "queuer/syn_parser.hh"
+#include "util/log.hh"
 
 namespace pepsal {
 

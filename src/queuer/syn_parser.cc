@@ -1,7 +1,7 @@
 // Reads the one packet that matters, an opening SYN, out of bytes that anybody may have sent. Called
 // by the queuer for every queued packet, and by the fuzz harness. Cannot fail: doubt means nothing.
 
-#include "pepsal/queuer/syn_parser.hh"
+#include "queuer/syn_parser.hh"
 
 #include <algorithm>
 #include <array>

@@ -1,7 +1,7 @@
 // Becoming a daemon the way init scripts want it: the command returns when the service is ready, with
 // an exit status that tells. Called by main for -d.
 
-#include "pepsal/util/daemon.hh"
+#include "util/daemon.hh"
 
 #include <array>
 #include <cstdlib>
@@ -10,9 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "pepsal/util/file_descriptor.hh"
-#include "pepsal/util/process.hh"
-#include "pepsal/util/system_error.hh"
+#include "util/file_descriptor.hh"
+#include "util/process.hh"
+#include "util/system_error.hh"
 
 namespace pepsal {
 

@@ -1,6 +1,6 @@
 // Addresses: between packets, sockets, the shared table and text. Nothing here can fail but parsing.
 
-#include "pepsal/util/endpoint.hh"
+#include "util/endpoint.hh"
 
 #include <algorithm>
 #include <cstring>

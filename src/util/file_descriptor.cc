@@ -1,6 +1,6 @@
 // The owner of a file descriptor; the base of every socket, pipe and event descriptor here.
 
-#include "pepsal/util/file_descriptor.hh"
+#include "util/file_descriptor.hh"
 
 #include <unistd.h>
 

@@ -1,7 +1,7 @@
 // The program's text on huge pages. Called by main before anything else runs. The linker has put the
 // writable data into other huge pages (max-page-size), so that whole ones can be exchanged.
 
-#include "pepsal/util/huge_text.hh"
+#include "util/huge_text.hh"
 
 #include <cstddef>
 #include <cstdint>

@@ -1,7 +1,7 @@
 // Where log lines go. Every process of the daemon calls this; the manager chooses the destination
 // once, before the first fork. A line that cannot be written is lost, and nothing else happens.
 
-#include "pepsal/util/log.hh"
+#include "util/log.hh"
 
 #include <cstdio>
 

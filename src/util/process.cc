@@ -1,7 +1,7 @@
 // Processes, their titles and their signals. fork_process() throws when the system has no more
 // processes; the rest fails only on misuse.
 
-#include "pepsal/util/process.hh"
+#include "util/process.hh"
 
 #include <cstdlib>
 #include <cstring>
@@ -12,8 +12,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "pepsal/util/log.hh"
-#include "pepsal/util/system_error.hh"
+#include "util/log.hh"
+#include "util/system_error.hh"
 
 namespace pepsal {
 

@@ -1,6 +1,6 @@
 // Sockets as the rest of the program uses them. Every call throws SystemError when the kernel refuses.
 
-#include "pepsal/util/socket.hh"
+#include "util/socket.hh"
 
 #include <algorithm>
 #include <array>
@@ -11,7 +11,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-#include "pepsal/util/system_error.hh"
+#include "util/system_error.hh"
 
 namespace pepsal {
 

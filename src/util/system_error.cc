@@ -1,7 +1,7 @@
 // The one exception for a system call that the environment made fail. Thrown everywhere, caught
 // once per process and once per thread.
 
-#include "pepsal/util/system_error.hh"
+#include "util/system_error.hh"
 
 #include <string>
 

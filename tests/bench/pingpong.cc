@@ -20,9 +20,9 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "pepsal/util/endpoint.hh"
-#include "pepsal/util/file_descriptor.hh"
-#include "pepsal/util/system_error.hh"
+#include "util/endpoint.hh"
+#include "util/file_descriptor.hh"
+#include "util/system_error.hh"
 
 namespace {
 

@@ -25,8 +25,8 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include "pepsal/util/file_descriptor.hh"
-#include "pepsal/util/system_error.hh"
+#include "util/file_descriptor.hh"
+#include "util/system_error.hh"
 
 namespace {
 

@@ -8,7 +8,7 @@
 
 #include <benchmark/benchmark.h>
 
-#include "pepsal/table/connection_table.hh"
+#include "shared/connection_table.hh"
 
 using namespace pepsal;
 

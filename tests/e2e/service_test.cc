@@ -30,7 +30,7 @@ protected:
   {
     std::ofstream file{net().sandbox().outside("/etc/default/pepsal")};
     file << "DAEMON=" << program_path("pepsal")
-         << "\nDAEMON_OPTS='--drain-timeout 5'\nRULES=" << script_path("pepsal-iptables") << "\nRULES_OPTS='"
+         << "\nDAEMON_OPTS='--drain-timeout 5'\nRULES=" << script_path("steering/pepsal-iptables") << "\nRULES_OPTS='"
          << rules_options << "'\n"
          << std::flush;
     ASSERT_TRUE(file);
@@ -38,7 +38,7 @@ protected:
 
   Result service(const std::string& action)
   {
-    return net().box().start({script_path("pepsal.init"), action}, {}, sanitizer_environment()).finish();
+    return net().box().start({script_path("system/pepsal.init"), action}, {}, sanitizer_environment()).finish();
   }
 
   std::string rules_of_the_box()
@@ -93,7 +93,7 @@ TEST_F(ServiceTest, StopCompletesConnectionsInHand)
   const auto [client, server] = connect(listener);
   client.send("begun");
   EXPECT_EQ(server.receive_text(5), "begun");
-  auto stop = net().box().start({script_path("pepsal.init"), "stop"});
+  auto stop = net().box().start({script_path("system/pepsal.init"), "stop"});
   EXPECT_TRUE(eventually([&] { return path_of_new_connection(listener) == Path::direct; }));
   EXPECT_TRUE(stop.is_running());
   client.send(" and ended");
@@ -129,8 +129,8 @@ TEST_F(ServiceTest, StartThatFailsIsUndone)
 // Everything in the example that has a default, written out.
 TEST_F(ServiceTest, ExampleConfigurationIsAccepted)
 {
-  std::ifstream example{script_path("pepsal.conf")};
-  ASSERT_TRUE(example) << script_path("pepsal.conf");
+  std::ifstream example{script_path("system/pepsal.conf")};
+  ASSERT_TRUE(example) << script_path("system/pepsal.conf");
   std::string settings;
   std::size_t keys = 0;
   for (std::string line; std::getline(example, line);) {

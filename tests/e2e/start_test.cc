@@ -3,7 +3,7 @@
 
 #include "fixture.hh"
 
-#include "pepsal/table/layout.hh"
+#include "shared/layout.hh"
 
 #include <algorithm>
 #include <csignal>

@@ -5,7 +5,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "pepsal/queuer/syn_parser.hh"
+#include "queuer/syn_parser.hh"
 #include "syn_reference.hh"
 
 using namespace pepsal;

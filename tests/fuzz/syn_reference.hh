@@ -7,7 +7,7 @@
 #include <span>
 #include <stdexcept>
 
-#include "pepsal/table/connection.hh"
+#include "shared/connection.hh"
 
 namespace pepsal::test {
 

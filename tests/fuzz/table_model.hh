@@ -12,7 +12,7 @@
 
 #include <fmt/format.h>
 
-#include "pepsal/table/connection_table.hh"
+#include "shared/connection_table.hh"
 
 namespace pepsal::test {
 

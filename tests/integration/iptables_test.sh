@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Tests scripts/pepsal-iptables with real namespaces, both variants of iptables, both address families, and real
+# Tests scripts/steering/pepsal-iptables with real namespaces, both variants of iptables, both address families, and real
 # connections; with the daemon too where PEPSAL_BIN_DIR names a folder that has it. Needs root.
 # All runs in mount, network and process namespaces of its own, so that nothing is left however it ends.
 # Usage: iptables_test.sh [CASE…]; without names every case is run.
 set -euo pipefail
 
 cd "$(dirname "$0")/../.."
-readonly script=$PWD/scripts/pepsal-iptables
+readonly script=$PWD/scripts/steering/pepsal-iptables
 readonly test_file=$PWD/tests/integration/iptables_test.sh
 
 if [[ ${1-} != --inside ]]; then

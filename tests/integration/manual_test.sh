@@ -82,20 +82,20 @@ compare() { # PROGRAM COLUMN
 
 compare "$PEPSAL_BIN_DIR/pepsal" 2
 compare "$PEPSAL_BIN_DIR/pepsalctl" 2
-compare "$root/scripts/pepsal-iptables" 2
-compare "$root/scripts/pepsal-satlink" 2
+compare "$root/scripts/steering/pepsal-iptables" 2
+compare "$root/scripts/system/pepsal-satlink" 2
 
 # Each key of the example configuration is an option, with the default that help tells.
 while read -r key value; do
   default=$(help_of "$PEPSAL_BIN_DIR/pepsal" 2 | awk -v "name=--$key" '$1 == name { print $2 }')
   if [[ -z $default ]]; then
-    echo "FAILED: scripts/pepsal.conf: '$key' is no option of pepsal"
+    echo "FAILED: scripts/system/pepsal.conf: '$key' is no option of pepsal"
     failures=$((failures + 1))
   elif [[ $default =~ ^[0-9]+$ && $default != "$value" ]]; then
-    echo "FAILED: scripts/pepsal.conf: $key = $value, and by default it is $default"
+    echo "FAILED: scripts/system/pepsal.conf: $key = $value, and by default it is $default"
     failures=$((failures + 1))
   fi
-done < <(sed -nE 's/^#([a-z-]+) = ([^ ]+).*/\1 \2/p' "$root/scripts/pepsal.conf")
+done < <(sed -nE 's/^#([a-z-]+) = ([^ ]+).*/\1 \2/p' "$root/scripts/system/pepsal.conf")
 
 # Every counter is explained to the administrator.
 while read -r counter; do

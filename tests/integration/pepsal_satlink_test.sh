@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Tests scripts/pepsal-satlink in network namespaces: what it sets, that every way out of it leaves exactly what was
-# there, what it refuses; and, in a lab of scripts/satlab, that ten downloads share the link. Needs root.
+# Tests scripts/system/pepsal-satlink in network namespaces: what it sets, that every way out of it leaves exactly what was
+# there, what it refuses; and, in a lab of scripts/lab/satlab, that ten downloads share the link. Needs root.
 # Usage: pepsal_satlink_test.sh [CASE…]; without names every case is run but those that take long (long_…).
 set -euo pipefail
 
 cd "$(dirname "$0")/../.."
-readonly script=$PWD/scripts/pepsal-satlink
+readonly script=$PWD/scripts/system/pepsal-satlink
 readonly test_file=$PWD/tests/integration/pepsal_satlink_test.sh
 
 if ((EUID != 0)); then
@@ -27,8 +27,8 @@ work=$(mktemp -d)
 finish() {
   local role
   if [[ -d /run/pepsal-satlab/$lab ]]; then
-    for role in term gw; do scripts/satbox --name $lab stop $role >/dev/null 2>&1 || true; done
-    scripts/satlab --name $lab down
+    for role in term gw; do scripts/lab/satbox --name $lab stop $role >/dev/null 2>&1 || true; done
+    scripts/lab/satlab --name $lab down
   fi
   rm -rf "$work"
 }
@@ -50,8 +50,8 @@ expect() { # what expected got
 }
 
 box() { ip netns exec box "$@"; }
-satlink() { box "$script" "$@" --interface sat0; }
-satlink_start() { satlink start --rate 50/10 --rtt 600 "$@"; }
+satsim() { box "$script" "$@" --interface sat0; }
+satsim_start() { satsim start --rate 50/10 --rtt 600 "$@"; }
 
 tear_down() {
   local name
@@ -127,7 +127,7 @@ route_windows() { # family destination [table]: initcwnd and initrwnd
 case_sets_what_it_says() {
   local state name
   set_up
-  satlink_start
+  satsim_start
   # One BDP is 50 Mb/s × 600 ms = 3.75 MB, or 2589.8 segments of 1448 bytes.
   for name in default 10.1.0.0/24 10.3.0.0/16; do expect "windows to $name" "2590 2591" "$(route_windows 4 $name)"; done
   for name in default fd01::/64 fd03::/32; do expect "windows to $name" "2590 2591" "$(route_windows 6 $name)"; done
@@ -143,19 +143,19 @@ case_sets_what_it_says() {
     (($(box sysctl -n net.ipv4.$name | cut -f 3) >= 4 * 3750000)) || wrong "$name is less than four times the BDP"
   done
   expect "flush timeout of a gateway" 0 "$(box cat /sys/class/net/sat0/gro_flush_timeout)"
-  state=$(satlink status)
+  state=$(satsim status)
   [[ $state == *"49600Kbit"*"sent "*"dropped 0"*"backlog"*"initcwnd 2590"* ]] || wrong "status says: $state"
 
-  satlink start --rate 250/3 --rtt 650 --side terminal
+  satsim start --rate 250/3 --rtt 650 --side terminal
   # 3 Mb/s × 650 ms are 168.3 segments, 250 Mb/s × 650 ms 14027.9.
   expect "windows of a terminal" "168 14029" \
     "$(route_windows 4 default)"
   (($(box cat /sys/class/net/sat0/gro_flush_timeout) > 0)) || wrong "the acknowledgements of a narrow way back are not thinned"
   [[ $(tc -n box class show dev sat0) == *"rate 2976Kbit"* ]] || wrong "shaped to: $(tc -n box class show dev sat0)"
 
-  satlink start --rate 99999/99999 --rtt 10000
+  satsim start --rate 99999/99999 --rtt 10000
   expect "windows of an absurd link" "65535 65535" "$(route_windows 4 default)"
-  satlink start --rate 0.002/0.001 --rtt 1 --side terminal
+  satsim start --rate 0.002/0.001 --rtt 1 --side terminal
   expect "windows of a thread" "10 10" "$(route_windows 4 default)"
 }
 
@@ -163,32 +163,32 @@ case_stop_puts_everything_back() {
   set_up
   box sysctl -qw net.ipv4.tcp_fastopen=1024 net.ipv4.tcp_rmem="5000 60000 700000"
   note
-  satlink_start
-  satlink stop
+  satsim_start
+  satsim stop
   expect_as_noted "after stop"
-  satlink_start --side terminal
-  satlink_start
+  satsim_start --side terminal
+  satsim_start
   everything >"$work/first"
-  satlink_start
+  satsim_start
   everything >"$work/second"
   sed -i 's/refcnt.*//' "$work/first" "$work/second"
   cmp -s "$work/first" "$work/second" || wrong "a second start changes:"$'\n'"$(diff "$work/first" "$work/second")"
-  satlink start --rate 0.5/20 --rtt 10 --side terminal
-  satlink stop
+  satsim start --rate 0.5/20 --rtt 10 --side terminal
+  satsim stop
   expect_as_noted "after several starts and a stop"
-  satlink stop
+  satsim stop
   expect_as_noted "after a second stop"
-  expect "status without start" 3 "$(satlink status >/dev/null && echo 0 || echo $?)"
-  expect "status without start" "sat0: not prepared" "$(satlink status || true)"
+  expect "status without start" 3 "$(satsim status >/dev/null && echo 0 || echo $?)"
+  expect "status without start" "sat0: not prepared" "$(satsim status || true)"
 }
 
 # A change by someone else is not undone, and what has gone does not come back.
 case_routes_that_have_gone() {
   set_up
-  satlink_start
+  satsim_start
   ip -n box route del 10.3.0.0/16
   ip -n box route add 10.6.0.0/16 via 10.1.0.2
-  satlink stop
+  satsim stop
   expect "windows to the new route" "" "$(route_windows 4 10.6.0.0/16)"
   [[ -z $(ip -n box route show 10.3.0.0/16) ]] || wrong "stop made a route anew"
   ip -n box link set sat0 down
@@ -200,8 +200,8 @@ case_routes_that_have_gone() {
     sleep 0.1
   done
   note
-  satlink_start
-  satlink stop
+  satsim_start
+  satsim stop
   expect_as_noted "after a stop without carrier"
 }
 
@@ -209,10 +209,10 @@ case_routes_that_have_gone() {
 case_two_interfaces() {
   set_up
   note
-  satlink_start
+  satsim_start
   box "$script" start --interface lan0 --rate 5/5 --rtt 100
   (($(box sysctl -n net.ipv4.tcp_rmem | cut -f 3) >= 4 * 3750000)) || wrong "the second start takes the first one's buffers"
-  satlink stop
+  satsim stop
   expect "slow start after idle, one still there" 0 "$(box sysctl -n net.ipv4.tcp_slow_start_after_idle)"
   box "$script" stop --interface lan0
   expect_as_noted "after both"
@@ -221,31 +221,31 @@ case_two_interfaces() {
 case_interface_vanishes() {
   set_up
   note
-  satlink_start
+  satsim_start
   ip -n box link del sat0
-  satlink stop
+  satsim stop
   expect "slow start after idle" 1 "$(box sysctl -n net.ipv4.tcp_slow_start_after_idle)"
   expect "state files" "" "$(find /run/pepsal-satlink -type f)"
   # Another one of its name: what is remembered of the first is not for it.
   set_up
-  satlink_start
+  satsim_start
   ip -n box link del sat0
   ip link add sat0 netns box type veth peer name sat1 netns peer
   ip -n box link set sat0 up
   ip -n box addr add 10.1.0.1/24 dev sat0
-  expect "status of another interface of that name" "sat0: not prepared" "$(satlink status || true)"
-  satlink_start
-  satlink stop
+  expect "status of another interface of that name" "sat0: not prepared" "$(satsim status || true)"
+  satsim_start
+  satsim stop
   expect "slow start after idle" 1 "$(box sysctl -n net.ipv4.tcp_slow_start_after_idle)"
   # A namespace that got an earlier one's number: its state is not for this one.
   set_up
   note
-  satlink_start
+  satsim_start
   sed -i '1s/ [0-9]* [0-9]*$/ 1 2/' /run/pepsal-satlink/*.sat0
   tc -n box qdisc del dev sat0 root
-  expect "status with a foreign state file" "sat0: not prepared" "$(satlink status || true)"
+  expect "status with a foreign state file" "sat0: not prepared" "$(satsim status || true)"
   sysctl_before=$(box sysctl -n net.ipv4.tcp_slow_start_after_idle)
-  satlink stop
+  satsim stop
   expect "sysctl after a stop with a foreign state file" "$sysctl_before" "$(box sysctl -n net.ipv4.tcp_slow_start_after_idle)"
 }
 
@@ -283,11 +283,11 @@ case_start_that_does_not_end() {
   interfere "kill -KILL \$PPID; exit 1"
   (start_with_interference) 2>/dev/null && wrong "the start was not killed"
   [[ $(box sysctl -n net.ipv4.tcp_no_metrics_save) == 1 ]] || wrong "the start was killed too early for this case"
-  satlink stop
+  satsim stop
   expect_as_noted "after a killed start and a stop"
   (start_with_interference) 2>/dev/null || true
-  satlink_start
-  satlink stop
+  satsim_start
+  satsim stop
   expect_as_noted "after a killed start, a start and a stop"
 }
 
@@ -351,7 +351,7 @@ case_check() {
   local answer
   set_up
   note
-  answer=$(satlink check) || wrong "check names lacks: $answer"
+  answer=$(satsim check) || wrong "check names lacks: $answer"
   expect_as_noted "after check"
   box sh -c "mount -o remount,ro /sys && '$script' check --interface sat0" >"$work/answer" && wrong "check finds no fault"
   grep -q gro_flush_timeout "$work/answer" || wrong "check does not name what cannot be written: $(cat "$work/answer")"
@@ -375,10 +375,10 @@ ten_downloads() {
 case_long_ten_flows() {
   local role answer try
   [[ -x ${PEPSAL_BIN_DIR-}/pepsal ]] || { wrong "PEPSAL_BIN_DIR names no folder with pepsal"; return; }
-  export SATLINK=$PEPSAL_BIN_DIR/satlink
+  export SATSIM=$PEPSAL_BIN_DIR/satsim
   printf '%s\n' DOWN_MBIT=50 UP_MBIT=10 RTT_MS=600 QUEUE_BDP=1 >"$work/link.conf"
-  scripts/satlab --name $lab up "$work/link.conf" >/dev/null
-  for role in gw term; do scripts/satbox --name $lab start $role; done
+  scripts/lab/satlab --name $lab up "$work/link.conf" >/dev/null
+  for role in gw term; do scripts/lab/satbox --name $lab start $role; done
   # A machine that stands still for a moment lets some flows fall behind: three tries.
   for ((try = 0; try < 3; try++)); do
     answer=$(ten_downloads)
@@ -386,7 +386,7 @@ case_long_ten_flows() {
     echo "flows, Jain's index and Mbit/s were $answer"
   done
   ((try < 3)) || wrong "flows, Jain's index and Mbit/s are $answer instead of 10, 0.95 or more, nearly 50"
-  answer+=" $(scripts/satlab --name $lab stats | grep -o 'direction=down.* queue_drops=[0-9]*' | sed 's/direction.*queue/queue/')"
+  answer+=" $(scripts/lab/satlab --name $lab stats | grep -o 'direction=down.* queue_drops=[0-9]*' | sed 's/direction.*queue/queue/')"
   [[ $answer == *" queue_drops=0" ]] || wrong "the satellite's queue lost packets: $answer"
   [[ $(ip netns exec $lab-gw "$script" status --interface sat0) == *" dropped 0,"* ]] || wrong "the shaper lost packets"
   echo "flows, Jain's index, Mbit/s, losses: $answer"

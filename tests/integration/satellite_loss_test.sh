@@ -15,7 +15,7 @@ fi
 readonly binaries=${PEPSAL_BIN_DIR:-$PWD/build/bin}
 readonly lab=sat$$ server=10.81.3.2
 readonly patience=100 # seconds for a transfer; only a bound for failures
-export PEPSAL_BIN_DIR=$binaries SATLINK=$binaries/satlink
+export PEPSAL_BIN_DIR=$binaries SATSIM=$binaries/satsim
 
 failures=0
 work=
@@ -25,8 +25,8 @@ wrong() {
   failures=$((failures + 1))
 }
 
-satlab() { scripts/satlab --name "$lab" "$@"; }
-on_box() { scripts/satbox --name "$lab" "$2" "$1" "${@:3}"; }
+satlab() { scripts/lab/satlab --name "$lab" "$@"; }
+on_box() { scripts/lab/satbox --name "$lab" "$2" "$1" "${@:3}"; }
 
 take_down() {
   trap '' INT TERM
@@ -99,7 +99,7 @@ expect_accelerated() { # ROLE
   wrong "$1 has not closed both connections well: $(on_box "$1" log | tail -n 3)"
 }
 
-expect_lost() { # KIND AT-LEAST, as satlink counts
+expect_lost() { # KIND AT-LEAST, as satsim counts
   local lost
   lost=$(satlab stats | tr ' ' '\n' | awk -F= -v kind="$1" '$1 == kind { n += $2 } END { print n + 0 }')
   ((lost >= $2)) || wrong "the satellite has lost only $lost packets: the case does not show what it should"

@@ -22,8 +22,8 @@ wrong() {
 
 work=$(mktemp -d)
 pids=()
-satlab() { SATLINK=$PEPSAL_BIN_DIR/satlink "$root/scripts/satlab" --name $lab --folder "$work" "$@"; }
-satbox() { "$root/scripts/satbox" --name $lab "$@"; }
+satlab() { SATSIM=$PEPSAL_BIN_DIR/satsim "$root/scripts/lab/satlab" --name $lab --folder "$work" "$@"; }
+satbox() { "$root/scripts/lab/satbox" --name $lab "$@"; }
 in_role() { ip netns exec "$lab-$1" "${@:2}"; }
 counter() { satbox status "$1" | awk -v name="$2" '$1 == name { print $2 }'; } # ROLE NAME
 

@@ -1,4 +1,4 @@
-// scripts/satlab as its users run it: what it builds, that it leaves nothing behind however it ends, and what
+// scripts/lab/satlab as its users run it: what it builds, that it leaves nothing behind however it ends, and what
 // it says to bad input. Labs have this process's number in their names, so two runs do not meet.
 
 #include "support/child_process.hh"
@@ -52,7 +52,7 @@ protected:
   {
     Command command{.arguments = {PEPSAL_SATLAB, "--name", lab_}};
     command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
-    command.environment = {std::string{"SATLINK="} + PEPSAL_SATLINK};
+    command.environment = {std::string{"SATSIM="} + PEPSAL_SATSIM};
     return command;
   }
   Result satlab(const std::vector<std::string>& arguments) const { return ChildProcess{command(arguments)}.finish(); }
@@ -90,7 +90,7 @@ protected:
       auto arguments = content(process.path().string() + "/cmdline");
       std::ranges::replace(arguments, '\0', ' ');
       const bool ours =
-          arguments.find(lab_ + "-") != std::string::npos && arguments.find("satlink") != std::string::npos;
+          arguments.find(lab_ + "-") != std::string::npos && arguments.find("satsim") != std::string::npos;
       found += ours ? arguments + "\n" : "";
     }
     return found;
@@ -210,7 +210,7 @@ TEST_F(Satlab, DownEndsWhatRunsInTheLab)
 TEST_F(Satlab, DownWorksAfterTheSatelliteDied)
 {
   must({"up", fast()});
-  const auto pid = content("/run/pepsal-satlab/" + lab_ + "/satlink.pid");
+  const auto pid = content("/run/pepsal-satlab/" + lab_ + "/satsim.pid");
   ASSERT_EQ(::kill(std::atoi(pid.c_str()), SIGKILL), 0);
   eventually([&] { return satlab({"stats"}).status == 1; });
   const auto statistics = satlab({"stats"});
@@ -250,7 +250,7 @@ TEST_F(Satlab, InterruptedUpEndsASatelliteJustStarted)
 {
   for (int i = 0; i < 12; ++i) {
     ChildProcess up{command({"up", fast()})};
-    const auto started = "/run/pepsal-satlab/" + lab_ + "/satlink.pid";
+    const auto started = "/run/pepsal-satlab/" + lab_ + "/satsim.pid";
     while (!std::filesystem::exists(started) && up.is_running()) {
       std::this_thread::sleep_for(milliseconds{1});
     }
@@ -286,7 +286,7 @@ TEST_F(Satlab, AllowedCongestionControlsArePutBack)
                                   "{1} --name {2} down; cp allowed between; {1} --name {2}b down; cp allowed after\n",
                                   folder_, PEPSAL_SATLAB, lab_, fast());
   const auto result = ChildProcess{{.arguments = {"unshare", "--mount", "bash", "-c", script},
-                                    .environment = {std::string{"SATLINK="} + PEPSAL_SATLINK}}}
+                                    .environment = {std::string{"SATSIM="} + PEPSAL_SATSIM}}}
                           .finish();
   ASSERT_EQ(result.status, 0) << result.out << result.err;
   EXPECT_EQ(content(folder_ + "/during"), "reno cubic");

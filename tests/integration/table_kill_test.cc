@@ -16,9 +16,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../unit/table/traffic.hh"
-#include "pepsal/table/connection_table.hh"
-#include "pepsal/util/system_error.hh"
+#include "../unit/shared/traffic.hh"
+#include "shared/connection_table.hh"
+#include "util/system_error.hh"
 
 using namespace pepsal;
 using pepsal::test::Traffic;

@@ -3,7 +3,7 @@
 
 #include "support/child_process.hh"
 
-#include "pepsal/util/system_error.hh"
+#include "util/system_error.hh"
 
 #include <array>
 #include <cerrno>

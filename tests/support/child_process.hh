@@ -3,7 +3,7 @@
 #include "support/eventually.hh"
 #include "support/sandbox.hh"
 
-#include "pepsal/util/file_descriptor.hh"
+#include "util/file_descriptor.hh"
 
 #include <chrono>
 #include <optional>

@@ -175,7 +175,7 @@ std::optional<int> Daemon::stop()
 
 void start_rules(const Topology& topology, Mode mode)
 {
-  topology.box().must_run({script_path("pepsal-iptables"), "start", "--intercept", "client0", "--mode",
+  topology.box().must_run({script_path("steering/pepsal-iptables"), "start", "--intercept", "client0", "--mode",
                            mode == Mode::redirect ? "redirect" : "tproxy"});
 }
 

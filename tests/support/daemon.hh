@@ -20,7 +20,8 @@ enum class Mode
 
 // Where the programs under test and the project's scripts are.
 std::string program_path(const std::string& name); // of PEPSAL_BIN_DIR, or else of the test's own folder
-std::string script_path(const std::string& name);  // of PEPSAL_SCRIPTS_DIR, or else of the source tree
+std::string
+script_path(const std::string& name); // "FOLDER/NAME" of PEPSAL_SCRIPTS_DIR, or else of scripts in the source tree
 
 // Variables that make sanitizers of the programs under test report into the sandbox's work folder.
 std::vector<std::string> sanitizer_environment();
@@ -70,7 +71,7 @@ private:
   ChildProcess process_;
 };
 
-// Steers what the client sends into the daemon, by scripts/pepsal-iptables on the box.
+// Steers what the client sends into the daemon, by scripts/steering/pepsal-iptables on the box.
 void start_rules(const Topology& topology, Mode mode);
 
 } // namespace pepsal::test

@@ -3,7 +3,7 @@
 
 #include "support/sandbox.hh"
 
-#include "pepsal/util/system_error.hh"
+#include "util/system_error.hh"
 
 #include <array>
 #include <cerrno>

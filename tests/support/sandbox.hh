@@ -1,6 +1,6 @@
 #pragma once
 
-#include "pepsal/util/file_descriptor.hh"
+#include "util/file_descriptor.hh"
 
 #include <string>
 

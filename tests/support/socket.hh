@@ -3,8 +3,8 @@
 #include "support/stream.hh"
 #include "support/topology.hh"
 
-#include "pepsal/util/endpoint.hh"
-#include "pepsal/util/file_descriptor.hh"
+#include "util/endpoint.hh"
+#include "util/file_descriptor.hh"
 
 #include <cstddef>
 #include <cstdint>

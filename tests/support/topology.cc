@@ -3,7 +3,7 @@
 
 #include "support/topology.hh"
 
-#include "pepsal/util/system_error.hh"
+#include "util/system_error.hh"
 
 #include <algorithm>
 #include <filesystem>

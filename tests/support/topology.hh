@@ -3,7 +3,7 @@
 #include "support/child_process.hh"
 #include "support/sandbox.hh"
 
-#include "pepsal/util/endpoint.hh"
+#include "util/endpoint.hh"
 
 #include <cstdint>
 #include <string>

@@ -1,4 +1,4 @@
-#include "pepsal/config/config.hh"
+#include "config/config.hh"
 
 #include <filesystem>
 #include <fstream>

@@ -1,11 +1,11 @@
-#include "pepsal/manager/children.hh"
+#include "manager/children.hh"
 
 #include <csignal>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "pepsal/util/system_error.hh"
+#include "util/system_error.hh"
 
 namespace pepsal::test {
 namespace {

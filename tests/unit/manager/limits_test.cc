@@ -1,4 +1,4 @@
-#include "pepsal/manager/limits.hh"
+#include "manager/limits.hh"
 
 #include <stdexcept>
 

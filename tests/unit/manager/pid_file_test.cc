@@ -1,4 +1,4 @@
-#include "pepsal/manager/pid_file.hh"
+#include "manager/pid_file.hh"
 
 #include <filesystem>
 #include <fstream>
@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include "pepsal/util/system_error.hh"
+#include "util/system_error.hh"
 
 namespace pepsal::test {
 namespace {

@@ -1,4 +1,4 @@
-#include "pepsal/proxy/copy.hh"
+#include "proxy/copy.hh"
 
 #include <thread>
 

@@ -13,9 +13,9 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include "pepsal/util/endpoint.hh"
-#include "pepsal/util/socket.hh"
-#include "pepsal/util/system_error.hh"
+#include "util/endpoint.hh"
+#include "util/socket.hh"
+#include "util/system_error.hh"
 
 namespace pepsal::test {
 

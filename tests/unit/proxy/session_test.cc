@@ -1,11 +1,11 @@
-#include "pepsal/proxy/session.hh"
+#include "proxy/session.hh"
 
 #include <thread>
 
 #include <gtest/gtest.h>
 
 #include "loopback.hh"
-#include "pepsal/proxy/copy_thread.hh"
+#include "proxy/copy_thread.hh"
 
 namespace pepsal::test {
 namespace {

@@ -1,4 +1,4 @@
-#include "pepsal/queuer/syn_parser.hh"
+#include "queuer/syn_parser.hh"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "pepsal/util/endpoint.hh"
+#include "util/endpoint.hh"
 
 #include <gtest/gtest.h>
 

@@ -1,0 +1,98 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <boost/interprocess/mapped_region.hpp>
+#include <sys/types.h>
+
+#include "shared/connection_table.hh"
+#include "shared/shared_segment.hh"
+
+namespace pepsal {
+
+// The manager's children and their numbers in the shared roster. A number names the owner of a slot, so
+// the number of a child that died with slots in hand is not given out again before they are collected.
+class Children
+{
+public:
+  enum class Role
+  {
+    queuer,
+    proxy
+  };
+
+  struct Child
+  {
+    Role role;
+    Owner owner;
+    std::uint16_t index; // the queuer's queue, or the proxy's listener
+  };
+
+  struct Ended
+  {
+    pid_t pid;
+    Child child;
+    bool crashed; // by a signal or with a failure status
+    int status;   // as wait(2) gives it
+
+    std::string manner() const; // for the log: "signal 9", "status 1"
+  };
+
+  explicit Children(const SharedSegment& segment);
+
+  // Forks a child that runs `body` with its number. Throws SystemError when there is no process to be had.
+  pid_t spawn(Role role, std::uint16_t index, const std::function<int(Owner)>& body);
+
+  // The next child that has ended, or nothing.
+  std::optional<Ended> reap();
+
+  // Whether the process with this number lives.
+  bool is_alive(Owner owner) const { return owner < records_.size() && records_[owner].alive; }
+
+  // The slots of all that died have been collected: their numbers may be given out again.
+  void forget_dead();
+  bool has_dead() const { return !dead_.empty(); }
+
+  // Proxies of one listener that wait for a connection, or have not come so far yet.
+  std::uint32_t count_idle(std::uint16_t listener) const;
+  std::uint32_t count(Role role) const;
+
+  // Sends `signal` to each child of this role that `which` names.
+  void signal(Role role, int signal, const std::function<bool(const Child&)>& which) const;
+
+  ProcessState state(Owner owner) const;
+  BootTime started(Owner owner) const { return BootTime{roster_[owner].started_ns.load()}; }
+  void set_state(Owner owner, ProcessState state);
+
+private:
+  // What is known of a number beside its entry in the roster.
+  struct Record
+  {
+    Child child;
+    Owner next_free;
+    bool alive;
+  };
+
+  Owner take_number();
+  void give_back(Owner owner);
+  std::optional<Owner> find(pid_t pid) const;
+
+  std::span<RosterEntry> roster_;
+  std::span<std::atomic<std::uint8_t>> states_;
+  // Shared memory, though nobody else reads it: fork(2) makes the manager copy every page of its own that
+  // it writes to between two forks.
+  boost::interprocess::mapped_region memory_;
+  std::span<Record> records_;
+  Owner first_free_{no_owner};
+  std::vector<Owner> dead_;
+  Owner highest_{}; // above it no number was ever given out
+  std::uint32_t proxies_{};
+  std::uint32_t queuers_{};
+};
+
+} // namespace pepsal

@@ -1,0 +1,35 @@
+#pragma once
+
+#include "config/config.hh"
+#include "shared/connection_table.hh"
+#include "tcp/listener.hh"
+#include "util/socket.hh"
+
+namespace pepsal {
+
+// How a dial ended.
+enum class DialEnd
+{
+  connected,
+  failed,
+  client_gone
+};
+
+struct DialResult
+{
+  DialEnd end;
+  TCPSocket socket;            // blocking, when connected
+  int error{};                 // errno of a failed dial
+  std::uint64_t first_bytes{}; // of the client's, taken from its socket and carried by the SYN
+};
+
+// Dials `connection.server` on behalf of `client` (the accepted socket), from the client's address and
+// port if `preserve_source`; where that exact binding is taken, from its address and another port,
+// then from the box's own, each counted. DSCP is the SYN's. Gives up when the client resets meanwhile
+// or --connect-timeout is over. With --fastopen a dial on the satellite leg carries in its SYN what the
+// client sends within its first milliseconds (RFC 7413, without cookie). Throws SystemError only when
+// no socket can be had or an option of the profile is refused.
+DialResult dial(const Config& config, const ConnectionTable& table, const Connection& connection,
+                const TCPSocket& client, Leg leg, bool preserve_source);
+
+} // namespace pepsal

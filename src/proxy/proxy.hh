@@ -1,0 +1,32 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+
+#include <sys/types.h>
+
+#include "config/config.hh"
+#include "shared/connection_table.hh"
+#include "tcp/listener.hh"
+
+namespace pepsal {
+
+// What a proxy's process is given by the manager.
+struct ProxyContext
+{
+  const Config& config;
+  ConnectionTable& table;
+  Listener& listener;
+  Owner self;
+  pid_t manager;
+  std::function<void(ProcessState)> set_state; // shows the manager whether this proxy is idle or busy
+};
+
+// The proxy's process: accepts --proxy-reuse connections one after another and serves each to its end.
+// Returns 0 when done or retired while idle; a connection that breaks ends the process by itself, so
+// that the kernel resets what is open. SIGTERM retires it: it ends when it is next idle. When the
+// manager dies an idle proxy ends at once, and a busy one finishes its connection.
+int run_proxy(ProxyContext context);
+
+} // namespace pepsal

@@ -1,0 +1,400 @@
+// The connection array's operations. Queuers insert, proxies claim and release, the manager
+// collects, pepsalctl looks. An operation either happens or reports that there is no such entry or no
+// room; nothing here blocks, throws or waits for another process.
+
+#include "shared/connection_table.hh"
+
+#include <bit>
+#include <cassert>
+#include <cstring>
+#include <ctime>
+
+namespace pepsal {
+
+namespace {
+
+// A 64-bit finaliser (Stafford's variant 13 of MurmurHash3's): each input bit flips each output bit
+// with probability one half.
+constexpr std::uint64_t mix(std::uint64_t x)
+{
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
+  return x ^ (x >> 31);
+}
+
+// 0x80 in each byte of `word` that equals the byte repeated in `pattern`. The lowest such mark is
+// exact; a higher one may be false, which costs a look at that slot.
+constexpr std::uint64_t matching_bytes(std::uint64_t word, std::uint64_t pattern)
+{
+  constexpr std::uint64_t low_bits = 0x0101010101010101ULL;
+  constexpr std::uint64_t high_bits = 0x8080808080808080ULL;
+  const auto difference = word ^ pattern;
+  return (difference - low_bits) & ~difference & high_bits;
+}
+
+constexpr std::uint64_t bit_of(std::uint32_t slot)
+{
+  return std::uint64_t{1} << (slot % Bucket::slots);
+}
+
+} // namespace
+
+BootTime boot_time_now()
+{
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return std::chrono::seconds{now.tv_sec} + std::chrono::nanoseconds{now.tv_nsec};
+}
+
+ConnectionTable::ConnectionTable(const SharedSegment& segment)
+    : header_{&segment.header()}
+    , buckets_{segment.buckets()}
+    , slots_{segment.slots()}
+    , bucket_mask_{segment.header().buckets - 1}
+{}
+
+ConnectionTable::Place ConnectionTable::place_of(const Endpoint& client) const
+{
+  std::array<std::uint64_t, 2> address{};
+  static_assert(sizeof address == sizeof client.address);
+  std::memcpy(address.data(), client.address.data(), sizeof address);
+  const auto hash = mix(mix(address[0] ^ header_->hash_key) ^ mix(address[1] + header_->hash_key) ^ client.port);
+  return {.home = static_cast<std::uint32_t>(hash) & bucket_mask_, .tag = static_cast<std::uint8_t>(hash >> 56)};
+}
+
+template<typename Visit> bool ConnectionTable::search(const Place& place, const Visit& visit) const
+{
+  const std::uint64_t pattern = place.tag * 0x0101010101010101ULL;
+  const auto reach = buckets_[place.home].reach.load(std::memory_order_acquire);
+  for (std::uint32_t distance = 0; distance <= reach; ++distance) {
+    const auto index = bucket_at(place.home, distance);
+    const auto& bucket = buckets_[index];
+    const auto bitmap = bucket.bitmap.load(std::memory_order_acquire);
+    if (bitmap == 0) {
+      continue;
+    }
+    for (std::uint32_t group = 0; group < bucket.tags.size(); ++group) {
+      auto marks = matching_bytes(bucket.tags[group].load(std::memory_order_relaxed), pattern);
+      for (; marks != 0; marks &= marks - 1) {
+        const auto position = group * 8 + static_cast<std::uint32_t>(std::countr_zero(marks)) / 8;
+        if ((bitmap >> position & 1U) != 0 && visit(index * static_cast<std::uint32_t>(Bucket::slots) + position)) {
+          return true;
+        }
+      }
+    }
+  }
+  return false;
+}
+
+std::optional<ConnectionTable::Sighting> ConnectionTable::sight(std::uint32_t slot, const Endpoint& client) const
+{
+  const auto& s = slots_[slot];
+  for (;;) {
+    const Control before{s.control.load(std::memory_order_acquire)};
+    if (before.state() == SlotState::free || before.state() == SlotState::reserved) {
+      return std::nullopt;
+    }
+    const Sighting sighting{.control = before,
+                            .connection = s.connection.load(),
+                            .since = BootTime{s.since_ns.load(std::memory_order_acquire)}};
+    // The copy is whole if the slot stayed what it was: every writer moves the control word first. If
+    // it did not, another process went ahead, perhaps only refreshing this entry: look again.
+    if (s.control.load(std::memory_order_relaxed) == before.word) {
+      return sighting.connection.client == client ? std::optional{sighting} : std::nullopt;
+    }
+  }
+}
+
+bool ConnectionTable::take(std::uint32_t slot, Control from, Control to)
+{
+  return slots_[slot].control.compare_exchange_strong(from.word, to.word, std::memory_order_acq_rel);
+}
+
+void ConnectionTable::fill(std::uint32_t slot, const Connection& connection, BootTime now)
+{
+  auto& s = slots_[slot];
+  s.connection.store(connection);
+  s.since_ns.store(now.count(), std::memory_order_release);
+  s.bytes_up.store(0, std::memory_order_release);
+  s.bytes_down.store(0, std::memory_order_release);
+}
+
+void ConnectionTable::set_tag(std::uint32_t slot, std::uint8_t tag)
+{
+  // Only the slot's owner changes its byte, so flipping the bits that differ is exact.
+  const auto shift = slot % 8 * 8;
+  auto& word = buckets_[slot / Bucket::slots].tags[slot % Bucket::slots / 8];
+  const auto old = static_cast<std::uint8_t>(word.load(std::memory_order_relaxed) >> shift);
+  word.fetch_xor(std::uint64_t{static_cast<std::uint8_t>(old ^ tag)} << shift, std::memory_order_relaxed);
+}
+
+void ConnectionTable::expose(std::uint32_t slot)
+{
+  buckets_[slot / Bucket::slots].bitmap.fetch_or(bit_of(slot), std::memory_order_acq_rel);
+}
+
+std::optional<std::uint32_t> ConnectionTable::reserve(const Place& place, Owner owner, Control& control)
+{
+  // Removals are read after the addition is made, so the limit holds however these race.
+  const auto added = header_->entries_added.fetch_add(1, std::memory_order_acq_rel);
+  const auto entries = static_cast<std::int64_t>(added - header_->entries_removed.load(std::memory_order_acquire));
+  if (entries < static_cast<std::int64_t>(header_->max_connections)) {
+    for (std::uint32_t distance = 0; distance <= max_spill && distance <= bucket_mask_; ++distance) {
+      const auto index = bucket_at(place.home, distance);
+      auto& bucket = buckets_[index];
+      for (auto candidates = ~bucket.bitmap.load(std::memory_order_acquire); candidates != 0;
+           candidates &= candidates - 1) {
+        const auto slot = index * static_cast<std::uint32_t>(Bucket::slots) +
+                          static_cast<std::uint32_t>(std::countr_zero(candidates));
+        const Control found{slots_[slot].control.load(std::memory_order_acquire)};
+        const auto reserved = found.next(SlotState::reserved, owner);
+        if (found.state() != SlotState::free || !take(slot, found, reserved)) {
+          continue;
+        }
+        control = reserved;
+        auto& reach = buckets_[place.home].reach;
+        for (auto seen = reach.load(std::memory_order_relaxed);
+             seen < distance && !reach.compare_exchange_weak(seen, distance, std::memory_order_acq_rel);) {
+        }
+        set_tag(slot, place.tag);
+        return slot;
+      }
+    }
+  }
+  header_->entries_removed.fetch_add(1, std::memory_order_acq_rel);
+  return std::nullopt;
+}
+
+bool ConnectionTable::refresh(std::uint32_t slot, const Sighting& sighting, const Connection& connection, Owner queuer,
+                              BootTime now)
+{
+  if (sighting.connection == connection) {
+    // The proxy may look for the entry at this moment, so it stays pending. The time is not the
+    // queuer's to write should the slot have changed hands, hence it is only ever moved on; the new
+    // generation makes a collector that still saw the old time fail.
+    auto& since = slots_[slot].since_ns;
+    for (auto seen = since.load(std::memory_order_relaxed);
+         seen < now.count() && !since.compare_exchange_weak(seen, now.count(), std::memory_order_acq_rel);) {
+    }
+    return take(slot, sighting.control, sighting.control.next(SlotState::pending, no_owner));
+  }
+  const auto reserved = sighting.control.next(SlotState::reserved, queuer);
+  if (!take(slot, sighting.control, reserved)) {
+    return false;
+  }
+  fill(slot, connection, now);
+  slots_[slot].control.store(reserved.next(SlotState::pending, no_owner).word, std::memory_order_release);
+  return true;
+}
+
+ConnectionTable::Insertion ConnectionTable::insert_pending(const Connection& connection, Owner queuer, BootTime now)
+{
+  const auto place = place_of(connection.client);
+  std::uint32_t of_client = 0;
+  const bool refreshed = search(place, [&](std::uint32_t slot) {
+    auto sighting = sight(slot, connection.client);
+    for (; sighting && sighting->is_pending() && sighting->connection.server == connection.server;
+         sighting = sight(slot, connection.client)) {
+      if (refresh(slot, *sighting, connection, queuer, now)) {
+        return true;
+      }
+    }
+    of_client += sighting ? 1 : 0;
+    return false;
+  });
+  if (refreshed) {
+    return Insertion::refreshed;
+  }
+
+  Control control;
+  const auto slot = of_client < max_per_client ? reserve(place, queuer, control) : std::nullopt;
+  if (!slot) {
+    return Insertion::full;
+  }
+  fill(*slot, connection, now);
+  expose(*slot);
+  slots_[*slot].control.store(control.next(SlotState::pending, no_owner).word, std::memory_order_release);
+  return Insertion::inserted;
+}
+
+ConnectionTable::Claim ConnectionTable::claimed(std::uint32_t slot, Control control, const Connection& connection,
+                                                BootTime now)
+{
+  slots_[slot].since_ns.store(now.count(), std::memory_order_release);
+  return {.slot = slot, .control = control, .connection = connection};
+}
+
+std::optional<ConnectionTable::Claim> ConnectionTable::claim(const Endpoint& client, const Endpoint& server,
+                                                             Owner proxy, BootTime now)
+{
+  std::optional<Claim> result;
+  search(place_of(client), [&](std::uint32_t slot) {
+    // Taking it fails when another proxy or the collector did, or a retransmitted SYN refreshed it.
+    for (auto sighting = sight(slot, client);
+         sighting && sighting->is_pending() && sighting->connection.server == server; sighting = sight(slot, client)) {
+      const auto connecting = sighting->control.next(SlotState::connecting, proxy);
+      if (take(slot, sighting->control, connecting)) {
+        result = claimed(slot, connecting, sighting->connection, now);
+        return true;
+      }
+    }
+    return false;
+  });
+  return result;
+}
+
+std::optional<ConnectionTable::Claim> ConnectionTable::claim_newest(const Endpoint& client, Owner proxy, BootTime now)
+{
+  // Losing a race for the newest entry means that another process took or refreshed it; the next round
+  // looks again, and each lost round is another's success, so this ends.
+  for (;;) {
+    std::optional<Sighting> newest;
+    std::uint32_t newest_slot = 0;
+    search(place_of(client), [&](std::uint32_t slot) {
+      const auto sighting = sight(slot, client);
+      if (sighting && sighting->is_pending() && (!newest || sighting->since > newest->since)) {
+        newest = sighting;
+        newest_slot = slot;
+      }
+      return false;
+    });
+    if (!newest) {
+      return std::nullopt;
+    }
+    const auto connecting = newest->control.next(SlotState::connecting, proxy);
+    if (take(newest_slot, newest->control, connecting)) {
+      return claimed(newest_slot, connecting, newest->connection, now);
+    }
+  }
+}
+
+std::optional<ConnectionTable::Claim> ConnectionTable::insert_connecting(const Connection& connection, Owner proxy,
+                                                                         BootTime now)
+{
+  const auto place = place_of(connection.client);
+  std::uint32_t of_client = 0;
+  search(place, [&](std::uint32_t slot) {
+    of_client += sight(slot, connection.client) ? 1 : 0;
+    return false;
+  });
+  Control control;
+  const auto slot = of_client < max_per_client ? reserve(place, proxy, control) : std::nullopt;
+  if (!slot) {
+    return std::nullopt;
+  }
+  fill(*slot, connection, now);
+  expose(*slot);
+  const auto connecting = control.next(SlotState::connecting, proxy);
+  slots_[*slot].control.store(connecting.word, std::memory_order_release);
+  return Claim{.slot = *slot, .control = connecting, .connection = connection};
+}
+
+void ConnectionTable::set_open(Claim& claim)
+{
+  claim.control = claim.control.next(SlotState::open, claim.control.owner());
+  slots_[claim.slot].control.store(claim.control.word, std::memory_order_release);
+}
+
+void ConnectionTable::free_reserved(std::uint32_t slot, Control control)
+{
+  // Bit first, owner last: whoever is killed in between leaves a slot that still names its owner.
+  buckets_[slot / Bucket::slots].bitmap.fetch_and(~bit_of(slot), std::memory_order_acq_rel);
+  slots_[slot].control.store(control.next(SlotState::free, no_owner).word, std::memory_order_release);
+  header_->entries_removed.fetch_add(1, std::memory_order_acq_rel);
+}
+
+void ConnectionTable::release(const Claim& claim)
+{
+  assert(slots_[claim.slot].control.load(std::memory_order_relaxed) == claim.control.word);
+  const auto reserved = claim.control.next(SlotState::reserved, claim.control.owner());
+  slots_[claim.slot].control.store(reserved.word, std::memory_order_release);
+  free_reserved(claim.slot, reserved);
+}
+
+ConnectionTable::Entry ConnectionTable::observe(std::uint32_t slot, Control control) const
+{
+  const auto& s = slots_[slot];
+  return {.state = control.state(),
+          .owner = control.owner(),
+          .since = BootTime{s.since_ns.load(std::memory_order_acquire)},
+          .connection = s.connection.load(),
+          .bytes_up = s.bytes_up.load(std::memory_order_acquire),
+          .bytes_down = s.bytes_down.load(std::memory_order_acquire)};
+}
+
+ConnectionTable::Count ConnectionTable::count_now() const
+{
+  Count result{};
+  result.removed = header_->entries_removed.load(std::memory_order_acquire);
+  result.added = header_->entries_added.load(std::memory_order_acquire);
+  return result;
+}
+
+// A process killed between an act and its count leaves the count wrong. While the collector found
+// `in_use` entries one after the other, others made so many changes, and the true figure lies that far
+// from it at most: only what the count is off beyond that is known to be wrong, and is mended.
+void ConnectionTable::mend_count(Count before, const Collected& collected)
+{
+  const auto now = count_now();
+  const auto changes = now.added - before.added + now.removed - before.removed;
+  const auto doubtful = static_cast<std::int64_t>(changes - collected.expired - collected.recovered);
+  const auto error = static_cast<std::int64_t>(now.added - now.removed) - collected.in_use;
+  if (error > doubtful) {
+    header_->entries_removed.fetch_add(static_cast<std::uint64_t>(error - doubtful), std::memory_order_acq_rel);
+  } else if (-error > doubtful) {
+    header_->entries_added.fetch_add(static_cast<std::uint64_t>(-error - doubtful), std::memory_order_acq_rel);
+  }
+}
+
+ConnectionTable::Collected ConnectionTable::collect(BootTime pending_before, const std::function<bool(Owner)>& is_alive,
+                                                    const std::function<void(const Entry&)>& on_recovered)
+{
+  Collected result{};
+  const auto count_before = count_now();
+  // Control words, not bits, are walked: an owner killed just before setting or just after clearing
+  // its bit left a slot that the bitmap does not show.
+  for (std::uint32_t slot = 0; slot < slots_.size(); ++slot) {
+    const Control control{slots_[slot].control.load(std::memory_order_acquire)};
+    if (control.state() == SlotState::free) {
+      continue;
+    }
+    ++result.in_use;
+    const bool expired = control.state() == SlotState::pending &&
+                         slots_[slot].since_ns.load(std::memory_order_relaxed) < pending_before.count();
+    const bool orphaned =
+        control.state() != SlotState::pending && (control.owner() == no_owner || !is_alive(control.owner()));
+    result.pending += control.state() == SlotState::pending && !expired ? 1 : 0;
+    if (!expired && !orphaned) {
+      continue;
+    }
+    const auto entry = observe(slot, control);
+    const auto reserved = control.next(SlotState::reserved, no_owner);
+    if (!take(slot, control, reserved)) {
+      continue; // claimed or refreshed at the last moment
+    }
+    if (orphaned && on_recovered && control.state() != SlotState::reserved) {
+      on_recovered(entry);
+    }
+    free_reserved(slot, reserved);
+    --result.in_use;
+    ++(expired ? result.expired : result.recovered);
+  }
+  mend_count(count_before, result);
+  return result;
+}
+
+void ConnectionTable::for_each(const std::function<void(const Entry&)>& visit) const
+{
+  for (std::uint32_t slot = 0; slot < slots_.size(); ++slot) {
+    const Control before{slots_[slot].control.load(std::memory_order_acquire)};
+    if (before.state() == SlotState::free || before.state() == SlotState::reserved) {
+      continue;
+    }
+    const auto entry = observe(slot, before);
+    if (slots_[slot].control.load(std::memory_order_relaxed) == before.word) {
+      visit(entry);
+    }
+  }
+}
+
+} // namespace pepsal

@@ -1,0 +1,176 @@
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+
+#include "shared/layout.hh"
+#include "shared/shared_segment.hh"
+
+namespace pepsal {
+
+// Time since boot, suspended time included, comparable between processes (CLOCK_BOOTTIME).
+using BootTime = std::chrono::nanoseconds;
+BootTime boot_time_now();
+
+// The shared connection array and its bitmap index.
+//
+// The bitmap word is the hash bucket: a keyed hash of the client's address and port picks one, its 64
+// slots hold the bucket's entries, and a full bucket spills into the next `max_spill` ones. A slot
+// belongs to whoever's compare-and-swap of its control word succeeded; the bitmap only says where to
+// look, and its bit is set and cleared by the slot's owner alone. So a process killed between any two
+// instructions leaves at worst a slot that names it as owner, which collect() gives back.
+//
+// Every operation is lock-free and, the reach of spilling being bounded, O(1). Any number of
+// processes and threads may use one segment at once.
+class ConnectionTable
+{
+public:
+  // How many buckets past its home one an entry may stand.
+  static constexpr std::uint32_t max_spill = 15;
+
+  // How many entries one client address and port may have. They all want the same bucket: without this
+  // bound, SYNs from one source to a thousand servers would fill the buckets in its reach and make
+  // every search there walk through all of them.
+  static constexpr std::uint32_t max_per_client = 64;
+
+  enum class Insertion
+  {
+    inserted,
+    refreshed,
+    full
+  };
+
+  // A slot that its holder owns.
+  struct Claim
+  {
+    std::uint32_t slot{};
+    Control control;
+    Connection connection;
+  };
+
+  struct Collected
+  {
+    std::uint32_t expired;   // pending entries older than the limit
+    std::uint32_t recovered; // slots of dead owners
+    std::uint32_t in_use;    // entries that remain
+    std::uint32_t pending;   // those of them that are pending
+  };
+
+  // What an observer sees of a slot; byte counters may be a moment apart.
+  struct Entry
+  {
+    SlotState state;
+    Owner owner;
+    BootTime since;
+    Connection connection;
+    std::uint64_t bytes_up;
+    std::uint64_t bytes_down;
+  };
+
+  // The segment must outlive the table.
+  explicit ConnectionTable(const SharedSegment& segment);
+
+  // Queuer: notes a SYN. A retransmitted SYN refreshes its pending entry, which stays to be claimed
+  // meanwhile unless its attributes changed. `full` when the limit on connections is reached, the
+  // client has `max_per_client` of them, or all buckets in reach are full.
+  Insertion insert_pending(const Connection& connection, Owner queuer, BootTime now);
+
+  // Proxy: takes the pending entry of exactly this client and server; nothing if there is none.
+  std::optional<Claim> claim(const Endpoint& client, const Endpoint& server, Owner proxy, BootTime now);
+
+  // Proxy: takes the newest pending entry of this client, whatever its server.
+  std::optional<Claim> claim_newest(const Endpoint& client, Owner proxy, BootTime now);
+
+  // Proxy: enters a connection that no queuer noted; nothing if the table is full.
+  std::optional<Claim> insert_connecting(const Connection& connection, Owner proxy, BootTime now);
+
+  // Owner: both legs are established.
+  void set_open(Claim& claim);
+
+  // Owner: the byte counters of its slot, for as long as it holds the claim.
+  std::atomic<std::uint64_t>& bytes_up(const Claim& claim) { return slots_[claim.slot].bytes_up; }
+  std::atomic<std::uint64_t>& bytes_down(const Claim& claim) { return slots_[claim.slot].bytes_down; }
+
+  // Owner: frees the slot. The claim is void afterwards.
+  void release(const Claim& claim);
+
+  // Manager: frees pending entries that became pending before `pending_before`, and slots whose owner
+  // is dead according to `is_alive`; `on_recovered` is shown each connection so lost (it may be empty).
+  // A slot that a killed collector left is freed too. Mends the count of entries. No two collections may run at once,
+  // and an owner's number must not be given to another process between its death and the end of a collection.
+  Collected collect(BootTime pending_before, const std::function<bool(Owner)>& is_alive,
+                    const std::function<void(const Entry&)>& on_recovered = {});
+
+  // Shows every entry in use; entries that change meanwhile may be shown or not.
+  void for_each(const std::function<void(const Entry&)>& visit) const;
+
+  std::uint32_t size() const
+  {
+    const auto now = count_now();
+    return static_cast<std::uint32_t>(std::max<std::int64_t>(0, static_cast<std::int64_t>(now.added - now.removed)));
+  }
+  const Header& header() const { return *header_; }
+  std::uint32_t slot_count() const { return static_cast<std::uint32_t>(slots_.size()); }
+
+  void count(Counter counter, std::uint64_t amount = 1) const
+  {
+    header_->counters[static_cast<std::size_t>(counter)].fetch_add(amount, std::memory_order_relaxed);
+  }
+  std::uint64_t counter(Counter counter) const
+  {
+    return header_->counters[static_cast<std::size_t>(counter)].load(std::memory_order_relaxed);
+  }
+
+private:
+  struct Place
+  {
+    std::uint32_t home;
+    std::uint8_t tag;
+  };
+
+  Place place_of(const Endpoint& client) const;
+  std::uint32_t bucket_at(std::uint32_t home, std::uint32_t distance) const { return (home + distance) & bucket_mask_; }
+
+  // Calls `visit(slot_index)` for every slot in reach whose bit is set and whose tag matches, until
+  // it returns true; says whether it did.
+  template<typename Visit> bool search(const Place& place, const Visit& visit) const;
+
+  // A whole copy of an entry, and the control word under which it was taken.
+  struct Sighting
+  {
+    Control control;
+    Connection connection;
+    BootTime since;
+
+    bool is_pending() const { return control.state() == SlotState::pending; }
+  };
+  std::optional<Sighting> sight(std::uint32_t slot, const Endpoint& client) const;
+  bool refresh(std::uint32_t slot, const Sighting& sighting, const Connection& connection, Owner queuer, BootTime now);
+  bool take(std::uint32_t slot, Control from, Control to);
+  std::optional<std::uint32_t> reserve(const Place& place, Owner owner, Control& control);
+  void fill(std::uint32_t slot, const Connection& connection, BootTime now);
+  void set_tag(std::uint32_t slot, std::uint8_t tag);
+  void expose(std::uint32_t slot);
+  void free_reserved(std::uint32_t slot, Control control);
+  // How often entries were added and removed.
+  struct Count
+  {
+    std::uint64_t added;
+    std::uint64_t removed;
+  };
+  Count count_now() const;
+  void mend_count(Count before, const Collected& collected);
+  Claim claimed(std::uint32_t slot, Control control, const Connection& connection, BootTime now);
+  Entry observe(std::uint32_t slot, Control control) const;
+
+  Header* header_;
+  std::span<Bucket> buckets_;
+  std::span<Slot> slots_;
+  std::uint32_t bucket_mask_;
+};
+
+} // namespace pepsal

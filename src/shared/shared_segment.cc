@@ -1,0 +1,238 @@
+// Creation, take-over and mapping of the shared memory. The manager creates it before the first
+// fork, its children inherit the mapping, pepsalctl maps it to read. Creating fails when another
+// manager holds the name, when the memory left under it is not of this layout, or for want of memory.
+
+#include "shared/shared_segment.hh"
+
+#include <algorithm>
+#include <bit>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+
+#include <boost/interprocess/anonymous_shared_memory.hpp>
+#include <boost/interprocess/exceptions.hpp>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "util/system_error.hh"
+
+namespace pepsal {
+
+namespace ipc = boost::interprocess;
+
+namespace {
+
+// Entries are spread by a hash, so a few more slots than entries keep buckets from spilling far.
+constexpr std::uint32_t slots_per_hundred_entries = 125;
+
+std::uint32_t bucket_count(std::uint32_t max_connections)
+{
+  const auto slots = std::uint64_t{max_connections} * slots_per_hundred_entries / 100;
+  const auto buckets = (slots + Bucket::slots - 1) / Bucket::slots;
+  return static_cast<std::uint32_t>(std::bit_ceil(std::max<std::uint64_t>(buckets, 1)));
+}
+
+struct Offsets
+{
+  std::size_t buckets;
+  std::size_t slots;
+  std::size_t roster;
+  std::size_t states;
+  std::size_t end;
+};
+
+Offsets offsets(std::uint32_t buckets, std::uint32_t processes)
+{
+  constexpr std::size_t page = 4096;
+  Offsets result{};
+  result.buckets = (sizeof(Header) + page - 1) / page * page;
+  result.slots = result.buckets + sizeof(Bucket) * buckets;
+  result.roster = result.slots + sizeof(Slot) * Bucket::slots * buckets;
+  result.states = result.roster + sizeof(RosterEntry) * processes;
+  result.end = result.states + processes;
+  return result;
+}
+
+struct flock whole_file()
+{
+  struct flock result
+  {};
+  result.l_type = F_WRLCK;
+  result.l_whence = SEEK_SET;
+  return result;
+}
+
+// The pid of another process that has locked the file, if one has.
+std::optional<pid_t> find_holder(int fd)
+{
+  auto file = whole_file();
+  check("fcntl F_GETLK", fcntl(fd, F_GETLK, &file));
+  return file.l_type == F_UNLCK ? std::nullopt : std::optional{file.l_pid};
+}
+
+// Locks the file for this process; returns the pid that holds it if another does.
+std::optional<pid_t> lock(int fd)
+{
+  const auto file = whole_file();
+  return fcntl(fd, F_SETLK, &file) == 0 ? std::nullopt : find_holder(fd);
+}
+
+// Throws unless what stands under `name` may be replaced: nobody holds it and it is of this layout.
+void refuse_foreign_memory(const std::string& name)
+{
+  try {
+    const ipc::shared_memory_object memory{ipc::open_only, name.c_str(), ipc::read_write};
+    if (const auto holder = lock(memory.get_mapping_handle().handle)) {
+      throw std::runtime_error{
+          fmt::format("instance '{}' is already running (pid {}): stop it or choose another --instance",
+                      name.substr(name.find('.') + 1), *holder)};
+    }
+    ipc::offset_t size = 0;
+    memory.get_size(size);
+    if (size < static_cast<ipc::offset_t>(sizeof(Header))) {
+      if (size == 0) {
+        return; // a manager was killed between creating and sizing it
+      }
+      throw std::runtime_error{
+          fmt::format("/dev/shm/{} is not PEPsal's: remove it, or choose another --instance", name)};
+    }
+    const ipc::mapped_region region{memory, ipc::read_only, 0, sizeof(Header)};
+    const auto& header = *static_cast<const Header*>(region.get_address());
+    if (header.magic != layout_magic && header.magic != 0) {
+      throw std::runtime_error{
+          fmt::format("/dev/shm/{} is not PEPsal's: remove it, or choose another --instance", name)};
+    }
+    if (header.magic == layout_magic && header.version != layout_version) {
+      throw std::runtime_error{fmt::format("/dev/shm/{} has layout version {}, this program uses {}: stop the other "
+                                           "version of pepsal and remove the file",
+                                           name, header.version, layout_version)};
+    }
+  } catch (const ipc::interprocess_exception& error) {
+    if (error.get_error_code() != ipc::not_found_error) {
+      throw std::runtime_error{fmt::format("/dev/shm/{}: {}", name, error.what())};
+    }
+  }
+}
+
+} // namespace
+
+SharedSegment::SharedSegment(std::string name, ipc::shared_memory_object memory, ipc::mapped_region region)
+    : name_{std::move(name)}
+    , memory_{std::move(memory)}
+    , region_{std::move(region)}
+{}
+
+SharedSegment SharedSegment::create(const std::string& instance, Size size)
+{
+  auto name = "pepsal." + instance;
+  refuse_foreign_memory(name);
+  ipc::shared_memory_object::remove(name.c_str());
+  ipc::permissions owner_and_group{0640};
+  ipc::shared_memory_object memory{ipc::create_only, name.c_str(), ipc::read_write, owner_and_group};
+  if (const auto holder = lock(memory.get_mapping_handle().handle)) {
+    throw std::runtime_error{fmt::format("instance '{}' is being started by pid {} too", instance, *holder)};
+  }
+  memory.truncate(static_cast<ipc::offset_t>(offsets(bucket_count(size.max_connections), size.processes).end));
+  ipc::mapped_region region{memory, ipc::read_write};
+  return format(std::move(name), std::move(memory), std::move(region), size);
+}
+
+SharedSegment SharedSegment::anonymous(Size size)
+{
+  auto region = ipc::anonymous_shared_memory(offsets(bucket_count(size.max_connections), size.processes).end);
+  return format({}, {}, std::move(region), size);
+}
+
+SharedSegment SharedSegment::open(const std::string& instance, Access access)
+{
+  const auto mode = access == Access::read_only ? ipc::read_only : ipc::read_write;
+  auto name = "pepsal." + instance;
+  try {
+    ipc::shared_memory_object memory{ipc::open_only, name.c_str(), mode};
+    ipc::mapped_region region{memory, mode};
+    if (region.get_size() >= sizeof(Header)) {
+      const auto& header = *static_cast<const Header*>(region.get_address());
+      if (header.magic == layout_magic && header.version == layout_version &&
+          region.get_size() >= offsets(header.buckets, header.roster_capacity).end) {
+        return {std::move(name), std::move(memory), std::move(region)};
+      }
+    }
+  } catch (const ipc::interprocess_exception& error) {
+    if (error.get_error_code() == ipc::security_error) {
+      throw std::runtime_error{
+          fmt::format("/dev/shm/{} may not be opened by this user: try as root or as the daemon's --user", name)};
+    }
+    throw std::runtime_error{
+        fmt::format("instance '{}' is not running here (/dev/shm/{}: {})", instance, name, error.what())};
+  }
+  throw std::runtime_error{
+      fmt::format("/dev/shm/{} has another layout: use the pepsalctl of the running pepsal", name)};
+}
+
+SharedSegment SharedSegment::format(std::string name, ipc::shared_memory_object memory, ipc::mapped_region region,
+                                    Size size)
+{
+  // The kernel hands out zeroed pages, and zero is the initial value of every atomic here: slots are
+  // free, counters nought. Only the header has more to say.
+  auto* header = std::construct_at(static_cast<Header*>(region.get_address()));
+  header->version = layout_version;
+  header->buckets = bucket_count(size.max_connections);
+  header->roster_capacity = size.processes;
+  header->max_connections = size.max_connections;
+  header->manager_pid = getpid();
+  check("getrandom", getrandom(&header->hash_key, sizeof header->hash_key, 0));
+  header->magic.store(layout_magic, std::memory_order_release);
+  return {std::move(name), std::move(memory), std::move(region)};
+}
+
+bool SharedSegment::has_manager() const
+{
+  return find_holder(memory_.get_mapping_handle().handle).has_value();
+}
+
+std::byte* SharedSegment::at(std::size_t offset) const
+{
+  return static_cast<std::byte*>(region_.get_address()) + offset;
+}
+
+std::span<Bucket> SharedSegment::buckets() const
+{
+  const auto& h = header();
+  return {reinterpret_cast<Bucket*>(at(offsets(h.buckets, h.roster_capacity).buckets)), h.buckets};
+}
+
+std::span<Slot> SharedSegment::slots() const
+{
+  const auto& h = header();
+  return {reinterpret_cast<Slot*>(at(offsets(h.buckets, h.roster_capacity).slots)), h.buckets * Bucket::slots};
+}
+
+std::span<RosterEntry> SharedSegment::roster() const
+{
+  const auto& h = header();
+  return {reinterpret_cast<RosterEntry*>(at(offsets(h.buckets, h.roster_capacity).roster)), h.roster_capacity};
+}
+
+std::span<std::atomic<std::uint8_t>> SharedSegment::process_states() const
+{
+  const auto& h = header();
+  return {reinterpret_cast<std::atomic<std::uint8_t>*>(at(offsets(h.buckets, h.roster_capacity).states)),
+          h.roster_capacity};
+}
+
+void SharedSegment::give_to(uid_t user, gid_t group)
+{
+  check("fchown of the shared memory", ::fchown(memory_.get_mapping_handle().handle, user, group));
+}
+
+void SharedSegment::remove_name() noexcept
+{
+  if (!name_.empty()) {
+    ipc::shared_memory_object::remove(name_.c_str());
+  }
+}
+
+} // namespace pepsal

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include <sys/types.h>
+
+#include <boost/interprocess/mapped_region.hpp>
+#include <boost/interprocess/shared_memory_object.hpp>
+
+#include "shared/layout.hh"
+
+namespace pepsal {
+
+// The shared memory of one instance, /dev/shm/pepsal.NAME, mapped into this process.
+class SharedSegment
+{
+public:
+  struct Size
+  {
+    std::uint32_t max_connections; // the limit on entries; slots are at least this over maximum load
+    std::uint32_t processes;       // entries in the roster
+  };
+
+  // Creates the segment of `instance` and locks it for this process's life (fcntl(2), not inherited
+  // by children). What a crashed manager left is replaced. Throws std::runtime_error with the mend
+  // when another manager holds the name or the memory has another layout; SystemError or
+  // boost::interprocess::interprocess_exception when memory cannot be had.
+  static SharedSegment create(const std::string& instance, Size size);
+
+  enum class Access
+  {
+    read_only,
+    read_write
+  };
+
+  // Maps an existing segment. Throws std::runtime_error when there is none or its layout is not this
+  // program's.
+  static SharedSegment open(const std::string& instance, Access access);
+
+  // Whether another process, the manager that created it, still holds it; if not, a crash left it.
+  bool has_manager() const;
+
+  // Makes `user` and `group` the owners, so that they may open and remove it. Throws SystemError.
+  void give_to(uid_t user, gid_t group);
+
+  // As create(), but anonymous: shared with forked children only. For tests and benchmarks.
+  static SharedSegment anonymous(Size size);
+
+  Header& header() const { return *static_cast<Header*>(region_.get_address()); }
+  std::span<Bucket> buckets() const;
+  std::span<Slot> slots() const;
+  std::span<RosterEntry> roster() const;
+  std::span<std::atomic<std::uint8_t>> process_states() const;
+
+  // Takes the name away; mappings stay valid until their processes end.
+  void remove_name() noexcept;
+
+private:
+  SharedSegment(std::string name, boost::interprocess::shared_memory_object memory,
+                boost::interprocess::mapped_region region);
+  static SharedSegment format(std::string name, boost::interprocess::shared_memory_object memory,
+                              boost::interprocess::mapped_region region, Size size);
+  std::byte* at(std::size_t offset) const;
+
+  std::string name_; // as shm_open(3) wants it, without the slash; empty when anonymous
+  boost::interprocess::shared_memory_object memory_;
+  boost::interprocess::mapped_region region_;
+};
+
+} // namespace pepsal

@@ -1,0 +1,183 @@
+// The listening sockets and the TCP properties of each leg. The manager opens listeners before the
+// first fork; a port in use, a missing capability or a refused option ends the start with one line.
+
+#include "tcp/listener.hh"
+
+#include <fstream>
+#include <stdexcept>
+
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include "util/system_error.hh"
+
+namespace pepsal {
+
+namespace {
+
+constexpr std::uint64_t no_pacing = ~std::uint64_t{0};
+constexpr int backlog = 4096; // connections between handshake and accept(); net.core.somaxconn caps it
+
+TCPSocket create_for_family(int family)
+{
+  return TCPSocket{check("socket", ::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0))};
+}
+
+// Dual-stack, so that one accept() serves both families; IPv4 alone where the kernel has no IPv6.
+TCPSocket create_socket(const Config& config, SocketAddress& address)
+{
+  if (!config.address.empty()) {
+    address = SocketAddress{*Endpoint::parse(config.address, config.port)};
+    return create_for_family(address.family());
+  }
+  try {
+    auto socket = create_for_family(AF_INET6);
+    socket.set_option(IPPROTO_IPV6, IPV6_V6ONLY, 0, "IPV6_V6ONLY");
+    address = SocketAddress{*Endpoint::parse("::", config.port)};
+    return socket;
+  } catch (const SystemError& error) {
+    if (error.code().value() != EAFNOSUPPORT) {
+      throw;
+    }
+    address = SocketAddress{*Endpoint::parse("0.0.0.0", config.port)};
+    return create_for_family(AF_INET);
+  }
+}
+
+void prepare(TCPSocket& socket, const Config& config, int family)
+{
+  socket.set_option(SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
+  try {
+    socket.set_mark(config.marks.client_leg());
+    socket.set_transparent(family);
+    if (family == AF_INET6) {
+      socket.set_transparent(AF_INET);
+    }
+  } catch (const SystemError& error) {
+    if (error.code().value() == EPERM) {
+      throw std::runtime_error{fmt::format("{}: start as root or with CAP_NET_ADMIN", error.what())};
+    }
+    throw;
+  }
+}
+
+// The general listener binds without SO_REUSEPORT and so finds out whether somebody else has the port;
+// those of the satellite interfaces then share it.
+Listener bind_listener(const Config& config, const std::string& interface)
+{
+  SocketAddress address;
+  auto socket = create_socket(config, address);
+  prepare(socket, config, address.family());
+  if (!interface.empty()) {
+    socket.set_option(SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
+    socket.set_option(SOL_SOCKET, SO_BINDTODEVICE, interface, "SO_BINDTODEVICE");
+  }
+  if (::bind(socket.number(), address.get(), address.length()) == -1) {
+    if (errno == EADDRINUSE) {
+      throw std::runtime_error{
+          fmt::format("port {} is taken: stop what listens there (ss -ltnp) or choose another --port", config.port)};
+    }
+    throw SystemError{errno, fmt::format("bind {}", address.endpoint().to_string())};
+  }
+  return {.socket = std::move(socket), .leg = interface.empty() ? Leg::terrestrial : Leg::satellite};
+}
+
+void set_pacing(TCPSocket& socket, std::uint64_t bytes_per_second)
+{
+  check("setsockopt SO_MAX_PACING_RATE",
+        ::setsockopt(socket.number(), SOL_SOCKET, SO_MAX_PACING_RATE, &bytes_per_second, sizeof bytes_per_second));
+}
+
+// Back to what a socket has whose profile sets nothing. Only a buffer's size can not be taken back.
+void revoke_profile(TCPSocket& socket, const LegProfile& profile)
+{
+  if (!profile.congestion.empty()) {
+    std::string by_default;
+    std::ifstream{"/proc/sys/net/ipv4/tcp_congestion_control"} >> by_default;
+    socket.set_congestion(by_default);
+  }
+  if (profile.pacing_mbit != 0) {
+    set_pacing(socket, no_pacing);
+  }
+  if (profile.notsent_lowat_bytes != 0) {
+    socket.set_option(IPPROTO_TCP, TCP_NOTSENT_LOWAT, 0, "TCP_NOTSENT_LOWAT");
+  }
+}
+
+} // namespace
+
+const LegProfile& profile_of(const Config& config, Leg leg)
+{
+  return leg == Leg::satellite ? config.satellite : config.terrestrial;
+}
+
+void apply_profile(TCPSocket& socket, const LegProfile& profile)
+{
+  constexpr int keepalive_interval_s = 60;
+  constexpr std::uint64_t bytes_per_mbit = 1'000'000 / 8;
+
+  socket.set_nodelay();
+  socket.set_reset_on_close(true);
+  socket.set_option(SOL_SOCKET, SO_OOBINLINE, 1, "SO_OOBINLINE"); // urgent bytes stay where they are in the stream
+  socket.set_option(SOL_SOCKET, SO_KEEPALIVE, 1, "SO_KEEPALIVE");
+  socket.set_option(IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(profile.keepalive.count()), "TCP_KEEPIDLE");
+  socket.set_option(IPPROTO_TCP, TCP_KEEPINTVL, keepalive_interval_s, "TCP_KEEPINTVL");
+  socket.set_option(IPPROTO_TCP, TCP_USER_TIMEOUT,
+                    static_cast<int>(std::chrono::milliseconds{profile.user_timeout}.count()), "TCP_USER_TIMEOUT");
+  if (!profile.congestion.empty()) {
+    socket.set_congestion(profile.congestion);
+  }
+  // Past net.core.rmem_max and wmem_max: CAP_NET_ADMIN allows it.
+  if (profile.receive_buffer_bytes != 0) {
+    socket.set_option(SOL_SOCKET, SO_RCVBUFFORCE, static_cast<int>(profile.receive_buffer_bytes), "SO_RCVBUFFORCE");
+  }
+  if (profile.send_buffer_bytes != 0) {
+    socket.set_option(SOL_SOCKET, SO_SNDBUFFORCE, static_cast<int>(profile.send_buffer_bytes), "SO_SNDBUFFORCE");
+  }
+  if (profile.pacing_mbit != 0) {
+    set_pacing(socket, profile.pacing_mbit * bytes_per_mbit);
+  }
+  if (profile.notsent_lowat_bytes != 0) {
+    socket.set_option(IPPROTO_TCP, TCP_NOTSENT_LOWAT, static_cast<int>(profile.notsent_lowat_bytes),
+                      "TCP_NOTSENT_LOWAT");
+  }
+}
+
+std::vector<Listener> open_listeners(const Config& config)
+{
+  std::vector<Listener> listeners;
+  listeners.push_back(bind_listener(config, ""));
+  for (const auto& interface : config.satellite_interfaces) {
+    listeners.front().socket.set_option(SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
+    listeners.push_back(bind_listener(config, interface));
+  }
+  for (auto& listener : listeners) {
+    configure(listener, config);
+    if (::listen(listener.socket.number(), backlog) == -1) {
+      throw SystemError{errno, fmt::format("listen on port {}", config.port)};
+    }
+  }
+  for (auto& listener : listeners) { // from here on the port is taken for everybody
+    listener.socket.set_option(SOL_SOCKET, SO_REUSEPORT, 0, "SO_REUSEPORT");
+  }
+  return listeners;
+}
+
+void configure(Listener& listener, const Config& config)
+{
+  apply_profile(listener.socket, profile_of(config, listener.leg));
+  if (listener.leg == Leg::satellite) {
+    const bool fastopen = config.fastopen;
+    listener.socket.set_option(IPPROTO_TCP, TCP_FASTOPEN, fastopen ? backlog : 0, "TCP_FASTOPEN");
+    listener.socket.set_option(IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, fastopen ? 1 : 0, "TCP_FASTOPEN_NO_COOKIE");
+  }
+}
+
+void reconfigure(Listener& listener, const Config& before, const Config& config)
+{
+  revoke_profile(listener.socket, profile_of(before, listener.leg));
+  configure(listener, config);
+}
+
+} // namespace pepsal

@@ -1,0 +1,95 @@
+// Asks the kernel's routing for the way to a destination. Called by a proxy before its dial when there
+// is a satellite interface. Written against rtnetlink(7) itself: libmnl has no static library.
+
+#include "tcp/route.hh"
+
+#include <array>
+#include <cstddef>
+#include <cstring>
+#include <span>
+
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <unistd.h>
+
+#include "util/socket.hh"
+#include "util/system_error.hh"
+
+namespace pepsal {
+
+namespace {
+
+struct Request
+{
+  nlmsghdr header;
+  rtmsg route;
+  std::array<std::byte, 64> attributes; // room for an address and a mark
+};
+
+void add_attribute(Request& request, std::uint16_t type, std::span<const std::byte> value)
+{
+  const rtattr attribute{.rta_len = static_cast<std::uint16_t>(RTA_LENGTH(value.size())), .rta_type = type};
+  auto* const place = reinterpret_cast<std::byte*>(&request) + NLMSG_ALIGN(request.header.nlmsg_len);
+  std::memcpy(place, &attribute, sizeof attribute);
+  std::memcpy(place + RTA_LENGTH(0), value.data(), value.size());
+  request.header.nlmsg_len = static_cast<std::uint32_t>(NLMSG_ALIGN(request.header.nlmsg_len) + attribute.rta_len);
+}
+
+Request request_for(const Endpoint& destination, std::uint32_t mark)
+{
+  constexpr std::size_t ipv4_offset = 12; // in an IPv4-mapped address
+  const bool ipv4 = destination.is_ipv4();
+  const auto address = std::as_bytes(std::span{destination.address}).subspan(ipv4 ? ipv4_offset : 0);
+  Request request{};
+  request.header.nlmsg_len = NLMSG_LENGTH(sizeof(rtmsg));
+  request.header.nlmsg_type = RTM_GETROUTE;
+  request.header.nlmsg_flags = NLM_F_REQUEST;
+  request.route.rtm_family = ipv4 ? AF_INET : AF_INET6;
+  request.route.rtm_dst_len = static_cast<std::uint8_t>(address.size() * 8);
+  add_attribute(request, RTA_DST, address);
+  add_attribute(request, RTA_MARK, std::as_bytes(std::span{&mark, 1}));
+  return request;
+}
+
+// RTA_OIF of an RTM_NEWROUTE message; 0 when it is another message, such as an error.
+unsigned interface_in(std::span<const std::byte> answer)
+{
+  nlmsghdr header{};
+  if (answer.size() < NLMSG_LENGTH(sizeof(rtmsg))) {
+    return 0;
+  }
+  std::memcpy(&header, answer.data(), sizeof header);
+  if (header.nlmsg_type != RTM_NEWROUTE || header.nlmsg_len > answer.size()) {
+    return 0;
+  }
+  auto attributes = answer.first(header.nlmsg_len).subspan(NLMSG_LENGTH(sizeof(rtmsg)));
+  while (attributes.size() >= sizeof(rtattr)) {
+    rtattr attribute{};
+    std::memcpy(&attribute, attributes.data(), sizeof attribute);
+    if (attribute.rta_len < RTA_LENGTH(0) || attribute.rta_len > attributes.size()) {
+      return 0;
+    }
+    if (unsigned index = 0; attribute.rta_type == RTA_OIF && attribute.rta_len == RTA_LENGTH(sizeof index)) {
+      std::memcpy(&index, attributes.data() + RTA_LENGTH(0), sizeof index);
+      return index;
+    }
+    attributes = attributes.subspan(std::min<std::size_t>(RTA_ALIGN(attribute.rta_len), attributes.size()));
+  }
+  return 0;
+}
+
+} // namespace
+
+std::string outgoing_interface(const Endpoint& destination, std::uint32_t mark)
+{
+  const auto netlink = Socket::create(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+  const auto request = request_for(destination, mark);
+  check("send RTM_GETROUTE", ::send(netlink.number(), &request, request.header.nlmsg_len, 0));
+  std::array<std::byte, 1024> answer{};
+  const auto bytes = check("recv RTM_GETROUTE", ::recv(netlink.number(), answer.data(), answer.size(), 0));
+  const auto index = interface_in(std::span{answer}.first(static_cast<std::size_t>(bytes)));
+  std::array<char, IF_NAMESIZE> name{};
+  return index != 0 && ::if_indextoname(index, name.data()) != nullptr ? name.data() : std::string{};
+}
+
+} // namespace pepsal

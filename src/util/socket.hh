@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "util/endpoint.hh"
+#include "util/file_descriptor.hh"
+
+namespace pepsal {
+
+// A socket. Calls that fail because of the environment throw SystemError naming the option or address.
+class Socket : public FileDescriptor
+{
+public:
+  using FileDescriptor::FileDescriptor;
+
+  // socket(2), close-on-exec.
+  static Socket create(int family, int type, int protocol);
+
+  // setsockopt(2) for integer and string options; `name` is what an error calls it.
+  void set_option(int level, int option, int value, std::string_view name);
+  void set_option(int level, int option, const std::string& value, std::string_view name);
+
+  // The local address; for an accepted connection under TPROXY the original destination.
+  Endpoint local_endpoint() const;
+
+  // SO_MARK (socket(7)): by it netfilter and routing know the socket's packets. Needs CAP_NET_ADMIN.
+  void set_mark(std::uint32_t mark);
+};
+
+class TCPSocket : public Socket
+{
+public:
+  using Socket::Socket;
+
+  // Segments leave at once (no Nagle algorithm, RFC 896).
+  void set_nodelay();
+
+  // While set, a close, and so the death of the process, resets the connection instead of ending it
+  // as if all had been delivered.
+  void set_reset_on_close(bool reset);
+
+  // TCP_CONGESTION of tcp(7).
+  void set_congestion(const std::string& name);
+  std::string congestion() const;
+
+  // IP_TRANSPARENT: may bind to addresses that are not this host's. Needs CAP_NET_ADMIN or CAP_NET_RAW.
+  void set_transparent(int family);
+
+  // The error that ended the connection, or that a non-blocking connect met; 0 for none.
+  int take_error();
+
+  void set_blocking(bool blocking);
+
+  // State as in tcp(7)'s tcp_info: TCP_ESTABLISHED, TCP_SYN_RECV, ...
+  int state() const;
+
+  // Whether the SYN of this connection carried data that its receiver took (RFC 7413).
+  bool has_syn_data() const;
+
+  // Lets the first flight be as large as `bytes`, for a peer known to have that much room. A SYN's window
+  // is not scaled and so cannot say more than 64 kB (RFC 7323 section 2.2), though a Linux receiver takes
+  // what its buffer holds. By TCP_REPAIR_WINDOW; needs CAP_NET_ADMIN.
+  void assume_peer_window(std::uint32_t bytes);
+
+  // Original destination of a connection that nat REDIRECT brought here; nothing if netfilter knows none.
+  std::optional<Endpoint> redirected_from() const;
+};
+
+} // namespace pepsal

@@ -1,0 +1,675 @@
+// The emulator as a program, between two namespaces, seen from UDP sockets of the test itself. Rate and delay
+// are what it is for, so here, and only here, they are asserted; where another program may take the processor
+// away, the best of a few runs counts.
+
+#include "support/child_process.hh"
+#include "support/eventually.hh"
+#include "support/sandbox.hh"
+
+#include "satsim/loss_model.hh"
+#include "satsim/options.hh"
+#include "util/endpoint.hh"
+#include "util/system_error.hh"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <sstream>
+#include <thread>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace pepsal::test {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+using std::chrono::seconds;
+
+constexpr std::size_t udp_headers = 28; // IPv4 and UDP
+constexpr std::uint16_t port = 7000;
+
+nanoseconds wall_clock()
+{
+  timespec time{};
+  clock_gettime(CLOCK_REALTIME, &time);
+  return seconds{time.tv_sec} + nanoseconds{time.tv_nsec};
+}
+
+void sleep_until(nanoseconds when)
+{
+  const auto rest = when - wall_clock();
+  if (rest > nanoseconds{}) {
+    std::this_thread::sleep_for(rest);
+  }
+}
+
+// What every datagram of these tests begins with.
+struct Stamp
+{
+  std::uint32_t number;
+  nanoseconds sent;
+};
+
+struct Arrival
+{
+  std::uint32_t number;
+  nanoseconds sent;
+  nanoseconds received; // by the kernel, so that the test's own delays do not count
+  std::size_t ip_bytes;
+
+  nanoseconds took() const { return received - sent; }
+};
+
+// The terminal's and the gateway's namespace, satsim between them, and a socket in each.
+class Fabric
+{
+public:
+  explicit Fabric(const std::vector<std::string>& arguments)
+      : satsim_{make_command(arguments)}
+      , a_socket_{bind_in(a_, "10.9.0.1")}
+      , b_socket_{bind_in(b_, "10.9.0.2")}
+  {}
+
+  ChildProcess& satsim() { return satsim_; }
+  const NetworkNamespace& a() const { return a_; }
+  const NetworkNamespace& b() const { return b_; }
+
+  int a_socket() const { return a_socket_.number(); }
+  int b_socket() const { return b_socket_.number(); }
+
+  static void send(int socket, const char* to, std::uint32_t number, std::size_t ip_bytes)
+  {
+    std::array<std::byte, 1500> packet{};
+    const Stamp stamp{number, wall_clock()};
+    std::memcpy(packet.data(), &stamp, sizeof stamp);
+    const SocketAddress address{*Endpoint::parse(to, port)};
+    check("sendto", ::sendto(socket, packet.data(), ip_bytes - udp_headers, 0, address.get(), address.length()));
+  }
+  void send_down(std::uint32_t number, std::size_t ip_bytes) const { send(b_socket(), "10.9.0.1", number, ip_bytes); }
+  void send_up(std::uint32_t number, std::size_t ip_bytes) const { send(a_socket(), "10.9.0.2", number, ip_bytes); }
+
+  // All that comes until nothing has come for `silence`.
+  static std::vector<Arrival> receive(int socket, milliseconds silence)
+  {
+    std::vector<Arrival> arrivals;
+    pollfd readable{.fd = socket, .events = POLLIN, .revents = 0};
+    while (check("poll", ::poll(&readable, 1, static_cast<int>(silence.count()))) > 0) {
+      arrivals.push_back(receive_one(socket));
+    }
+    return arrivals;
+  }
+
+  // The fields of one direction's line, by name.
+  std::map<std::string, long> statistics(const std::string& direction)
+  {
+    const auto before = lines().size();
+    satsim_.signal(SIGUSR1);
+    eventually([&] { return lines().size() >= before + 2; });
+    return fields(direction);
+  }
+
+  std::map<std::string, long> fields(const std::string& direction) const
+  {
+    std::map<std::string, long> result;
+    for (const auto& line : lines()) {
+      if (line.starts_with("direction=" + direction + " ")) {
+        std::istringstream words{line};
+        for (std::string word; words >> word;) {
+          const auto equals = word.find('=');
+          result[word.substr(0, equals)] = std::strtol(word.c_str() + equals + 1, nullptr, 10);
+        }
+      }
+    }
+    return result;
+  }
+
+private:
+  static std::string path_of(const NetworkNamespace& network)
+  {
+    return fmt::format("/proc/{}/fd/{}", getpid(), network.number());
+  }
+
+  Command make_command(const std::vector<std::string>& arguments) const
+  {
+    Command command;
+    command.arguments = {PEPSAL_SATSIM,
+                         "--a-namespace",
+                         path_of(a_),
+                         "--b-namespace",
+                         path_of(b_),
+                         "--a-address",
+                         "10.9.0.1/24,fd00:9::1/64",
+                         "--b-address",
+                         "10.9.0.2/24,fd00:9::2/64"};
+    command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
+    return command;
+  }
+
+  FileDescriptor bind_in(const NetworkNamespace& network, const char* address)
+  {
+    if (!eventually([&] { return satsim_.out().find("satsim ready") != std::string::npos || !satsim_.is_running(); }) ||
+        !satsim_.is_running()) {
+      throw std::runtime_error{"satsim did not start: " + satsim_.err()};
+    }
+    const Visit visit{network};
+    FileDescriptor socket{check("socket", ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0))};
+    const SocketAddress local{*Endpoint::parse(address, port)};
+    check("bind", ::bind(socket.number(), local.get(), local.length()));
+    const int on = 1;
+    const int bytes = 64 << 20;
+    check("SO_TIMESTAMPNS", setsockopt(socket.number(), SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on));
+    check("SO_RCVBUFFORCE", setsockopt(socket.number(), SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes));
+    return socket;
+  }
+
+  static Arrival receive_one(int socket)
+  {
+    std::array<std::byte, 1500> packet{};
+    std::array<std::byte, 256> control{};
+    iovec piece{packet.data(), packet.size()};
+    msghdr message{};
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    const auto size = check("recvmsg", ::recvmsg(socket, &message, 0));
+    Stamp stamp{};
+    std::memcpy(&stamp, packet.data(), sizeof stamp);
+    timespec received{};
+    std::memcpy(&received, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof received);
+    return {stamp.number, stamp.sent, seconds{received.tv_sec} + nanoseconds{received.tv_nsec},
+            static_cast<std::size_t>(size) + udp_headers};
+  }
+
+  std::vector<std::string> lines() const
+  {
+    std::vector<std::string> result;
+    std::istringstream text{satsim_.out()};
+    for (std::string line; std::getline(text, line);) {
+      result.push_back(line);
+    }
+    return result;
+  }
+
+  NetworkNamespace a_;
+  NetworkNamespace b_;
+  ChildProcess satsim_;
+  FileDescriptor a_socket_;
+  FileDescriptor b_socket_;
+};
+
+class Satsim : public testing::Test
+{
+protected:
+  void SetUp() override
+  {
+    if (::geteuid() != 0) {
+      const char* ci = std::getenv("CI");
+      ASSERT_FALSE(ci != nullptr && std::string{ci} == "true") << "needs root, and CI must have it";
+      GTEST_SKIP() << "needs root, for network namespaces";
+    }
+  }
+
+  static bool has_interface(const NetworkNamespace& network, const char* name)
+  {
+    const Visit visit{network};
+    return if_nametoindex(name) != 0;
+  }
+};
+
+nanoseconds quantile(std::vector<nanoseconds> values, double share)
+{
+  std::ranges::sort(values);
+  return values.at(static_cast<std::size_t>(share * static_cast<double>(values.size() - 1)));
+}
+
+double in_microseconds(nanoseconds time)
+{
+  return static_cast<double>(time.count()) / 1e3;
+}
+
+std::vector<nanoseconds> times(const std::vector<Arrival>& arrivals)
+{
+  std::vector<nanoseconds> result;
+  for (const auto& arrival : arrivals) {
+    result.push_back(arrival.took());
+  }
+  return result;
+}
+
+// The sender gets its turn even when the machine is busy otherwise; where it may not, the runs say so.
+void prefer_this_thread()
+{
+  sched_param parameters{};
+  parameters.sched_priority = 1;
+  if (sched_setscheduler(0, SCHED_FIFO, &parameters) != 0) {
+    std::cout << "no real-time scheduling for the sender\n";
+  }
+}
+
+// Sends at a constant rate in small bursts; `socket` may be used by nobody else meanwhile.
+void send_at(int socket, const char* to, double bits_per_second, nanoseconds how_long)
+{
+  prefer_this_thread();
+  constexpr std::size_t ip_bytes = 1500;
+  const auto start = wall_clock();
+  std::uint32_t number = 0;
+  for (auto now = start; now < start + how_long; now = wall_clock()) {
+    const auto target = static_cast<double>((now - start).count()) * 1e-9 * bits_per_second / 8 / ip_bytes;
+    // Having been kept from the processor does not excuse a burst of more than a few packets.
+    for (int burst = 0; number < target && burst < 8; ++burst) {
+      Fabric::send(socket, to, number++, ip_bytes);
+    }
+    std::this_thread::sleep_for(microseconds{100});
+  }
+}
+
+// Bits of IP packets per second between the first and the last arrival.
+double rate_of(const std::vector<Arrival>& arrivals)
+{
+  double bits = 0;
+  for (std::size_t i = 1; i < arrivals.size(); ++i) {
+    bits += static_cast<double>(arrivals[i].ip_bytes) * 8;
+  }
+  return bits / (static_cast<double>((arrivals.back().received - arrivals.front().received).count()) * 1e-9);
+}
+
+// Offers more than the link takes and gives back what came out.
+double measure_rate(Fabric& fabric, bool down, double offered, milliseconds how_long)
+{
+  std::jthread sender{[&] {
+    down ? send_at(fabric.b_socket(), "10.9.0.1", offered, how_long)
+         : send_at(fabric.a_socket(), "10.9.0.2", offered, how_long);
+  }};
+  const auto arrivals = Fabric::receive(down ? fabric.a_socket() : fabric.b_socket(), milliseconds{500});
+  return rate_of(arrivals);
+}
+
+TEST_F(Satsim, HoldsItsRate)
+{
+  // 250 Mb/s down, and the ways up of the standard scenarios.
+  for (const auto& [rate, down] :
+       {std::pair{250e6, true}, std::pair{250e6, false}, std::pair{3e6, false}, std::pair{0.5e6, false}}) {
+    Fabric fabric{{"--rate-down", fmt::format("{}", rate / 1e6), "--rate-up", fmt::format("{}", rate / 1e6), "--rtt",
+                   "20", "--queue-bdp", rate < 1e6 ? "20" : "2"}};
+    double best = 0;
+    for (int run = 0; run < 5 && best < 0.97 * rate; ++run) {
+      const double measured = measure_rate(fabric, down, 1.15 * rate, rate < 1e6 ? seconds{3} : seconds{2});
+      std::cout << fmt::format("{} {:.1f} Mb/s: measured {:.2f}\n", down ? "down" : "up", rate / 1e6, measured / 1e6);
+      // Arrivals that were handed over late at the beginning make the time between first and last shorter.
+      EXPECT_LT(measured, 1.02 * rate);
+      best = std::max(best, measured);
+    }
+    EXPECT_GE(best, 0.97 * rate);
+  }
+}
+
+TEST_F(Satsim, KeepsItsDelayWhenIdle)
+{
+  Fabric fabric{{"--rate-down", "250", "--rate-up", "250", "--delay-down", "300", "--delay-up", "20"}};
+  for (const bool down : {true, false}) {
+    const nanoseconds asked = down ? milliseconds{300} : milliseconds{20};
+    nanoseconds error = seconds{1};
+    for (int run = 0; run < 5 && error > milliseconds{1}; ++run) {
+      std::jthread sender{[&] {
+        for (std::uint32_t i = 0; i < 200; ++i) {
+          down ? fabric.send_down(i, 100) : fabric.send_up(i, 100);
+          std::this_thread::sleep_for(milliseconds{3});
+        }
+      }};
+      const auto arrivals = Fabric::receive(down ? fabric.a_socket() : fabric.b_socket(), milliseconds{600});
+      ASSERT_EQ(arrivals.size(), 200U);
+      EXPECT_GE(quantile(times(arrivals), 0), asked) << "a packet came before its time";
+      error = quantile(times(arrivals), 0.5) - asked;
+      std::cout << fmt::format("idle, {} ms asked: later by {:.0f} us (median), {:.0f} us (p99)\n",
+                               asked / milliseconds{1}, in_microseconds(error),
+                               in_microseconds(quantile(times(arrivals), 0.99) - asked));
+    }
+    EXPECT_LE(error, milliseconds{1});
+  }
+}
+
+// How much later each packet came than through an ideal link: serialised after the one before, then delayed.
+std::vector<nanoseconds> errors_against_ideal(const std::vector<Arrival>& arrivals, double rate, nanoseconds delay)
+{
+  std::vector<nanoseconds> errors;
+  nanoseconds free_at{};
+  for (const auto& arrival : arrivals) {
+    const nanoseconds serialisation{static_cast<std::int64_t>(static_cast<double>(arrival.ip_bytes) * 8e9 / rate)};
+    free_at = std::max(free_at, arrival.sent) + serialisation;
+    errors.push_back(arrival.received - free_at - delay);
+  }
+  return errors;
+}
+
+TEST_F(Satsim, KeepsItsDelayUnderLoad)
+{
+  Fabric fabric{{"--rate-down", "250", "--rate-up", "250", "--rtt", "100"}};
+  nanoseconds error = seconds{1};
+  for (int run = 0; run < 5 && error > milliseconds{1}; ++run) {
+    std::jthread sender{[&] { send_at(fabric.b_socket(), "10.9.0.1", 240e6, seconds{2}); }};
+    const auto arrivals = Fabric::receive(fabric.a_socket(), milliseconds{500});
+    EXPECT_GE(quantile(times(arrivals), 0), milliseconds{50});
+    const auto errors = errors_against_ideal(arrivals, 250e6, milliseconds{50});
+    error = quantile(errors, 0.5);
+    std::cout << fmt::format("{:.0f} Mb/s carried, 50 ms asked: later by {:.0f} us (median), {:.0f} us (p99)\n",
+                             rate_of(arrivals) / 1e6, in_microseconds(error), in_microseconds(quantile(errors, 0.99)));
+  }
+  EXPECT_LE(error, milliseconds{1});
+  const auto fields = fabric.statistics("down");
+  std::cout << fmt::format("by its own account: late by {} us (median), {} us (p99), {} us (most)\n",
+                           fields.at("late_us_p50"), fields.at("late_us_p99"), fields.at("late_us_max"));
+}
+
+// Which of `count` packets one way come through.
+std::vector<std::uint32_t> survivors(const Fabric& fabric, bool down, std::uint32_t count)
+{
+  for (std::uint32_t i = 0; i < count; ++i) {
+    down ? fabric.send_down(i, 100) : fabric.send_up(i, 100);
+    if (i % 100 == 99) {
+      std::this_thread::sleep_for(milliseconds{1});
+    }
+  }
+  std::vector<std::uint32_t> numbers;
+  for (const auto& arrival : Fabric::receive(down ? fabric.a_socket() : fabric.b_socket(), milliseconds{500})) {
+    numbers.push_back(arrival.number);
+  }
+  return numbers;
+}
+
+std::vector<std::uint32_t> expected_survivors(const satsim::Profile& profile, std::uint32_t count)
+{
+  satsim::LossModel model{profile.random_loss, profile.burst, profile.seed};
+  std::vector<std::uint32_t> numbers;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (!model.next_is_lost()) {
+      numbers.push_back(i);
+    }
+  }
+  return numbers;
+}
+
+TEST_F(Satsim, LosesWhatItsSeedSays)
+{
+  const std::vector<std::string> arguments{"--rate-down", "250", "--rate-up",   "250", "--rtt",        "10",
+                                           "--queue-bdp", "10",  "--loss-down", "6",   "--burst-down", "1,25",
+                                           "--seed",      "123", "--loss-up",   "1"};
+  std::vector<const char*> parsed{"satsim"};
+  for (const auto& argument : arguments) {
+    parsed.push_back(argument.c_str());
+  }
+  const auto options = satsim::parse_command_line(static_cast<int>(parsed.size()), parsed.data()).options.value();
+  Fabric fabric{arguments};
+  const auto down = survivors(fabric, true, 5000);
+  EXPECT_EQ(down, expected_survivors(options.down, 5000));
+  EXPECT_EQ(survivors(fabric, false, 5000), expected_survivors(options.up, 5000));
+  EXPECT_EQ(fabric.statistics("down").at("random_losses"), 5000 - static_cast<long>(down.size()));
+  // After SIGUSR2 the same packets are lost again; the program reads the signal before further packets.
+  fabric.satsim().signal(SIGUSR2);
+  fabric.statistics("down");
+  EXPECT_EQ(survivors(fabric, true, 5000), down);
+}
+
+TEST_F(Satsim, QueueHoldsItsBytesAndNoMore)
+{
+  Fabric fabric{{"--rate-down", "1", "--rate-up", "1", "--rtt", "10", "--queue-down", "15000"}};
+  for (std::uint32_t i = 0; i < 60; ++i) { // 12 ms a packet on the link
+    fabric.send_down(i, 1500);
+  }
+  const auto arrivals = Fabric::receive(fabric.a_socket(), milliseconds{500});
+  const auto fields = fabric.statistics("down");
+  EXPECT_EQ(fields.at("offered_packets"), 60);
+  EXPECT_EQ(fields.at("peak_queue_bytes"), 15'000);
+  EXPECT_GT(fields.at("queue_drops"), 0);
+  EXPECT_EQ(fields.at("packets"), 60 - fields.at("queue_drops"));
+  EXPECT_EQ(static_cast<long>(arrivals.size()), fields.at("packets"));
+  EXPECT_EQ(fields.at("bytes"), 1500 * fields.at("packets"));
+  EXPECT_EQ(fields.at("device_overruns"), 0);
+  for (std::uint32_t i = 0; i < 11; ++i) { // one being sent and ten waiting
+    EXPECT_EQ(arrivals.at(i).number, i) << "drop-tail keeps those that came first";
+  }
+}
+
+TEST_F(Satsim, RateFollowsItsSchedule)
+{
+  // From 8 Mb/s to 2 after a second: as many bytes in the second one as in a quarter of the first.
+  Fabric fabric{
+      {"--rate-down", "8", "--rate-up", "1", "--rtt", "10", "--queue-down", "10000000", "--schedule", "1:down:rate=2"}};
+  fabric.satsim().signal(SIGUSR2);
+  fabric.statistics("down");
+  const auto start = wall_clock();
+  for (std::uint32_t i = 0; i < 1400; ++i) {
+    fabric.send_down(i, 1000);
+  }
+  // speed.
+  sleep_until(start + milliseconds{1900});
+  const auto arrivals = Fabric::receive(fabric.a_socket(), milliseconds{1});
+  const auto within = [&](milliseconds from, milliseconds to) {
+    return std::ranges::count_if(arrivals, [&](const Arrival& arrival) {
+      return arrival.received >= start + from && arrival.received < start + to;
+    });
+  };
+  EXPECT_NEAR(static_cast<double>(within(milliseconds{300}, milliseconds{800})), 500, 50);
+  EXPECT_NEAR(static_cast<double>(within(milliseconds{1200}, milliseconds{1700})), 125, 13);
+}
+
+TEST_F(Satsim, OutageLosesEverythingAndEnds)
+{
+  Fabric fabric{{"--rate-down", "8", "--rate-up", "8", "--rtt", "0", "--queue-down", "99999", "--queue-up", "99999",
+                 "--schedule", "0.4:both:outage=0.5"}};
+  fabric.satsim().signal(SIGUSR2);
+  fabric.statistics("down");
+  const auto start = wall_clock();
+  std::jthread sender{[&] {
+    for (std::uint32_t i = 0; i < 150; ++i) {
+      sleep_until(start + i * milliseconds{10});
+      fabric.send_down(i, 100);
+      fabric.send_up(i, 100);
+    }
+  }};
+  for (const int socket : {fabric.a_socket(), fabric.b_socket()}) {
+    const auto arrivals = Fabric::receive(socket, milliseconds{800});
+    const auto within = [&](milliseconds from, milliseconds to) {
+      return std::ranges::count_if(
+          arrivals, [&](const Arrival& arrival) { return arrival.sent >= start + from && arrival.sent < start + to; });
+    };
+    EXPECT_GT(within(milliseconds{0}, milliseconds{350}), 0);
+    EXPECT_EQ(within(milliseconds{450}, milliseconds{800}), 0);
+    EXPECT_GT(within(milliseconds{1000}, milliseconds{1500}), 0);
+  }
+  sender.join();
+  const auto fields = fabric.statistics("down");
+  EXPECT_GT(fields.at("outage_losses"), 0);
+  EXPECT_EQ(fields.at("outage_losses") + fields.at("packets"), 150);
+}
+
+TEST_F(Satsim, ItsDevicesTakePartInGro)
+{
+  Fabric fabric{{"--rate-down", "100", "--rate-up", "100", "--rtt", "10"}};
+  const Sandbox sandbox{fabric.a()}; // for its /sys
+  const auto in_a = [&](std::vector<std::string> arguments) {
+    return ChildProcess{{.arguments = std::move(arguments), .network = &fabric.a(), .sandbox = &sandbox}}.finish();
+  };
+  // Acknowledgements for each packet of data in one download.
+  const auto acknowledged = [&] {
+    const auto before =
+        std::pair{fabric.statistics("down").at("packets"), fabric.statistics("up").at("offered_packets")};
+    ChildProcess server{{.arguments = {"iperf3", "-s", "-1", "--forceflush"}, .network = &fabric.b()}};
+    eventually([&] { return server.out().find("listening") != std::string::npos || !server.is_running(); });
+    const auto client = in_a({"iperf3", "-c", "10.9.0.2", "-R", "-n", "15M"});
+    EXPECT_EQ(client.status, 0) << client.out << client.err;
+    const auto packets = fabric.statistics("down").at("packets") - before.first;
+    EXPECT_GT(packets, 10'000);
+    return static_cast<double>(fabric.statistics("up").at("offered_packets") - before.second) /
+           static_cast<double>(packets);
+  };
+  const double alone = acknowledged();
+  for (const auto* setting : {"echo 100 >/sys/class/net/sat0/napi_defer_hard_irqs",
+                              "echo 5000000 >/sys/class/net/sat0/gro_flush_timeout"}) { // ns: some 40 packets
+    ASSERT_EQ(in_a({"sh", "-c", setting}).status, 0);
+  }
+  // Packets that GRO has merged are acknowledged together.
+  const double merged = acknowledged();
+  EXPECT_LT(merged, alone / 2);
+}
+
+TEST_F(Satsim, CarriesIpv6)
+{
+  Fabric fabric{{"--rate-down", "10", "--rate-up", "10", "--rtt", "10"}};
+  const auto socket_in = [](const NetworkNamespace& network, const char* address) {
+    const Visit visit{network};
+    FileDescriptor socket{check("socket", ::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0))};
+    const SocketAddress local{*Endpoint::parse(address, port)};
+    check("bind", ::bind(socket.number(), local.get(), local.length()));
+    return socket;
+  };
+  const auto a = socket_in(fabric.a(), "fd00:9::1");
+  const auto b = socket_in(fabric.b(), "fd00:9::2");
+  const SocketAddress to{*Endpoint::parse("fd00:9::2", port)};
+  check("sendto", ::sendto(a.number(), "hello", 5, 0, to.get(), to.length()));
+  pollfd readable{.fd = b.number(), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(::poll(&readable, 1, 5000), 1);
+}
+
+TEST_F(Satsim, LogsItsQueues)
+{
+  const auto path = fmt::format("/tmp/satsim_test.{}.csv", getpid());
+  {
+    Fabric fabric{{"--rate-down", "1", "--rate-up", "1", "--rtt", "10", "--queue-down", "30000", "--log-queue", path}};
+    for (std::uint32_t i = 0; i < 21; ++i) {
+      fabric.send_down(i, 1500);
+    }
+    Fabric::receive(fabric.a_socket(), milliseconds{300});
+    fabric.satsim().signal(SIGTERM);
+    ASSERT_EQ(fabric.satsim().wait(), 0);
+  }
+  const FileDescriptor file{check("open", ::open(path.c_str(), O_RDONLY | O_CLOEXEC))};
+  ::unlink(path.c_str());
+  std::string text(100'000, '\0');
+  text.resize(static_cast<std::size_t>(check("read", ::read(file.number(), text.data(), text.size()))));
+  std::istringstream lines{text};
+  std::string line;
+  std::getline(lines, line);
+  EXPECT_EQ(line, "seconds,down_queue_bytes,up_queue_bytes,down_delivered_bytes,up_delivered_bytes");
+  long most = 0;
+  long last_bytes = 0;
+  int rows = 0;
+  while (std::getline(lines, line)) {
+    std::istringstream fields{line};
+    double time{};
+    long down{};
+    long up{};
+    char comma{};
+    ASSERT_TRUE(fields >> time >> comma >> down >> comma >> up >> comma >> last_bytes) << line;
+    most = std::max(most, down);
+    ++rows;
+  }
+  EXPECT_GT(rows, 10);
+  EXPECT_GT(most, 20'000);
+  EXPECT_LE(most, 30'000);
+  EXPECT_EQ(last_bytes, 21 * 1500);
+}
+
+TEST_F(Satsim, EndsWithItsDevices)
+{
+  for (const int signal : {SIGTERM, SIGINT, SIGKILL}) {
+    Fabric fabric{{"--rate-down", "10", "--rate-up", "10", "--rtt", "10"}};
+    EXPECT_TRUE(has_interface(fabric.a(), "sat0"));
+    EXPECT_TRUE(has_interface(fabric.b(), "sat0"));
+    fabric.satsim().signal(signal);
+    ASSERT_TRUE(fabric.satsim().wait());
+    EXPECT_FALSE(has_interface(fabric.a(), "sat0"));
+    EXPECT_FALSE(has_interface(fabric.b(), "sat0"));
+    if (signal != SIGKILL) {
+      EXPECT_EQ(fabric.satsim().wait(), 0);
+      EXPECT_EQ(fabric.fields("down").count("peak_queue_bytes"), 1U) << fabric.satsim().out();
+      EXPECT_EQ(fabric.fields("up").count("peak_queue_bytes"), 1U);
+    }
+  }
+}
+
+TEST_F(Satsim, TellsWhenItIsReady)
+{
+  const NetworkNamespace network;
+  const auto path = fmt::format("/tmp/satsim_test.{}.ready", getpid());
+  const auto script =
+      fmt::format("exec {} --rate-down 1 --rate-up 1 --rtt 1 --b-device sat1 --ready-fd 3 3>{}", PEPSAL_SATSIM, path);
+  ChildProcess child{{.arguments = {"sh", "-c", script}, .network = &network}};
+  EXPECT_TRUE(eventually([&] { return child.out() == "satsim ready\n"; })) << child.err();
+  EXPECT_TRUE(eventually([&] {
+    std::ifstream file{path};
+    return std::string{std::istreambuf_iterator<char>{file}, {}} == "\n";
+  }));
+  ::unlink(path.c_str());
+}
+
+// Runs satsim to its end, in a namespace of its own.
+Result run_satsim(const std::vector<std::string>& arguments)
+{
+  static const NetworkNamespace network;
+  Command command{.arguments = {PEPSAL_SATSIM}, .network = &network};
+  command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
+  return ChildProcess{command}.finish();
+}
+
+void expect_one_line(const Result& result, int status, const std::string& named)
+{
+  EXPECT_EQ(result.status, status) << result.err;
+  EXPECT_EQ(std::ranges::count(result.err, '\n'), 1) << result.err;
+  EXPECT_NE(result.err.find(named), std::string::npos) << result.err;
+  EXPECT_EQ(result.out, "");
+}
+
+TEST_F(Satsim, BadUsageIsOneLineAndStatusTwo)
+{
+  const std::vector<std::string> good{"--rate-down", "10", "--rate-up", "2", "--rtt", "5"};
+  const std::vector<std::pair<std::vector<std::string>, std::string>> cases{{{"--loss-down", "lots"}, "'lots'"},
+                                                                            {{"--schedule", "now"}, "'now'"},
+                                                                            {{"--mtu", "0"}, "'0'"},
+                                                                            {{"--fast"}, "--fast"}};
+  for (const auto& [bad, named] : cases) {
+    auto arguments = good;
+    arguments.insert(arguments.end(), bad.begin(), bad.end());
+    expect_one_line(run_satsim(arguments), 2, named);
+  }
+  expect_one_line(run_satsim({}), 2, "--rate-down");
+}
+
+TEST_F(Satsim, AnEnvironmentThatRefusesIsOneLineAndStatusOne)
+{
+  const std::vector<std::string> good{"--rate-down", "10", "--rate-up", "2", "--rtt", "5"};
+  const std::vector<std::pair<std::vector<std::string>, std::string>> cases{
+      {{"--a-namespace", "no-such-namespace"}, "no-such-namespace"},
+      {{"--a-namespace", "999999999"}, "999999999"},
+      {{"--b-device", "lo"}, "lo"},
+      {{"--b-device", "sat1", "--a-address", "10.0.0.1"}, "10.0.0.1"},
+      {{"--b-device", "sat1", "--a-address", "10.0.0.1/33"}, "10.0.0.1/33"},
+      {{"--b-device", "sat1", "--log-queue", "/no/such/folder/file"}, "/no/such/folder/file"}};
+  for (const auto& [bad, named] : cases) {
+    auto arguments = good;
+    arguments.insert(arguments.end(), bad.begin(), bad.end());
+    expect_one_line(run_satsim(arguments), 1, named);
+  }
+  expect_one_line(run_satsim(good), 1, "sat0"); // both ends of that name in one namespace
+}
+
+} // namespace
+} // namespace pepsal::test
