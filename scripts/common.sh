@@ -3,9 +3,29 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-build_packages=(g++ cmake ninja-build pkg-config libnetfilter-queue-dev libmnl-dev libboost-dev libgtest-dev
-  libbenchmark-dev libcli11-dev libfmt-dev libcap-ng-dev libbsd-dev)
-network_packages=(iproute2 iptables procps curl nginx-light)
+# The list scripts/programs without its comments.
+programs_list() { sed -E '/^(#|$)/d' "$root/scripts/programs"; }
+
+# The packages that whoever is named installs, as in scripts/programs.
+packages_for() { # build|network|bench|satbench|check|all...
+  programs_list | awk -v groups=" $* " 'index(groups, " all ") && $2 != "base" || index(groups, " " $2 " ") { print $1 }'
+}
+
+# The package of a program; nothing for one that is in no package of the list.
+package_of() { # PROGRAM
+  programs_list | awk -v "program=$1" '{ for (i = 3; i <= NF; i++) if ($i == program) { print $1; exit } }'
+}
+
+# What is said of a program that is not there.
+no_program() { # PROGRAM
+  local package
+  package=$(package_of "$1")
+  if [[ -n $package ]]; then
+    echo "no program '$1': apt-get install $package"
+  else
+    echo "no program '$1', and no package of scripts/programs has it"
+  fi
+}
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 
@@ -21,10 +41,11 @@ bad_usage() {
 
 require_root() { ((EUID == 0)) || fail "needs root, for network namespaces: run it with sudo"; }
 
-# Installs those of the packages named that are missing. Services among them are not started.
-install_packages() {
+# Installs what is missing of the packages for whoever is named, as in scripts/programs. Services among them are not
+# started.
+install_packages() { # GROUP...
   local missing=() package policy=/usr/sbin/policy-rc.d made_policy=no status=0 log
-  for package in "$@"; do
+  for package in $(packages_for "$@"); do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing+=("$package")
   done
   ((${#missing[@]} > 0)) || return 0

@@ -2,15 +2,14 @@
 # Runs scripts/demo as a newcomer does, and once with an interrupt: it succeeds, says what it should, and leaves
 # nothing behind. Needs root. PEPSAL_BIN_DIR names the folder of the programs.
 set -euo pipefail
+# shellcheck source=tests/support/need.sh
+source "$(dirname "$0")/../support/need.sh"
 
 demo=$(dirname "$0")/../../scripts/demo
 readonly demo
 
-if ((EUID != 0)); then
-  echo "needs root to make network namespaces" >&2
-  [[ ${CI-} != true ]] || exit 1
-  exit 77
-fi
+need_root "to make network namespaces"
+need_programs pgrep
 
 failures=0
 wrong() {

@@ -6,15 +6,14 @@
 set -euo pipefail
 
 cd "$(dirname "$0")/../.."
+# shellcheck source=tests/support/need.sh
+source tests/support/need.sh
 readonly script=$PWD/scripts/steering/pepsal-iptables
 readonly test_file=$PWD/tests/integration/iptables_test.sh
 
 if [[ ${1-} != --inside ]]; then
-  if ((EUID != 0)); then
-    echo "needs root to make network namespaces" >&2
-    [[ ${CI-} != true ]] || exit 1
-    exit 77
-  fi
+  need_root "to make network namespaces"
+  need_programs haproxy ip ip6tables-legacy ip6tables-nft iptables-legacy iptables-nft nft socat ss
   exec unshare --mount --net --pid --fork --kill-child --mount-proc "$test_file" --inside "$@"
 fi
 shift
@@ -599,16 +598,6 @@ case_bypassed_without_a_mark() {
 
 # ---- all of them -----------------------------------------------------------------------------------------------------
 
-needed() {
-  local program
-  for program in ip iptables-nft iptables-legacy nft socat haproxy unshare setpriv ss; do
-    [[ -n $(type -P $program) ]] && continue
-    echo "no program '$program': apt-get install iproute2 iptables nftables socat haproxy util-linux" >&2
-    exit 1
-  done
-}
-
-needed
 cases=("$@")
 ((${#cases[@]})) || mapfile -t cases < <(declare -F | sed -n 's/^declare -f case_//p')
 for variant in nft legacy; do

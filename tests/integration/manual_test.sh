@@ -2,16 +2,12 @@
 # Help and manual page of each program name the same options with the same defaults. PEPSAL_BIN_DIR names the folder of
 # the programs.
 set -euo pipefail
+# shellcheck source=tests/support/need.sh
+source "$(dirname "$0")/../support/need.sh"
 
-root=$(cd "$(dirname "$0")/../.." && pwd)
-readonly root
 export LC_ALL=C
 
-if ! command -v mandoc >/dev/null; then
-  echo "needs mandoc" >&2
-  [[ ${CI-} != true ]] || exit 1
-  exit 77
-fi
+need_programs mandoc col
 
 # Reads options with the text that explains them and prints "--name DEFAULT" for each, "-" where there is none. An
 # option begins with a dash at the column it is given; its default is "=VALUE" behind its name, or said in the text as

@@ -5,14 +5,13 @@
 set -euo pipefail
 
 cd "$(dirname "$0")/../.."
+# shellcheck source=tests/support/need.sh
+source tests/support/need.sh
 readonly script=$PWD/scripts/system/pepsal-satlink
 readonly test_file=$PWD/tests/integration/pepsal_satlink_test.sh
 
-if ((EUID != 0)); then
-  echo "needs root to make network namespaces" >&2
-  [[ ${CI-} != true ]] || exit 1
-  exit 77
-fi
+need_root "to make network namespaces"
+need_programs ip tc sysctl
 # In namespaces of its own, so that nothing is left however it ends; but a lab has to be in the initial namespace, the
 # only one where congestion controls can be allowed.
 if [[ ${1-} == --inside ]]; then
@@ -394,11 +393,6 @@ case_long_ten_flows() {
 
 # ---- all of them -----------------------------------------------------------------------------------------------------
 
-for program in ip tc sysctl unshare setpriv nsenter; do
-  [[ -n $(type -P $program) ]] && continue
-  echo "no program '$program': apt-get install iproute2 procps util-linux" >&2
-  exit 1
-done
 cases=("$@")
 ((${#cases[@]})) || mapfile -t cases < <(declare -F | sed -n 's/^declare -f case_//p' | grep -v '^long_')
 for case_name in "${cases[@]}"; do

@@ -2,12 +2,10 @@
 # pepsalctl beside a running daemon, a dead one and none; and its usage. Needs root. PEPSAL_BIN_DIR names the folder of the
 # programs.
 set -euo pipefail
+# shellcheck source=tests/support/need.sh
+source "$(dirname "$0")/../support/need.sh"
 
-if ((EUID != 0)); then
-  echo "needs root to start the daemon" >&2
-  [[ ${CI-} != true ]] || exit 1
-  exit 77
-fi
+need_root "to start the daemon"
 
 instance=ctl$$
 work=$(mktemp -d)

@@ -2,15 +2,14 @@
 # Runs a small part of scripts/satbench as its users do: it writes table, figures and plots, says what is wrong with bad
 # usage before it does anything, and leaves nothing behind. Needs root. PEPSAL_BIN_DIR names the folder of the programs.
 set -euo pipefail
+# shellcheck source=tests/support/need.sh
+source "$(dirname "$0")/../support/need.sh"
 
 satbench=$(dirname "$0")/../../scripts/satbench
 readonly satbench
 
-if ((EUID != 0)); then
-  echo "needs root to make network namespaces" >&2
-  [[ ${CI-} != true ]] || exit 1
-  exit 77
-fi
+need_root "to make network namespaces"
+need_programs python3
 
 failures=0
 wrong() {

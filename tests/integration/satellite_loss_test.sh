@@ -5,12 +5,11 @@
 set -euo pipefail
 
 cd "$(dirname "$0")/../.."
+# shellcheck source=tests/support/need.sh
+source tests/support/need.sh
 
-if ((EUID != 0)); then
-  echo "needs root to make network namespaces" >&2
-  [[ ${CI-} != true ]] || exit 1
-  exit 77
-fi
+need_root "to make network namespaces"
+need_programs ip curl nginx
 
 readonly binaries=${PEPSAL_BIN_DIR:-$PWD/build/bin}
 readonly lab=sat$$ server=10.81.3.2

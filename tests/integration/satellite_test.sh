@@ -2,17 +2,14 @@
 # Two boxes with a satellite between them: which leg is which, Fast Open from its first byte to its last fallback, and
 # that it never leaves the satellite. Needs root. PEPSAL_BIN_DIR names the folder of the programs.
 set -euo pipefail
+# shellcheck source=tests/support/need.sh
+source "$(dirname "$0")/../support/need.sh"
 
-root=$(cd "$(dirname "$0")/../.." && pwd)
-readonly root
 readonly server=10.81.3.2 user=10.81.1.2
 readonly lab=pst$$
 
-if ((EUID != 0)); then
-  echo "needs root to make network namespaces" >&2
-  [[ ${CI-} != true ]] || exit 1
-  exit 77
-fi
+need_root "to make network namespaces"
+need_programs ip curl nginx ncat tcpdump ss
 
 failures=0
 wrong() {
