@@ -433,24 +433,28 @@ readonly client4=10.1.0.2 client6='[fd01:0000:0000:0000:0000:0000:0000:0002]'
 readonly box4=10.2.0.1 box6='[fd02:0000:0000:0000:0000:0000:0000:0001]'
 
 # A server that says where each connection seems to come from, and sends back what it gets.
-serve() { # port…
-  local port
+serve() { serve_in server "$@"; } # port…
+
+serve_in() { # namespace port…
+  local port name=$1
   # shellcheck disable=SC2016
   local -r answer='SYSTEM:echo from $SOCAT_PEERADDR\; cat'
+  shift
   for port in "$@"; do
-    start_in server socat -t 20 "TCP4-LISTEN:$port,fork,reuseaddr" "$answer"
-    start_in server socat -t 20 "TCP6-LISTEN:$port,fork,reuseaddr,ipv6-v6only=1" "$answer"
+    start_in "$name" socat -t 20 "TCP4-LISTEN:$port,fork,reuseaddr" "$answer"
+    start_in "$name" socat -t 20 "TCP6-LISTEN:$port,fork,reuseaddr,ipv6-v6only=1" "$answer"
   done
   for port in "$@"; do
-    eventually "server on port $port" listening server "$port" 2
+    eventually "server on port $port" listening "$name" "$port" 2
   done
 }
 
 listening() { (($(ip netns exec "$1" ss -Hltn "sport = :$2" | wc -l) >= $3)); } # namespace port sockets
 
-talk() { # address port source-the-server-should-see
+talk() { # address port source-the-server-should-see, or nothing when it may be any
   local said
   said=$(echo to and fro | timeout 20 ip netns exec client socat -t 20 - "TCP:$1:$2") || true
+  [[ -n $3 ]] || said=$(sed 's/^from .*/from /' <<<"$said")
   expect "connection to $1 port $2" "from $3 to and fro" "${said//$'\n'/ }"
 }
 
@@ -577,6 +581,34 @@ case_with_the_daemon() {
     done
   done
   case_name=with_the_daemon
+}
+
+# To each address of the box: near and far, of either scope, and one that the box forwards to the server by DNAT. The
+# control is the same without rules.
+case_box_itself_never_intercepted() {
+  local round near
+  has_daemon || return 0
+  set_up
+  serve 80
+  serve_in box 22 179
+  near=$(ip -n box -6 -o address show dev client0 scope link | grep -o 'fe80::[0-9a-f:]*')
+  tables -t nat -A PREROUTING -d 10.1.0.1 -p tcp --dport 8080 -j DNAT --to-destination 10.2.0.2:80
+  tables6 -t nat -A PREROUTING -d fd01::1 -p tcp --dport 8080 -j DNAT --to-destination '[fd02::2]:80'
+  daemon
+  for round in control tproxy redirect; do
+    case_name="box_itself_never_intercepted, $round"
+    [[ $round == control ]] || rules start --intercept client0 --intercept server0 --mode "$round"
+    talk 10.1.0.1 22 "$client4"
+    talk 10.2.0.1 22 "$client4"
+    talk '[fd01::1]' 22 "$client6"
+    talk '[fd02::1]' 22 "$client6"
+    talk "[$near%box0]" 179 ''
+    talk 10.1.0.1 8080 "$client4"
+    talk '[fd01::1]' 8080 "$client6"
+    [[ $round == control ]] || expect "SYNs queued" "0 0" "$(counted 'SYNs queued')"
+    rules stop
+  done
+  case_name=box_itself_never_intercepted
 }
 
 # With room for one connection the second is bypassed, and leaves without any of our marks.
