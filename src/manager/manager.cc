@@ -355,7 +355,7 @@ private:
   }
 
   // The closing line of a connection whose proxy could not write it.
-  void log_lost(const ConnectionTable::Entry& entry) const
+  void log_lost(const ConnectionTable::Entry& entry)
   {
     table_.count(Counter::connections_reset);
     table_.count(Counter::bytes_up, entry.bytes_up);
@@ -368,8 +368,8 @@ private:
 
   void log_counters() const
   {
-    for (std::size_t i = 0; i < counter_names.size(); ++i) {
-      log::info("counter {}={}", counter_names[i], table_.counter(static_cast<Counter>(i)));
+    for (const auto& counter : counter_rows) {
+      log::info("counter {}={}", counter.name, table_.counter(counter.id));
     }
     log::info("counter entries={} proxies={}", table_.size(), children_.count(Children::Role::proxy));
   }

@@ -18,8 +18,6 @@
 
 namespace {
 
-using pepsal::ConnectionTable;
-
 const char* name_of(pepsal::SlotState state)
 {
   switch (state) {
@@ -39,14 +37,14 @@ const char* name_of(pepsal::SlotState state)
 
 void show_status(const pepsal::SharedSegment& segment)
 {
-  const auto& header = segment.header();
-  const ConnectionTable table{segment};
-  fmt::print("manager_pid {}\nslots {}\nmax_connections {}\nentries {}\ndraining {:d}\noverloaded {:d}\n",
-             header.manager_pid.load(), table.slot_count(), header.max_connections.load(), table.size(),
-             header.draining.load(), header.overloaded.load());
-  for (std::size_t i = 0; i < pepsal::counter_names.size(); ++i) {
-    fmt::print("{} {}\n", pepsal::counter_names[i], header.counters[i].load());
-  }
+  const auto view = segment.view();
+  const auto show = [&view](const auto& rows) {
+    for (const auto& row : rows) {
+      fmt::print("{} {}\n", row.name, view.value(row.id));
+    }
+  };
+  show(pepsal::gauge_rows);
+  show(pepsal::counter_rows);
 }
 
 // The name, or the number of one that is not there any more.
@@ -58,13 +56,13 @@ std::string interface_name(std::uint32_t index)
 
 void list_connections(const pepsal::SharedSegment& segment)
 {
-  const auto roster = segment.roster();
-  ConnectionTable{segment}.for_each([&](const ConnectionTable::Entry& entry) {
+  const auto view = segment.view();
+  view.for_each([&](const pepsal::TableEntry& entry) {
     const std::chrono::duration<double> age = pepsal::boot_time_now() - entry.since;
     fmt::print("{} client={} server={} pid={} age={:.3f} up={} down={} interface={} mss={} dscp={}\n",
                name_of(entry.state), entry.connection.client.to_string(), entry.connection.server.to_string(),
-               entry.owner == pepsal::no_owner ? 0 : roster[entry.owner].pid.load(), age.count(), entry.bytes_up,
-               entry.bytes_down, interface_name(entry.connection.syn.arrival_interface), entry.connection.syn.mss,
+               view.process(entry.owner), age.count(), entry.bytes_up, entry.bytes_down,
+               interface_name(entry.connection.syn.arrival_interface), entry.connection.syn.mss,
                entry.connection.syn.traffic_class >> 2);
   });
 }

@@ -35,8 +35,7 @@ constexpr auto first_bytes_patience = std::chrono::milliseconds{20}; // beside a
 class Dialler
 {
 public:
-  Dialler(const Config& config, const ConnectionTable& table, const Connection& connection, const TCPSocket& client,
-          Leg leg)
+  Dialler(const Config& config, ConnectionTable& table, const Connection& connection, const TCPSocket& client, Leg leg)
       : config_{config}
       , table_{table}
       , connection_{connection}
@@ -147,7 +146,7 @@ private:
   }
 
   const Config& config_;
-  const ConnectionTable& table_;
+  ConnectionTable& table_;
   const Connection& connection_;
   const TCPSocket& client_;
   Leg leg_;
@@ -162,8 +161,8 @@ bool source_is_at_fault(const DialResult& result)
 
 } // namespace
 
-DialResult dial(const Config& config, const ConnectionTable& table, const Connection& connection,
-                const TCPSocket& client, Leg leg, bool preserve_source)
+DialResult dial(const Config& config, ConnectionTable& table, const Connection& connection, const TCPSocket& client,
+                Leg leg, bool preserve_source)
 {
   Dialler dialler{config, table, connection, client, leg};
   if (preserve_source) {

@@ -29,7 +29,7 @@ struct DialResult
 // or --connect-timeout is over. With --fastopen a dial on the satellite leg carries in its SYN what the
 // client sends within its first milliseconds (RFC 7413, without cookie). Throws SystemError only when
 // no socket can be had or an option of the profile is refused.
-DialResult dial(const Config& config, const ConnectionTable& table, const Connection& connection,
-                const TCPSocket& client, Leg leg, bool preserve_source);
+DialResult dial(const Config& config, ConnectionTable& table, const Connection& connection, const TCPSocket& client,
+                Leg leg, bool preserve_source);
 
 } // namespace pepsal

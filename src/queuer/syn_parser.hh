@@ -4,7 +4,7 @@
 #include <optional>
 #include <span>
 
-#include "shared/connection.hh"
+#include "pepsal/connection.hh"
 
 namespace pepsal {
 

@@ -47,10 +47,11 @@ BootTime boot_time_now()
 }
 
 ConnectionTable::ConnectionTable(const SharedSegment& segment)
-    : header_{&segment.header()}
+    : view_{segment.view()}
+    , header_{&segment.header()}
     , buckets_{segment.buckets()}
     , slots_{segment.slots()}
-    , bucket_mask_{segment.header().buckets - 1}
+    , bucket_mask_{static_cast<std::uint32_t>(buckets_.size()) - 1}
 {}
 
 ConnectionTable::Place ConnectionTable::place_of(const Endpoint& client) const
@@ -311,17 +312,6 @@ void ConnectionTable::release(const Claim& claim)
   free_reserved(claim.slot, reserved);
 }
 
-ConnectionTable::Entry ConnectionTable::observe(std::uint32_t slot, Control control) const
-{
-  const auto& s = slots_[slot];
-  return {.state = control.state(),
-          .owner = control.owner(),
-          .since = BootTime{s.since_ns.load(std::memory_order_acquire)},
-          .connection = s.connection.load(),
-          .bytes_up = s.bytes_up.load(std::memory_order_acquire),
-          .bytes_down = s.bytes_down.load(std::memory_order_acquire)};
-}
-
 ConnectionTable::Count ConnectionTable::count_now() const
 {
   Count result{};
@@ -367,7 +357,7 @@ ConnectionTable::Collected ConnectionTable::collect(BootTime pending_before, con
     if (!expired && !orphaned) {
       continue;
     }
-    const auto entry = observe(slot, control);
+    const auto entry = TableView::observe(slots_[slot], control);
     const auto reserved = control.next(SlotState::reserved, no_owner);
     if (!take(slot, control, reserved)) {
       continue; // claimed or refreshed at the last moment
@@ -381,20 +371,6 @@ ConnectionTable::Collected ConnectionTable::collect(BootTime pending_before, con
   }
   mend_count(count_before, result);
   return result;
-}
-
-void ConnectionTable::for_each(const std::function<void(const Entry&)>& visit) const
-{
-  for (std::uint32_t slot = 0; slot < slots_.size(); ++slot) {
-    const Control before{slots_[slot].control.load(std::memory_order_acquire)};
-    if (before.state() == SlotState::free || before.state() == SlotState::reserved) {
-      continue;
-    }
-    const auto entry = observe(slot, before);
-    if (slots_[slot].control.load(std::memory_order_relaxed) == before.word) {
-      visit(entry);
-    }
-  }
 }
 
 } // namespace pepsal

@@ -7,13 +7,11 @@
 #include <optional>
 #include <span>
 
-#include "shared/layout.hh"
+#include "pepsal/table.hh"
 #include "shared/shared_segment.hh"
 
 namespace pepsal {
 
-// Time since boot, suspended time included, comparable between processes (CLOCK_BOOTTIME).
-using BootTime = std::chrono::nanoseconds;
 BootTime boot_time_now();
 
 // The shared connection array and its bitmap index.
@@ -60,16 +58,7 @@ public:
     std::uint32_t pending;   // those of them that are pending
   };
 
-  // What an observer sees of a slot; byte counters may be a moment apart.
-  struct Entry
-  {
-    SlotState state;
-    Owner owner;
-    BootTime since;
-    Connection connection;
-    std::uint64_t bytes_up;
-    std::uint64_t bytes_down;
-  };
+  using Entry = TableEntry;
 
   // The segment must outlive the table.
   explicit ConnectionTable(const SharedSegment& segment);
@@ -106,24 +95,17 @@ public:
                     const std::function<void(const Entry&)>& on_recovered = {});
 
   // Shows every entry in use; entries that change meanwhile may be shown or not.
-  void for_each(const std::function<void(const Entry&)>& visit) const;
+  template<typename Visit> void for_each(const Visit& visit) const { view_.for_each(visit); }
 
-  std::uint32_t size() const
-  {
-    const auto now = count_now();
-    return static_cast<std::uint32_t>(std::max<std::int64_t>(0, static_cast<std::int64_t>(now.added - now.removed)));
-  }
+  std::uint32_t size() const { return view_.entries(); }
   const Header& header() const { return *header_; }
   std::uint32_t slot_count() const { return static_cast<std::uint32_t>(slots_.size()); }
 
-  void count(Counter counter, std::uint64_t amount = 1) const
+  void count(Counter counter, std::uint64_t amount = 1)
   {
     header_->counters[static_cast<std::size_t>(counter)].fetch_add(amount, std::memory_order_relaxed);
   }
-  std::uint64_t counter(Counter counter) const
-  {
-    return header_->counters[static_cast<std::size_t>(counter)].load(std::memory_order_relaxed);
-  }
+  std::uint64_t counter(Counter counter) const { return view_.value(counter); }
 
 private:
   struct Place
@@ -165,8 +147,8 @@ private:
   Count count_now() const;
   void mend_count(Count before, const Collected& collected);
   Claim claimed(std::uint32_t slot, Control control, const Connection& connection, BootTime now);
-  Entry observe(std::uint32_t slot, Control control) const;
 
+  TableView view_;
   Header* header_;
   std::span<Bucket> buckets_;
   std::span<Slot> slots_;

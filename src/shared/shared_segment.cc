@@ -35,27 +35,6 @@ std::uint32_t bucket_count(std::uint32_t max_connections)
   return static_cast<std::uint32_t>(std::bit_ceil(std::max<std::uint64_t>(buckets, 1)));
 }
 
-struct Offsets
-{
-  std::size_t buckets;
-  std::size_t slots;
-  std::size_t roster;
-  std::size_t states;
-  std::size_t end;
-};
-
-Offsets offsets(std::uint32_t buckets, std::uint32_t processes)
-{
-  constexpr std::size_t page = 4096;
-  Offsets result{};
-  result.buckets = (sizeof(Header) + page - 1) / page * page;
-  result.slots = result.buckets + sizeof(Bucket) * buckets;
-  result.roster = result.slots + sizeof(Slot) * Bucket::slots * buckets;
-  result.states = result.roster + sizeof(RosterEntry) * processes;
-  result.end = result.states + processes;
-  return result;
-}
-
 struct flock whole_file()
 {
   struct flock result
@@ -123,6 +102,8 @@ SharedSegment::SharedSegment(std::string name, ipc::shared_memory_object memory,
     : name_{std::move(name)}
     , memory_{std::move(memory)}
     , region_{std::move(region)}
+    , bucket_count_{header().buckets}
+    , roster_capacity_{header().roster_capacity}
 {}
 
 SharedSegment SharedSegment::create(const std::string& instance, Size size)
@@ -135,14 +116,14 @@ SharedSegment SharedSegment::create(const std::string& instance, Size size)
   if (const auto holder = lock(memory.get_mapping_handle().handle)) {
     throw std::runtime_error{fmt::format("instance '{}' is being started by pid {} too", instance, *holder)};
   }
-  memory.truncate(static_cast<ipc::offset_t>(offsets(bucket_count(size.max_connections), size.processes).end));
+  memory.truncate(static_cast<ipc::offset_t>(Layout::of(bucket_count(size.max_connections), size.processes).end));
   ipc::mapped_region region{memory, ipc::read_write};
   return format(std::move(name), std::move(memory), std::move(region), size);
 }
 
 SharedSegment SharedSegment::anonymous(Size size)
 {
-  auto region = ipc::anonymous_shared_memory(offsets(bucket_count(size.max_connections), size.processes).end);
+  auto region = ipc::anonymous_shared_memory(Layout::of(bucket_count(size.max_connections), size.processes).end);
   return format({}, {}, std::move(region), size);
 }
 
@@ -153,12 +134,8 @@ SharedSegment SharedSegment::open(const std::string& instance, Access access)
   try {
     ipc::shared_memory_object memory{ipc::open_only, name.c_str(), mode};
     ipc::mapped_region region{memory, mode};
-    if (region.get_size() >= sizeof(Header)) {
-      const auto& header = *static_cast<const Header*>(region.get_address());
-      if (header.magic == layout_magic && header.version == layout_version &&
-          region.get_size() >= offsets(header.buckets, header.roster_capacity).end) {
-        return {std::move(name), std::move(memory), std::move(region)};
-      }
+    if (TableView::of({static_cast<const std::byte*>(region.get_address()), region.get_size()})) {
+      return {std::move(name), std::move(memory), std::move(region)};
     }
   } catch (const ipc::interprocess_exception& error) {
     if (error.get_error_code() == ipc::security_error) {
@@ -198,29 +175,35 @@ std::byte* SharedSegment::at(std::size_t offset) const
   return static_cast<std::byte*>(region_.get_address()) + offset;
 }
 
+TableView SharedSegment::view() const
+{
+  const auto view = TableView::of({at(0), region_.get_size()});
+  if (!view) {
+    throw std::logic_error{fmt::format("/dev/shm/{}: its header has been overwritten", name_)};
+  }
+  return *view;
+}
+
 std::span<Bucket> SharedSegment::buckets() const
 {
-  const auto& h = header();
-  return {reinterpret_cast<Bucket*>(at(offsets(h.buckets, h.roster_capacity).buckets)), h.buckets};
+  return {reinterpret_cast<Bucket*>(at(Layout::of(bucket_count_, roster_capacity_).buckets)), bucket_count_};
 }
 
 std::span<Slot> SharedSegment::slots() const
 {
-  const auto& h = header();
-  return {reinterpret_cast<Slot*>(at(offsets(h.buckets, h.roster_capacity).slots)), h.buckets * Bucket::slots};
+  return {reinterpret_cast<Slot*>(at(Layout::of(bucket_count_, roster_capacity_).slots)),
+          std::size_t{bucket_count_} * Bucket::slots};
 }
 
 std::span<RosterEntry> SharedSegment::roster() const
 {
-  const auto& h = header();
-  return {reinterpret_cast<RosterEntry*>(at(offsets(h.buckets, h.roster_capacity).roster)), h.roster_capacity};
+  return {reinterpret_cast<RosterEntry*>(at(Layout::of(bucket_count_, roster_capacity_).roster)), roster_capacity_};
 }
 
 std::span<std::atomic<std::uint8_t>> SharedSegment::process_states() const
 {
-  const auto& h = header();
-  return {reinterpret_cast<std::atomic<std::uint8_t>*>(at(offsets(h.buckets, h.roster_capacity).states)),
-          h.roster_capacity};
+  return {reinterpret_cast<std::atomic<std::uint8_t>*>(at(Layout::of(bucket_count_, roster_capacity_).states)),
+          roster_capacity_};
 }
 
 void SharedSegment::give_to(uid_t user, gid_t group)

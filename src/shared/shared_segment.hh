@@ -10,7 +10,7 @@
 #include <boost/interprocess/mapped_region.hpp>
 #include <boost/interprocess/shared_memory_object.hpp>
 
-#include "shared/layout.hh"
+#include "pepsal/table.hh"
 
 namespace pepsal {
 
@@ -50,6 +50,8 @@ public:
   static SharedSegment anonymous(Size size);
 
   Header& header() const { return *static_cast<Header*>(region_.get_address()); }
+  // To read the whole of it. Throws std::logic_error when another process has spoilt the header since it was opened.
+  TableView view() const;
   std::span<Bucket> buckets() const;
   std::span<Slot> slots() const;
   std::span<RosterEntry> roster() const;
@@ -68,6 +70,8 @@ private:
   std::string name_; // as shm_open(3) wants it, without the slash; empty when anonymous
   boost::interprocess::shared_memory_object memory_;
   boost::interprocess::mapped_region region_;
+  std::uint32_t bucket_count_; // as they were when it was opened: what stands in the memory may change
+  std::uint32_t roster_capacity_;
 };
 
 } // namespace pepsal

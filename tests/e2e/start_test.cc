@@ -3,7 +3,7 @@
 
 #include "fixture.hh"
 
-#include "shared/layout.hh"
+#include "pepsal/table.hh"
 
 #include <algorithm>
 #include <csignal>

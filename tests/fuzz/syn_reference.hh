@@ -7,7 +7,7 @@
 #include <span>
 #include <stdexcept>
 
-#include "shared/connection.hh"
+#include "pepsal/connection.hh"
 
 namespace pepsal::test {
 

@@ -93,13 +93,32 @@ while read -r key value; do
   fi
 done < <(sed -nE 's/^#([a-z-]+) = ([^ ]+).*/\1 \2/p' "$root/scripts/system/pepsal.conf")
 
-# Every counter is explained to the administrator.
-while read -r counter; do
-  grep -qE "\b$counter\b" "$root/docs/OPERATING.md" || {
-    echo "FAILED: docs/OPERATING.md does not explain the counter $counter"
+# Counters and gauges are explained to the administrator in the words of the source, and no others are.
+rows_of() { # COUNTERS|GAUGES: "name help" a line, as the compiler joins them
+  printf '#include "pepsal/counters.hh"\n#define SHOW(name, metric, labels, help) @ name help\nPEPSAL_%s(SHOW)\n' "$1" |
+    c++ -std=c++20 -E -P -I "$root/include" -x c++ - | tr '\n' ' ' | grep -oE '@ [a-z_]+( "[^"]*")+' |
+    sed -E 's/^@ //; s/" "//g; s/"//g' | sort
+}
+
+explained() { # LIST ROWS DOCUMENT TEXT
+  local differences
+  if [[ -z $2 ]] || ! differences=$(diff <(cat <<<"$2") <(cat <<<"$4")); then
+    printf 'FAILED: %s of include/pepsal/counters.hh (<) and %s (>) differ:\n%s\n' "$1" "$3" "${differences:-no rows}"
     failures=$((failures + 1))
-  }
-done < <(sed -nE 's/^    "([a-z_]+)",$/\1/p' "$root/include/pepsal/table/counters.hh")
+  fi
+}
+
+explained COUNTERS "$(rows_of COUNTERS)" docs/OPERATING.md "$(
+  sed -nE '/^## Counters/,/^## When/s/^\| ([a-z_]+) \| (.*) \|$/\1 \2/p' "$root/docs/OPERATING.md" |
+    grep -v '^counter ' | sort
+)"
+# .It Va NAME, and the sentence that follows.
+explained GAUGES "$(rows_of GAUGES)" docs/pepsalctl.8 "$(
+  sed -n '/^\.It Cm status/,/^\.El/p' "$root/docs/pepsalctl.8" | awk '
+    /^\.El/ { exit }
+    /^\.It Va/ { name = $3; text = ""; next }
+    name != "" { sub(/\.$/, ""); print name, tolower(substr($0, 1, 1)) substr($0, 2); name = "" }' | sort
+)"
 
 ((failures == 0)) || exit 1
 echo "help, manual pages and example agree"

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <random>
 
-#include "shared/connection.hh"
+#include "pepsal/connection.hh"
 
 namespace pepsal::test {
 
