@@ -117,13 +117,19 @@ bool TCPSocket::has_syn_data() const
 
 void TCPSocket::assume_peer_window(std::uint32_t bytes)
 {
+  open_windows(bytes, 0);
+}
+
+void TCPSocket::open_windows(std::uint32_t send_bytes, std::uint32_t receive_bytes)
+{
   constexpr int repair_off_without_probe = -1; // TCP_REPAIR_OFF_NO_WP, which the C library does not name
   tcp_repair_window window{};
   socklen_t length = sizeof window;
   set_option(IPPROTO_TCP, TCP_REPAIR, 1, "TCP_REPAIR");
   check("getsockopt TCP_REPAIR_WINDOW", ::getsockopt(number(), IPPROTO_TCP, TCP_REPAIR_WINDOW, &window, &length));
-  window.snd_wnd = std::max(window.snd_wnd, bytes);
-  window.max_window = std::max(window.max_window, bytes);
+  window.snd_wnd = std::max(window.snd_wnd, send_bytes);
+  window.max_window = std::max(window.max_window, send_bytes);
+  window.rcv_wnd = std::max(window.rcv_wnd, receive_bytes);
   check("setsockopt TCP_REPAIR_WINDOW", ::setsockopt(number(), IPPROTO_TCP, TCP_REPAIR_WINDOW, &window, sizeof window));
   set_option(IPPROTO_TCP, TCP_REPAIR, repair_off_without_probe, "TCP_REPAIR");
   set_option(SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR"); // repair mode had changed it

@@ -65,6 +65,11 @@ public:
   // what its buffer holds. By TCP_REPAIR_WINDOW; needs CAP_NET_ADMIN.
   void assume_peer_window(std::uint32_t bytes);
 
+  // The same, and offers the other side a window of `receive_bytes`, for which the receive buffer must have room; the
+  // next segment says so. A window never shrinks (RFC 9293 section 3.8.6), so it stays until what came has made the
+  // kernel's own as large.
+  void open_windows(std::uint32_t send_bytes, std::uint32_t receive_bytes);
+
   // Original destination of a connection that nat REDIRECT brought here; nothing if netfilter knows none.
   std::optional<Endpoint> redirected_from() const;
 };

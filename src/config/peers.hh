@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "util/endpoint.hh"
+#include "util/prefix.hh"
+
+namespace pepsal {
+
+// The PEPsal of the box on the other side of the satellite, and which destinations lie behind it.
+struct Peer
+{
+  Endpoint address;               // with the port of its warm connections
+  std::vector<Prefix> prefixes{}; // empty: all that its interface leads to
+
+  bool operator==(const Peer&) const = default;
+};
+
+struct PeerOptions
+{
+  static constexpr std::size_t most_peers = 64;
+
+  std::vector<Peer> peers{};
+  std::uint16_t port{}; // of warm connections, here and there; 0 until parsing has filled in the one behind --port
+  std::uint32_t warm_connections{8}; // kept ready for each peer
+  std::string key_file{};            // empty: whoever has a peer's address is believed
+
+  bool operator==(const PeerOptions&) const = default;
+};
+
+// Reads "ADDRESS[,PREFIX…]". Throws std::invalid_argument with one line that names the word and what is allowed.
+Peer parse_peer(std::string_view text);
+
+// Fills in ports. Throws std::invalid_argument with one line when two peers have the same address, there are too many,
+// or the port is --port's.
+void complete_peers(PeerOptions& options, std::uint16_t listening_port);
+
+// The peer behind which a destination lies: the longest prefix that has it counts, and of two the first. Nothing when
+// it is behind none.
+std::optional<std::size_t> choose_peer(const std::vector<Peer>& peers, const Endpoint& destination);
+
+// The peer that has this address, whatever its port.
+std::optional<std::size_t> find_peer(const std::vector<Peer>& peers, const Endpoint& address);
+
+} // namespace pepsal

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+
+namespace pepsal {
+
+// What the far box says of its dial, in front of the server's first bytes on a warm connection. It costs no round trip:
+// the near box reads it before it copies down.
+struct PeerAnswer
+{
+  enum class Kind : std::uint8_t
+  {
+    connected,   // the server's bytes follow
+    dial_failed, // `error` says why; nothing follows
+    refused,     // the destination or the header is not allowed; nothing follows
+    retired      // the header was not read and will not be: the near box may dial by itself
+  };
+
+  Kind kind{};
+  std::uint16_t error{}; // errno of Linux, of a failed dial
+
+  bool operator==(const PeerAnswer&) const = default;
+
+  static constexpr std::size_t bytes = 4;
+
+  std::array<std::byte, bytes> encode() const;
+  static std::optional<PeerAnswer> parse(std::span<const std::byte, bytes> record);
+};
+
+} // namespace pepsal

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "peer/peer_key.hh"
+#include "shared/peer_status.hh"
+
+namespace pepsal {
+
+// The three records that make a new connection between two boxes a warm one:
+//
+//   near → far  Greeting  version, whether there is a key, nonce
+//   far → near  Welcome   version, verdict, nonce, with a key the far side's proof
+//   near → far  Proof     with a key the near side's proof, else zeros
+//
+// All of it happens while nobody waits for the connection. From its Proof on, the near box may use it.
+static constexpr std::uint8_t peer_protocol_version = 1;
+
+struct Greeting
+{
+  std::uint8_t version{peer_protocol_version};
+  bool keyed{};
+  Nonce nonce{};
+
+  bool operator==(const Greeting&) const = default;
+
+  static constexpr std::size_t bytes = 8 + nonce_bytes;
+
+  std::array<std::byte, bytes> encode() const;
+  static std::optional<Greeting> parse(std::span<const std::byte, bytes> record);
+};
+
+struct Welcome
+{
+  enum class Verdict : std::uint8_t
+  {
+    welcome,
+    other_version,
+    key_required, // the far side has a key and the near side has none
+    key_unknown   // the other way round
+  };
+
+  std::uint8_t version{peer_protocol_version};
+  Verdict verdict{};
+  Nonce nonce{};
+  Proof proof{};
+
+  bool operator==(const Welcome&) const = default;
+
+  static constexpr std::size_t bytes = 8 + nonce_bytes + proof_bytes;
+
+  std::array<std::byte, bytes> encode() const;
+  static std::optional<Welcome> parse(std::span<const std::byte, bytes> record);
+};
+
+// The far side's answer to a greeting. `key` is nullptr without --peer-key.
+Welcome welcome(const Greeting& greeting, const PeerKey* key);
+
+// Whether a near side that was greeted so proves the key.
+bool is_proved(const Greeting& greeting, const Welcome& welcome, const Proof& proof, const PeerKey* key);
+
+// The near side's answer to a welcome: its proof, or why this is no peer to use.
+struct NearAnswer
+{
+  std::optional<Proof> proof;
+  PeerProblem problem{};
+};
+NearAnswer answer_welcome(const Greeting& greeting, const Welcome& welcome, const PeerKey* key);
+
+} // namespace pepsal

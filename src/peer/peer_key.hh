@@ -1,0 +1,53 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+
+namespace pepsal {
+
+// The secret that both boxes share. What is kept is a digest of the file, of the length that the proofs need.
+class PeerKey
+{
+public:
+  static constexpr std::size_t bytes = 32;
+  static constexpr std::size_t least_file_bytes = 32;
+  static constexpr std::size_t most_file_bytes = 4096;
+
+  // Reads --peer-key. White space at the end does not count. Throws std::runtime_error with one line when the file
+  // cannot be read, is no ordinary file, may be read or written by others than its owner, who is root or this process's
+  // user, or is too short or too long.
+  static PeerKey load(const std::string& path);
+
+  static PeerKey from_secret(std::span<const std::byte> secret);
+
+  std::span<const std::byte, bytes> digest() const { return digest_; }
+
+private:
+  std::array<std::byte, bytes> digest_{};
+};
+
+// The two ends of a warm connection; a proof is good for one of them only, so that neither's can be sent back to it.
+enum class PeerRole : unsigned char
+{
+  near = 'n', // dialled
+  far = 'f'   // accepted
+};
+
+static constexpr std::size_t nonce_bytes = 32;
+static constexpr std::size_t proof_bytes = 32;
+using Nonce = std::array<std::byte, nonce_bytes>;
+using Proof = std::array<std::byte, proof_bytes>;
+
+// By getrandom(2).
+Nonce make_nonce();
+
+// Keyed BLAKE2b (libsodium's crypto_generichash) over the role and both nonces.
+Proof prove(const PeerKey& key, PeerRole role, const Nonce& near, const Nonce& far);
+
+// In a time that does not tell where two differ.
+bool equal_proofs(const Proof& a, const Proof& b);
+
+} // namespace pepsal

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <chrono>
+#include <optional>
+
+#include <poll.h>
+
+#include "config/config.hh"
+#include "config/peers.hh"
+#include "peer/handshake.hh"
+#include "peer/peer_key.hh"
+#include "util/socket.hh"
+
+namespace pepsal {
+
+// A connection to a peer that is on its way to become a warm one: connecting, then waiting for the welcome. Never
+// blocks.
+class WarmDial
+{
+public:
+  using Time = std::chrono::steady_clock::time_point;
+
+  enum class Stage
+  {
+    connecting,
+    greeted,
+    ready,
+    failed
+  };
+
+  static constexpr std::chrono::seconds patience{15}; // for all of it; more than four round trips and a lost packet
+
+  // Begins to connect. Throws SystemError when there is no socket to be had or an option of the profile is refused.
+  WarmDial(const Config& config, const Peer& peer, const PeerKey* key, Time now);
+
+  // What to wait for, until deadline().
+  pollfd awaited() const;
+  Time deadline() const { return deadline_; }
+
+  // Goes on after `awaited()` was seen; afterwards stage() says how far it has come.
+  void advance();
+  void time_out() { fail(PeerProblem::timed_out); }
+
+  Stage stage() const { return stage_; }
+  PeerProblem problem() const { return problem_; } // when failed
+
+  TCPSocket take_socket() { return std::move(socket_); } // when ready
+
+private:
+  void connect();
+  void greet();
+  void read_welcome();
+  void fail(PeerProblem problem);
+  void fail_by(int error);
+
+  const Config* config_;
+  const Peer* peer_;
+  const PeerKey* key_;
+  Time deadline_;
+  TCPSocket socket_;
+  Stage stage_{Stage::connecting};
+  PeerProblem problem_{};
+  Greeting greeting_;
+  std::array<std::byte, Welcome::bytes> welcome_{};
+  std::size_t received_{};
+};
+
+} // namespace pepsal

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "util/file_descriptor.hh"
+#include "util/socket.hh"
+
+namespace pepsal {
+
+// One peer's warm connections on their way from its keeper, which made them, to the proxies, which use them: a pair of
+// UNIX sockets in which descriptors wait (SCM_RIGHTS, unix(7)). Whoever takes one needs nobody's answer, and the taking
+// is the kernel's and so happens once. The manager makes the queue before it forks; keeper and proxies inherit it.
+class WarmQueue
+{
+public:
+  struct Ticket
+  {
+    TCPSocket socket;
+    std::uint64_t serial;
+  };
+
+  WarmQueue();
+
+  // Keeper: puts a connection at the end; its own descriptor stays open, so that it sees the peer go. False when the
+  // queue is full.
+  bool give(const TCPSocket& socket, std::uint64_t serial);
+
+  // The next connection, if there is one: never waits. The keeper is told.
+  std::optional<Ticket> take();
+
+  // Keeper: all that nobody has taken yet, without telling anyone.
+  std::vector<Ticket> take_back();
+
+  // Keeper: readable when one was taken; its serial, if there is one.
+  int taken_descriptor() const { return giving_end_.number(); }
+  std::optional<std::uint64_t> next_taken();
+
+private:
+  std::optional<Ticket> receive();
+
+  FileDescriptor giving_end_;
+  FileDescriptor taking_end_;
+};
+
+} // namespace pepsal

@@ -1,0 +1,36 @@
+// What an idle warm connection's socket is told, on either side. Called by keepers and far proxies; fails when the
+// kernel refuses an option.
+
+#include "peer/warm_socket.hh"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+namespace pepsal {
+
+void watch_idle(TCPSocket& socket, Watch watch)
+{
+  const auto probe = watch == Watch::often ? watched_probe : idle_probe;
+  const auto patience = watch == Watch::often ? watched_patience : idle_patience;
+  socket.set_option(IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(std::chrono::milliseconds{patience}.count()),
+                    "TCP_USER_TIMEOUT");
+  socket.set_option(IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(probe.count()), "TCP_KEEPIDLE");
+}
+
+void open_window(TCPSocket& socket, const Config& config)
+{
+  // The buffer is sized for four products (see the link's figures), of which the window may promise half.
+  if (config.satellite_bytes_in_flight != 0) {
+    socket.open_windows(2 * config.satellite_bytes_in_flight, config.satellite.receive_buffer_bytes / 2);
+  }
+}
+
+bool is_idle_and_alive(const TCPSocket& socket)
+{
+  std::byte next{};
+  return socket.state() == TCP_ESTABLISHED && ::recv(socket.number(), &next, 1, MSG_PEEK | MSG_DONTWAIT) == -1 &&
+         (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+} // namespace pepsal
