@@ -9,22 +9,55 @@
 #include <malloc.h>
 #include <unistd.h>
 
-#include "config/config.hh"
+#include "config/command_line.hh"
+#include "config/report.hh"
+#include "config/system.hh"
 #include "manager/manager.hh"
 #include "util/daemon.hh"
 #include "util/huge_text.hh"
 #include "util/log.hh"
 #include "util/process.hh"
+#include "util/usage_error.hh"
 
 namespace {
+
+using Task = pepsal::CommandLine::Task;
 
 constexpr int exit_usage = 2;
 
 pepsal::Config read_configuration(const std::vector<const char*>& arguments)
 {
   const auto command = pepsal::parse_command_line(static_cast<int>(arguments.size()), arguments.data());
-  pepsal::check_against_system(*command.config);
-  return *command.config;
+  pepsal::check_against_system(command.config);
+  return command.config;
+}
+
+int check(const pepsal::CommandLine& command)
+{
+  std::printf("configuration: %s\n", command.file.empty() ? "no file, options only" : command.file.c_str());
+  std::fputs(pepsal::describe(command.config).c_str(), stdout);
+  const auto lacks = pepsal::find_lacks(command.config);
+  for (const auto& lack : lacks) {
+    std::printf("lacking%s: %s\n", lack.prevents_start ? ", which prevents a start" : "", lack.text.c_str());
+  }
+  return lacks.empty() ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+// What a program that does not become the daemon prints.
+int answer(const pepsal::CommandLine& command)
+{
+  switch (command.task) {
+  case Task::check:
+    return check(command);
+  case Task::print_links:
+    std::fputs(pepsal::links_for_programs(command.config).c_str(), stdout);
+    return EXIT_SUCCESS;
+  case Task::print_text:
+  case Task::run:
+    std::fputs(command.text.c_str(), stdout);
+    break;
+  }
+  return EXIT_SUCCESS;
 }
 
 int serve(const pepsal::Config& config, const std::vector<const char*>& arguments, const std::function<void()>& ready)
@@ -51,11 +84,11 @@ int main(int argc, char** argv)
   const std::vector<const char*> arguments{argv, argv + argc};
   try {
     const auto command = pepsal::parse_command_line(argc, argv);
-    if (!command.config) {
-      std::fputs(command.text.c_str(), stdout);
-      return EXIT_SUCCESS;
+    if (command.task != Task::run) {
+      return answer(command);
     }
-    const auto config = read_configuration(arguments);
+    const auto& config = command.config;
+    pepsal::check_against_system(config);
     pepsal::log::configure(config.verbose);
     if (!config.daemon) {
       return serve(config, arguments, [] {});

@@ -2,10 +2,11 @@
 
 #include <chrono>
 #include <cstdint>
-#include <optional>
-#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "link/link.hh"
 
 namespace pepsal {
 
@@ -18,7 +19,7 @@ struct LegProfile
   std::uint32_t pacing_mbit{};          // SO_MAX_PACING_RATE, Mbit/s
   std::uint32_t notsent_lowat_bytes{};  // TCP_NOTSENT_LOWAT
   // Longer than the fades of a satellite link, short enough that a vanished peer does not hold its
-  // process for ever (RFC 5482, tcp(7)).
+  // process for good (RFC 5482, tcp(7)).
   std::chrono::seconds user_timeout{900};
   std::chrono::seconds keepalive{600}; // idle time before the first probe
 };
@@ -33,6 +34,7 @@ struct Marks
   std::uint32_t bypass() const { return 2U << shift; }
   std::uint32_t client_leg() const { return 3U << shift; }
   std::uint32_t server_leg() const { return 4U << shift; }
+  bool operator==(const Marks&) const = default;
 };
 
 enum class Source
@@ -41,18 +43,24 @@ enum class Source
   own
 };
 
-// Everything the daemon was told, checked; built before the first fork and never changed.
-struct Config
+// What holds from the start to the end of the daemon.
+struct FixedConfig
 {
   bool daemon{};
-  bool verbose{};
-
   std::string address; // empty: all, IPv4 and IPv6
   std::uint16_t port{5000};
   std::uint16_t first_queue{0};
   std::uint16_t last_queue{0};
   Marks marks;
+  std::string instance{"default"};
+  std::string pidfile; // empty only while the options are read
+  std::string user;    // empty: stay who we are
+};
 
+// Everything the daemon was told, checked. SIGHUP makes a new one, whose fixed part is the old one's.
+struct Config : FixedConfig
+{
+  bool verbose{};
   std::uint32_t max_connections{8192};
   std::chrono::seconds pending_lifetime{60};
   std::chrono::seconds gc_interval{5};
@@ -62,43 +70,21 @@ struct Config
   std::uint32_t proxy_reuse{1};
 
   Source source{Source::preserve};
-  std::vector<std::string> satellite_interfaces;
-  double satellite_rate_in_mbit{};           // from the satellite; with the RTT, the satellite leg's receive buffer
-  double satellite_rate_out_mbit{};          // to the satellite; with the RTT, its send buffer
-  std::chrono::milliseconds satellite_rtt{}; // 0: buffers are the system's
-  std::uint32_t satellite_bytes_in_flight{}; // sent and not acknowledged when the link is full; 0 when not known
-  LegProfile satellite;
+  std::string congestion; // of both sides, where a side's profile names none
+  std::vector<Link> links;
+  LegProfile satellite; // of every link; its buffers are each link's own, see leg_figures()
   LegProfile terrestrial;
   bool fastopen{};                  // data in SYNs that leave by, or arrive from, a satellite interface (RFC 7413)
   std::uint16_t max_segment_size{}; // bytes; 0: the path's
-
-  std::string instance{"default"};
-  std::string pidfile; // empty only when parsing has not filled in the default
-  std::string user;    // empty: stay who we are
 };
 
-// What a command line asks for: to run with a configuration, or to print a text and end.
-struct CommandLine
-{
-  std::optional<Config> config;
-  std::string text; // for stdout when there is no config: help or version
-};
+// The options of the fixed part whose values differ, without dashes.
+std::vector<std::string_view> differing_options(const FixedConfig& one, const FixedConfig& other);
 
-// Reads the options and the configuration file they name (or the default one, if it exists). Throws
-// UsageError with one line that names the option or key, its value and what is allowed.
-CommandLine parse_command_line(int argc, const char* const* argv);
-
-class UsageError : public std::runtime_error
-{
-public:
-  using std::runtime_error::runtime_error;
-};
+// What a reload from `running` to `fresh` cannot change of the links, a line each.
+std::vector<std::string> link_warnings(const std::vector<Link>& running, const std::vector<Link>& fresh);
 
 // Whether an instance may have this name: the empty string if so, else what is allowed.
 std::string check_instance_name(const std::string& name);
-
-// Checks what only this system can tell: congestion controls, interfaces, Fast Open. Throws
-// std::runtime_error with one line that says which value is wrong and what is there.
-void check_against_system(const Config& config);
 
 } // namespace pepsal

@@ -425,30 +425,18 @@ private:
   {
     try {
       auto fresh = reload_();
-      if (fresh.port != config_.port || fresh.address != config_.address || fresh.first_queue != config_.first_queue ||
-          fresh.last_queue != config_.last_queue || fresh.instance != config_.instance ||
-          fresh.marks.shift != config_.marks.shift || fresh.satellite_interfaces != config_.satellite_interfaces ||
-          fresh.user != config_.user || fresh.pidfile != config_.pidfile) {
-        log::warning(
-            "address, port, queue, mark-shift, satellite-interface, instance, pidfile and user change only with "
-            "a restart");
+      const FixedConfig& fixed = config_;
+      for (const auto option : differing_options(fixed, fresh)) {
+        log::warning("{} changes only with a restart", option);
       }
-      fresh.port = config_.port;
-      fresh.address = config_.address;
-      fresh.first_queue = config_.first_queue;
-      fresh.last_queue = config_.last_queue;
-      fresh.instance = config_.instance;
-      fresh.marks = config_.marks;
-      fresh.satellite_interfaces = config_.satellite_interfaces;
-      fresh.user = config_.user;
-      fresh.pidfile = config_.pidfile;
+      static_cast<FixedConfig&>(fresh) = fixed;
       if (fresh.max_connections > limits_.connections) {
         log::warning("max-connections: the daemon has room for the {} it started with; more take a restart",
                      limits_.connections);
         fresh.max_connections = limits_.connections;
       }
-      if (fresh.satellite_bytes_in_flight == 0 && config_.satellite_bytes_in_flight != 0) {
-        log::warning("satellite-rate, satellite-rtt: connections that arrive keep the old buffers until a restart");
+      for (const auto& warning : link_warnings(config_.links, fresh.links)) {
+        log::warning("{}", warning);
       }
       for (auto& listener : listeners_) {
         reconfigure(listener, config_, fresh);
@@ -566,7 +554,7 @@ private:
 int run_manager(Config config, const std::function<Config()>& reload, const std::function<void()>& on_ready)
 {
   ::signal(SIGPIPE, SIG_IGN); // splice(2) into a closed socket raises it; the error is enough
-  require_descriptors(1 + config.satellite_interfaces.size());
+  require_descriptors(1 + config.links.size());
   run_in_turn(); // a proxy is done with a message before the next one could have interrupted it
   return Manager{std::move(config), reload}.run(on_ready);
 }

@@ -52,15 +52,14 @@ void WarmDial::advance()
 
 void WarmDial::connect()
 {
-  const auto& satellites = config_->satellite_interfaces;
-  const auto interface = outgoing_interface(peer_->address, 0);
-  if (std::find(satellites.begin(), satellites.end(), interface) == satellites.end()) {
+  link_ = find_link(config_->links, outgoing_interface(peer_->address, 0));
+  if (link_ == nullptr) {
     fail(PeerProblem::no_route);
     return;
   }
   const SocketAddress address{peer_->address};
   socket_ = TCPSocket{check("socket", ::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0))};
-  apply_profile(socket_, config_->satellite);
+  apply_profile(socket_, profile_of(*config_, link_));
   if (config_->max_segment_size != 0) {
     socket_.set_option(IPPROTO_TCP, TCP_MAXSEG, config_->max_segment_size, "TCP_MAXSEG");
   }
@@ -71,7 +70,7 @@ void WarmDial::connect()
 
 void WarmDial::greet()
 {
-  open_window(socket_, *config_); // the greeting tells the far side
+  open_window(socket_, *link_); // the greeting tells the far side
   greeting_ = {.keyed = key_ != nullptr, .nonce = make_nonce()};
   const auto record = greeting_.encode();
   // A few bytes on a new connection: the kernel takes all or none.

@@ -56,6 +56,7 @@ private:
   const Config* config_;
   const Peer* peer_;
   const PeerKey* key_;
+  const Link* link_{}; // by which the peer is reached; set before connecting
   Time deadline_;
   TCPSocket socket_;
   Stage stage_{Stage::connecting};

@@ -7,6 +7,8 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include "link/figures.hh"
+
 namespace pepsal {
 
 void watch_idle(TCPSocket& socket, Watch watch)
@@ -18,11 +20,12 @@ void watch_idle(TCPSocket& socket, Watch watch)
   socket.set_option(IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(probe.count()), "TCP_KEEPIDLE");
 }
 
-void open_window(TCPSocket& socket, const Config& config)
+void open_window(TCPSocket& socket, const Link& link)
 {
-  // The buffer is sized for four products (see the link's figures), of which the window may promise half.
-  if (config.satellite_bytes_in_flight != 0) {
-    socket.open_windows(2 * config.satellite_bytes_in_flight, config.satellite.receive_buffer_bytes / 2);
+  // The buffer is sized for four products, of which the window may promise half.
+  if (link.has_rates()) {
+    const auto figures = leg_figures(link);
+    socket.open_windows(2 * figures.bytes_in_flight, figures.receive_buffer_bytes / 2);
   }
 }
 

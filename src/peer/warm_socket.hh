@@ -1,6 +1,6 @@
 #pragma once
 
-#include "config/config.hh"
+#include "link/link.hh"
 #include "util/socket.hh"
 
 namespace pepsal {
@@ -25,7 +25,7 @@ void watch_idle(TCPSocket& socket, Watch watch);
 // the link's rate is known. The window of a handshake is 64 kB at most (RFC 7323 section 2.2) and grows with what is
 // received; the first flight of one product must find it open, and the second one too, as what the first one's
 // acknowledgements say is of the time before it. By TCP_REPAIR_WINDOW; needs CAP_NET_ADMIN.
-void open_window(TCPSocket& socket, const Config& config);
+void open_window(TCPSocket& socket, const Link& link);
 
 // Whether nothing has come and nothing has ended: only then may an idle connection be used.
 bool is_idle_and_alive(const TCPSocket& socket);

@@ -15,6 +15,7 @@
 #include "config/config.hh"
 #include "shared/connection_table.hh"
 #include "shared/shared_segment.hh"
+#include "util/usage_error.hh"
 
 namespace {
 

@@ -35,12 +35,13 @@ constexpr auto first_bytes_patience = std::chrono::milliseconds{20}; // beside a
 class Dialler
 {
 public:
-  Dialler(const Config& config, ConnectionTable& table, const Connection& connection, const TCPSocket& client, Leg leg)
+  Dialler(const Config& config, ConnectionTable& table, const Connection& connection, const TCPSocket& client,
+          const Link* link)
       : config_{config}
       , table_{table}
       , connection_{connection}
       , client_{client}
-      , leg_{leg}
+      , link_{link}
       , server_{connection.server}
   {}
 
@@ -69,7 +70,7 @@ private:
     const int family = server_.family();
     TCPSocket socket{check("socket", ::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0))};
     socket.set_mark(config_.marks.server_leg());
-    apply_profile(socket, profile_of(config_, leg_));
+    apply_profile(socket, profile_of(config_, link_));
     if (const int dscp = connection_.syn.traffic_class & dscp_mask; dscp != 0) {
       if (family == AF_INET6) {
         socket.set_option(IPPROTO_IPV6, IPV6_TCLASS, dscp, "IPV6_TCLASS");
@@ -87,7 +88,7 @@ private:
     return socket;
   }
 
-  bool fast_open() const { return config_.fastopen && leg_ == Leg::satellite; }
+  bool fast_open() const { return config_.fastopen && link_ != nullptr; }
 
   // Begins to connect; returns the number of bytes taken along, or -1 with errno.
   ssize_t connect(const TCPSocket& socket) const
@@ -149,7 +150,7 @@ private:
   ConnectionTable& table_;
   const Connection& connection_;
   const TCPSocket& client_;
-  Leg leg_;
+  const Link* link_;
   SocketAddress server_;
 };
 
@@ -162,9 +163,9 @@ bool source_is_at_fault(const DialResult& result)
 } // namespace
 
 DialResult dial(const Config& config, ConnectionTable& table, const Connection& connection, const TCPSocket& client,
-                Leg leg, bool preserve_source)
+                const Link* link, bool preserve_source)
 {
-  Dialler dialler{config, table, connection, client, leg};
+  Dialler dialler{config, table, connection, client, link};
   if (preserve_source) {
     auto result = dialler.attempt(SourceBinding::client_address_and_port);
     if (!source_is_at_fault(result)) {

@@ -24,12 +24,12 @@ struct DialResult
 };
 
 // Dials `connection.server` on behalf of `client` (the accepted socket), from the client's address and
-// port if `preserve_source`; where that exact binding is taken, from its address and another port,
-// then from the box's own, each counted. DSCP is the SYN's. Gives up when the client resets meanwhile
-// or --connect-timeout is over. With --fastopen a dial on the satellite leg carries in its SYN what the
-// client sends within its first milliseconds (RFC 7413, without cookie). Throws SystemError only when
-// no socket can be had or an option of the profile is refused.
+// port if `preserve_source`; `link` is the one it leaves by, nullptr on the terrestrial side. Where that exact binding
+// is taken, from its address and another port, then from the box's own, each counted. DSCP is the SYN's. Gives up when
+// the client resets meanwhile or --connect-timeout is over. With --fastopen a dial on the satellite leg carries in its
+// SYN what the client sends within its first milliseconds (RFC 7413, without cookie). Throws SystemError only when no
+// socket can be had or an option of the profile is refused.
 DialResult dial(const Config& config, ConnectionTable& table, const Connection& connection, const TCPSocket& client,
-                Leg leg, bool preserve_source);
+                const Link* link, bool preserve_source);
 
 } // namespace pepsal

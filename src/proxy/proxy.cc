@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "link/figures.hh"
 #include "proxy/copy_thread.hh"
 #include "proxy/dial.hh"
 #include "proxy/session.hh"
@@ -83,9 +84,9 @@ std::string dial_failure(int error)
   }
 }
 
-std::string_view name_of(Leg leg)
+std::string_view name_of(const Link* link)
 {
-  return leg == Leg::satellite ? "satellite" : "terrestrial";
+  return link != nullptr ? "satellite" : "terrestrial";
 }
 
 void show_title(const Connection& connection)
@@ -160,8 +161,9 @@ private:
 
   void serve(TCPSocket client, const Endpoint& address, Session::End end)
   {
-    const bool fast_opened = context_.listener.leg == Leg::satellite && context_.config.fastopen &&
-                             is_peer(client, Counter::fastopen_accepts);
+    const auto* const arrival = link_of(context_.listener, context_.config);
+    const bool fast_opened =
+        arrival != nullptr && context_.config.fastopen && is_peer(client, *arrival, Counter::fastopen_accepts);
     auto destination = find_destination(client, address);
     if (!destination) {
       context_.table.count(Counter::direct_connections_refused);
@@ -171,8 +173,8 @@ private:
     const auto& config = context_.config;
     Session session{context_.table, std::move(client), destination->connection, destination->claim, end};
     const bool preserve = config.source == Source::preserve && !destination->redirected;
-    const auto leg = leg_towards(destination->connection.server);
-    auto dialled = dial(config, context_.table, destination->connection, session.client(), leg, preserve);
+    const auto* const departure = link_towards(destination->connection.server);
+    auto dialled = dial(config, context_.table, destination->connection, session.client(), departure, preserve);
     switch (dialled.end) {
     case DialEnd::connected:
       break;
@@ -183,22 +185,19 @@ private:
       session.fail(Counter::connections_reset, "reset-by-client");
       return;
     }
-    if (dialled.first_bytes > 0) {
-      is_peer(dialled.socket, Counter::fastopen_dials_accepted);
+    if (dialled.first_bytes > 0) { // only a satellite dial carries any
+      is_peer(dialled.socket, *departure, Counter::fastopen_dials_accepted);
     }
     session.open(std::move(dialled.socket), dialled.first_bytes);
-    log::debug("opened client={} ({} leg) server={} ({} leg)", address, name_of(context_.listener.leg),
-               destination->connection.server, name_of(leg));
+    log::debug("opened client={} ({} leg) server={} ({} leg)", address, name_of(arrival),
+               destination->connection.server, name_of(departure));
     show_title(destination->connection);
-    ProbeGuard guard;
-    if (config.satellite_bytes_in_flight !=
-        0) { // whoever knows the link's rate has the queue in the box (pepsal-satlink)
-      if (context_.listener.leg == Leg::satellite) {
-        guard.watch(session.client());
-      }
-      if (leg == Leg::satellite) {
-        guard.watch(session.server());
-      }
+    ProbeGuard guard; // whoever knows the link's rates has the queue in the box (pepsal-satlink)
+    if (arrival != nullptr && arrival->has_rates()) {
+      guard.watch(session.client());
+    }
+    if (departure != nullptr && departure->has_rates()) {
+      guard.watch(session.server());
     }
     copy(session, fast_opened);
   }
@@ -235,27 +234,23 @@ private:
 
   // A SYN carried data and the other side took it: that is a PEPsal across the satellite, which has as much
   // room for what this one sends as this one has.
-  bool is_peer(TCPSocket& socket, Counter counter) const
+  bool is_peer(TCPSocket& socket, const Link& link, Counter counter) const
   {
     if (!socket.has_syn_data()) {
       return false;
     }
     context_.table.count(counter);
-    if (context_.config.satellite_bytes_in_flight != 0) {
-      socket.assume_peer_window(context_.config.satellite_bytes_in_flight);
+    if (link.has_rates()) {
+      socket.assume_peer_window(leg_figures(link).bytes_in_flight);
     }
     return true;
   }
 
-  Leg leg_towards(const Endpoint& server) const
+  // The link that the way to a server leaves by; nullptr: the terrestrial side.
+  const Link* link_towards(const Endpoint& server) const
   {
-    const auto& satellites = context_.config.satellite_interfaces;
-    if (satellites.empty()) {
-      return Leg::terrestrial;
-    }
-    const auto interface = outgoing_interface(server, context_.config.marks.server_leg());
-    return std::find(satellites.begin(), satellites.end(), interface) != satellites.end() ? Leg::satellite
-                                                                                          : Leg::terrestrial;
+    const auto& links = context_.config.links;
+    return links.empty() ? nullptr : find_link(links, outgoing_interface(server, context_.config.marks.server_leg()));
   }
 
   // The table knows the destination; where it has no entry (its queuer was killed, it was full) the

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "shared/connection.hh"
+#include "pepsal/connection.hh"
 
 namespace pepsal {
 

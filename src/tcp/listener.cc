@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include "link/figures.hh"
 #include "util/system_error.hh"
 
 namespace pepsal {
@@ -80,7 +81,7 @@ Listener bind_listener(const Config& config, const std::string& interface)
     }
     throw SystemError{errno, fmt::format("bind {}", address.endpoint().to_string())};
   }
-  return {.socket = std::move(socket), .leg = interface.empty() ? Leg::terrestrial : Leg::satellite};
+  return {.socket = std::move(socket), .interface = interface};
 }
 
 void set_pacing(TCPSocket& socket, std::uint64_t bytes_per_second)
@@ -107,9 +108,20 @@ void revoke_profile(TCPSocket& socket, const LegProfile& profile)
 
 } // namespace
 
-const LegProfile& profile_of(const Config& config, Leg leg)
+LegProfile profile_of(const Config& config, const Link* link)
 {
-  return leg == Leg::satellite ? config.satellite : config.terrestrial;
+  auto profile = link != nullptr ? config.satellite : config.terrestrial;
+  if (link != nullptr && link->has_rates()) {
+    const auto figures = leg_figures(*link);
+    profile.receive_buffer_bytes = figures.receive_buffer_bytes;
+    profile.send_buffer_bytes = figures.send_buffer_bytes;
+  }
+  return profile;
+}
+
+const Link* link_of(const Listener& listener, const Config& config)
+{
+  return find_link(config.links, listener.interface);
 }
 
 void apply_profile(TCPSocket& socket, const LegProfile& profile)
@@ -148,9 +160,9 @@ std::vector<Listener> open_listeners(const Config& config)
 {
   std::vector<Listener> listeners;
   listeners.push_back(bind_listener(config, ""));
-  for (const auto& interface : config.satellite_interfaces) {
+  for (const auto& link : config.links) {
     listeners.front().socket.set_option(SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
-    listeners.push_back(bind_listener(config, interface));
+    listeners.push_back(bind_listener(config, link.interface));
   }
   for (auto& listener : listeners) {
     configure(listener, config);
@@ -166,8 +178,8 @@ std::vector<Listener> open_listeners(const Config& config)
 
 void configure(Listener& listener, const Config& config)
 {
-  apply_profile(listener.socket, profile_of(config, listener.leg));
-  if (listener.leg == Leg::satellite) {
+  apply_profile(listener.socket, profile_of(config, link_of(listener, config)));
+  if (!listener.interface.empty()) {
     const bool fastopen = config.fastopen;
     listener.socket.set_option(IPPROTO_TCP, TCP_FASTOPEN, fastopen ? backlog : 0, "TCP_FASTOPEN");
     listener.socket.set_option(IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, fastopen ? 1 : 0, "TCP_FASTOPEN_NO_COOKIE");
@@ -176,7 +188,7 @@ void configure(Listener& listener, const Config& config)
 
 void reconfigure(Listener& listener, const Config& before, const Config& config)
 {
-  revoke_profile(listener.socket, profile_of(before, listener.leg));
+  revoke_profile(listener.socket, profile_of(before, link_of(listener, before)));
   configure(listener, config);
 }
 

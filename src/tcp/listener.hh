@@ -8,25 +8,22 @@
 
 namespace pepsal {
 
-// Which side of the box a socket is on: the satellite's if it arrived by, or is routed out of, a
-// --satellite-interface.
-enum class Leg
-{
-  terrestrial,
-  satellite
-};
-
-const LegProfile& profile_of(const Config& config, Leg leg);
+// The profile of a leg whose socket arrived by, or is routed out of, this link's interface, with the buffers that
+// follow from the link; nullptr stands for the terrestrial side.
+LegProfile profile_of(const Config& config, const Link* link);
 
 // A socket that proxies accept on. What is set on it is in force on accepted connections from their
 // handshake on, because they inherit it: mark, congestion control, buffers, timeouts, reset on close.
 struct Listener
 {
   TCPSocket socket;
-  Leg leg;
+  std::string interface; // of the link whose connections arrive here; empty for those of everywhere else
 };
 
-// Opens the listener for connections from anywhere, and one for each satellite interface, which the
+// The link of what arrives at this listener; nullptr: the terrestrial side, and so is a link that `config` has no more.
+const Link* link_of(const Listener& listener, const Config& config);
+
+// Opens the listener for connections from anywhere, and one for each link's interface, which the
 // kernel prefers for what arrives there (SO_BINDTODEVICE, socket(7)). Throws std::runtime_error with the
 // mend when the port is taken or CAP_NET_ADMIN is missing, SystemError naming the option that the kernel
 // refused otherwise.

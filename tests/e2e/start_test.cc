@@ -85,30 +85,30 @@ TEST_F(StartTest, WrongUsageIsNamedInOneLine)
   const std::vector<Refusal> refusals{
       {{"--colour"}, {"--colour"}},
       {{"word"}, {"word"}},
-      {{"--port"}, {"--port", "1 - 65535"}},
-      {{"--port", "0"}, {"--port", " 0 ", "1 to 65535"}},
-      {{"--port", "65536"}, {"--port", " 65536 ", "1 to 65535"}},
-      {{"--port", "http"}, {"--port", " http ", "1 to 65535"}},
-      {{"-p", "-1"}, {"--port", " -1 ", "1 to 65535"}},
-      {{"-p", "99999999999999999999"}, {"--port", " 99999999999999999999 ", "1 to 65535"}},
+      {{"--port"}, {"--port", "needs a value"}},
+      {{"--port", "0"}, {"--port", "\'0\'", "1 to 65535"}},
+      {{"--port", "65536"}, {"--port", "\'65536\'", "1 to 65535"}},
+      {{"--port", "http"}, {"--port", "\'http\'", "1 to 65535"}},
+      {{"-p", "-1"}, {"--port", "\'-1\'", "1 to 65535"}},
+      {{"-p", "99999999999999999999"}, {"--port", "\'99999999999999999999\'", "1 to 65535"}},
       {{"--address", "1.2.3"}, {"--address", "'1.2.3'", "IPv4 or IPv6"}},
       {{"--queue", "65536"}, {"--queue", "'65536'", "0 to 65535"}},
       {{"--queue", "3:1"}, {"--queue", "'3:1'", "lowest first"}},
       {{"--queue", "1:2:3"}, {"--queue", "'1:2:3'", "N or N:M"}},
-      {{"--queue", ""}, {"--queue", "''", "N or N:M"}},
-      {{"--max-connections", "0"}, {"--max-connections", " 0 ", "1 to 1000000"}},
-      {{"-c", "many"}, {"--max-connections", " many ", "1 to 1000000"}},
-      {{"--pending-lifetime", "0"}, {"--pending-lifetime", " 0 ", "1 to 3600"}},
-      {{"--gc-interval", "1h"}, {"--gc-interval", " 1h ", "1 to 3600"}},
-      {{"--spare-proxies", "0"}, {"--spare-proxies", " 0 ", "1 to 1024"}},
-      {{"--proxy-reuse", "0"}, {"--proxy-reuse", " 0 ", "1 to 1000000000"}},
-      {{"--connect-timeout", "601"}, {"--connect-timeout", " 601 ", "1 to 600"}},
-      {{"--drain-timeout", "-1"}, {"--drain-timeout", " -1 ", "0 to 86400"}},
-      {{"--mark-shift", "29"}, {"--mark-shift", " 29 ", "0 to 28"}},
-      {{"--max-segment-size", "87"}, {"--max-segment-size", " 87 ", "88 to 65495"}},
+      {{"--queue", ""}, {"--queue", "needs a value"}},
+      {{"--max-connections", "0"}, {"--max-connections", "\'0\'", "1 to 1000000"}},
+      {{"-c", "many"}, {"--max-connections", "\'many\'", "1 to 1000000"}},
+      {{"--pending-lifetime", "0"}, {"--pending-lifetime", "\'0\'", "1 to 3600"}},
+      {{"--gc-interval", "1h"}, {"--gc-interval", "\'1h\'", "1 to 3600"}},
+      {{"--spare-proxies", "0"}, {"--spare-proxies", "\'0\'", "1 to 1024"}},
+      {{"--proxy-reuse", "0"}, {"--proxy-reuse", "\'0\'", "1 to 1000000000"}},
+      {{"--connect-timeout", "601"}, {"--connect-timeout", "\'601\'", "1 to 600"}},
+      {{"--drain-timeout", "-1"}, {"--drain-timeout", "\'-1\'", "0 to 86400"}},
+      {{"--mark-shift", "29"}, {"--mark-shift", "\'29\'", "0 to 28"}},
+      {{"--max-segment-size", "87"}, {"--max-segment-size", "\'87\'", "88 to 65495"}},
       {{"--source", "mine"}, {"--source", "'mine'", "preserve or own"}},
       {{"--instance", "a/b"}, {"--instance", "'a/b'", "letters"}},
-      {{"--instance", ""}, {"--instance", "''", "letters"}},
+      {{"--instance", ""}, {"--instance", "needs a value"}},
       {{"--config", "/nonexistent"}, {"/nonexistent"}},
       {{"-d", "--pidfile", "pepsal.pid"}, {"--pidfile", "'pepsal.pid'", "path from the root"}},
       {{"--config", Topology::inside("key.conf")}, {"colour"}},
@@ -122,8 +122,8 @@ TEST_F(StartTest, WrongUsageIsNamedInOneLine)
 TEST_F(StartTest, WhatTheSystemLacksIsNamedInOneLine)
 {
   expect_refused(exit_environment, {{"--congestion", "nosuch"}, {"'nosuch'", "reno", "modprobe tcp_nosuch"}});
-  expect_refused(exit_environment, {{"-d", "--satellite-congestion", "nosuch"}, {"'nosuch'"}});
-  expect_refused(exit_environment, {{"--satellite-interface", "eth77"}, {"'eth77'", "ip link"}});
+  expect_refused(exit_environment, {{"-d", "--terrestrial-congestion", "nosuch"}, {"'nosuch'"}});
+  expect_refused(exit_environment, {{"--link", "eth77"}, {"'eth77'", "ip link"}});
   expect_refused(exit_environment, {{"--user", "nosuchuser"}, {"'nosuchuser'"}});
   const std::vector<std::string> without_privilege{"setpriv", "--bounding-set", "-net_admin"};
   expect_refused(exit_environment, {{}, {"CAP_NET_ADMIN", "root"}}, without_privilege);
@@ -208,6 +208,38 @@ TEST_F(StartTest, ReloadCountsForNewConnections)
   before.talk();
 }
 
+TEST_F(StartTest, ReloadNamesTheOneOptionThatTakesARestart)
+{
+  net().write_file("pepsal.conf", "port=5000\n");
+  start_daemon({.arguments = {"--config", Topology::inside("pepsal.conf")}});
+  net().write_file("pepsal.conf", "port=5001\nverbose=true\n");
+  reload();
+  const auto warning = daemon().log_line("only with a restart");
+  ASSERT_TRUE(warning.has_value());
+  EXPECT_TRUE(warning->ends_with("port changes only with a restart")) << *warning;
+}
+
+TEST_F(StartTest, CheckSaysWhatTheConfigurationMeansWithoutStarting)
+{
+  net().write_file("pepsal.conf", "link = client0 rate=50/10 rtt=600 side=gateway\n");
+  const auto check = [&] {
+    return run_program(net(), "pepsal", {"--check", "--config", Topology::inside("pepsal.conf")});
+  };
+  net().box().must_run({"sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"});
+  const auto sound = check();
+  EXPECT_EQ(sound.status, 0) << sound.out;
+  EXPECT_NE(sound.out.find("link client0: 50 Mbit/s to the users"), std::string::npos) << sound.out;
+  EXPECT_EQ(what_is_left(), "");
+
+  net().box().must_run({"sysctl", "-qw", "net.ipv4.ip_forward=0"});
+  const auto lacking = check();
+  EXPECT_EQ(lacking.status, exit_environment);
+  EXPECT_NE(lacking.out.find("sysctl -w net.ipv4.ip_forward=1"), std::string::npos) << lacking.out;
+
+  net().write_file("pepsal.conf", "link = client0 rate=50\n");
+  EXPECT_EQ(check().status, exit_usage);
+}
+
 // As if it had never been said: on the listeners, from which accepted connections inherit, and on dials.
 TEST_F(StartTest, ReloadTakesBackWhatTheFileNoLongerSays)
 {
@@ -237,7 +269,7 @@ TEST_F(StartTest, ReloadTakesBackWhatTheFileNoLongerSays)
 TEST_F(StartTest, EachListenerHasAProxyHoweverFewThereMayBe)
 {
   const auto listener = listen();
-  start_daemon({.arguments = {"--max-connections", "2", "--spare-proxies", "8", "--satellite-interface", "client0"}});
+  start_daemon({.arguments = {"--max-connections", "2", "--spare-proxies", "8", "--link", "client0"}});
   start_rules(net(), Mode::tproxy);
   connect(listener).talk();
 }

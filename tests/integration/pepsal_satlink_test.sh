@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Tests scripts/system/pepsal-satlink in network namespaces: what it sets, that every way out of it leaves exactly what was
 # there, what it refuses; and, in a lab of scripts/lab/satlab, that ten downloads share the link. Needs root.
+# PEPSAL_BIN_DIR names the folder of the programs.
 # Usage: pepsal_satlink_test.sh [CASE…]; without names every case is run but those that take long (long_…).
 set -euo pipefail
 
@@ -8,6 +9,7 @@ cd "$(dirname "$0")/../.."
 # shellcheck source=tests/support/need.sh
 source tests/support/need.sh
 readonly script=$PWD/scripts/system/pepsal-satlink
+export PEPSAL_BIN_DIR=${PEPSAL_BIN_DIR:-$PWD/build/bin}
 readonly test_file=$PWD/tests/integration/pepsal_satlink_test.sh
 
 need_root "to make network namespaces"
@@ -50,7 +52,7 @@ expect() { # what expected got
 
 box() { ip netns exec box "$@"; }
 satsim() { box "$script" "$@" --interface sat0; }
-satsim_start() { satsim start --rate 50/10 --rtt 600 "$@"; }
+satsim_start() { satsim start --rate 50/10 --rtt 600 --side gateway "$@"; }
 
 tear_down() {
   local name
@@ -152,10 +154,25 @@ case_sets_what_it_says() {
   (($(box cat /sys/class/net/sat0/gro_flush_timeout) > 0)) || wrong "the acknowledgements of a narrow way back are not thinned"
   [[ $(tc -n box class show dev sat0) == *"rate 2976Kbit"* ]] || wrong "shaped to: $(tc -n box class show dev sat0)"
 
-  satsim start --rate 99999/99999 --rtt 10000
+  satsim start --rate 10000/10000 --rtt 10000 --side gateway
   expect "windows of an absurd link" "65535 65535" "$(route_windows 4 default)"
-  satsim start --rate 0.002/0.001 --rtt 1 --side terminal
+  satsim start --rate 0.02/0.01 --rtt 1 --side terminal
   expect "windows of a thread" "10 10" "$(route_windows 4 default)"
+}
+
+# The link stands in the configuration once; an option replaces a part of it.
+case_link_from_the_configuration() {
+  set_up
+  printf '%s\n' 'port = 5000' 'link = sat0 rate=50/10 rtt=600 side=gateway' 'link = lan0 rate=5/5 rtt=10 side=terminal' \
+    >"$work/pepsal.conf"
+  satsim start --config "$work/pepsal.conf"
+  expect "windows" "2590 2591" "$(route_windows 4 default)"
+  satsim start --config "$work/pepsal.conf" --rate 30/10
+  expect "windows of another rate" "1554 1555" "$(route_windows 4 default)" # 30 Mb/s × 600 ms are 1553.9 segments
+  satsim start --config "$work/pepsal.conf" --side terminal
+  expect "windows of the other side" "518 2591" "$(route_windows 4 default)"
+  echo 'link = sat0' >>"$work/pepsal.conf"
+  refused 2 "$work/pepsal.conf:4: 'link sat0' stands in line 2 already" start --interface sat0 --config "$work/pepsal.conf"
 }
 
 case_stop_puts_everything_back() {
@@ -209,7 +226,7 @@ case_two_interfaces() {
   set_up
   note
   satsim_start
-  box "$script" start --interface lan0 --rate 5/5 --rtt 100
+  box "$script" start --interface lan0 --rate 5/5 --rtt 100 --side gateway
   (($(box sysctl -n net.ipv4.tcp_rmem | cut -f 3) >= 4 * 3750000)) || wrong "the second start takes the first one's buffers"
   satsim stop
   expect "slow start after idle, one still there" 0 "$(box sysctl -n net.ipv4.tcp_slow_start_after_idle)"
@@ -315,28 +332,36 @@ case_bad_input() {
   refused 2 "'--fast'" start --fast
   refused 2 "--rtt needs a value" start --interface sat0 --rtt
   refused 2 "--interface" start --rate 5/5 --rtt 5
-  refused 2 "--rate" start --interface sat0 --rtt 600
-  refused 2 "--rtt" start --interface sat0 --rate 5/5
+  refused 2 "rate=DOWN/UP" start --interface sat0 --rtt 600 --side gateway
+  refused 2 "rtt=MS" start --interface sat0 --rate 5/5 --side gateway
+  refused 2 "side=gateway|terminal" start --interface sat0 --rate 5/5 --rtt 600
+  refused 2 "the rates of sat0 are not known" start --interface sat0
+  refused 2 "/nowhere.conf" start --interface sat0 --config /nowhere.conf
+  refused 2 "'lo'" start --interface lo --rate 5/5 --rtt 600 --side gateway
+  refused 2 "100000 is not from 0.01 to 10000 Mbit/s" start --interface sat0 --rate 100000/1 --rtt 600 --side gateway
+  refused 2 "0.001 is not from 0.01 to 10000 Mbit/s" start --interface sat0 --rate 1/0.001 --rtt 600 --side gateway
   refused 2 "'../sat0'" status --interface ../sat0
-  for value in 50 50/ /50 50/0 0/0.0 -5/5 5/5/5 5e3/5 100000/5 ' 5/5' 5,5/5 0x5/5; do
-    refused 2 "'$value'" start --interface sat0 --rtt 600 --rate "$value"
+  for value in 50 50/ /50 50/0 0/0.0 -5/5 5/5/5 5e3/5 10001/5 5,5/5 0x5/5 nan/5 inf/5; do
+    refused 2 "'rate=$value'" start --interface sat0 --rtt 600 --side gateway --rate "$value"
   done
-  for value in 0 -1 10001 '' 6s 99999999999999999999 600.; do
-    refused 2 "'$value'" start --interface sat0 --rate 5/5 --rtt "$value"
+  refused 2 "' 5/5'" start --interface sat0 --rtt 600 --side gateway --rate ' 5/5'
+  for value in 0 -1 10001 6s 99999999999999999999 600.; do
+    refused 2 "'rtt=$value'" start --interface sat0 --rate 5/5 --side gateway --rtt "$value"
   done
-  refused 2 "'middle'" start --interface sat0 --rate 5/5 --rtt 600 --side middle
-  refused 1 "'sat9'" start --interface sat9 --rate 5/5 --rtt 600
+  refused 2 "''" start --interface sat0 --rate 5/5 --side gateway --rtt ''
+  refused 2 "'side=middle'" start --interface sat0 --rate 5/5 --rtt 600 --side middle
+  refused 1 "'sat9'" start --interface sat9 --rate 5/5 --rtt 600 --side gateway
   refused 1 "'sat9'" status --interface sat9
   expect_as_noted "after refusals"
   tc -n box qdisc add dev sat0 root handle 5: bfifo
   note
-  refused 1 "bfifo" start --interface sat0 --rate 5/5 --rtt 600
+  refused 1 "bfifo" start --interface sat0 --rate 5/5 --rtt 600 --side gateway
   expect_as_noted "after refusing a foreign queueing discipline"
   box setpriv --bounding-set=-net_admin --inh-caps=-net_admin "$script" start --interface sat0 --rate 5/5 --rtt 600 \
-    2>"$work/error" && wrong "no complaint without CAP_NET_ADMIN"
+    --side gateway 2>"$work/error" && wrong "no complaint without CAP_NET_ADMIN"
   expect "without CAP_NET_ADMIN" "pepsal-satlink: needs CAP_NET_ADMIN; run it as root" "$(cat "$work/error")"
   # Only the network namespace is the box's here, not /sys.
-  nsenter --net=/run/netns/box "$script" start --interface sat0 --rate 5/5 --rtt 600 2>"$work/error" &&
+  nsenter --net=/run/netns/box "$script" start --interface sat0 --rate 5/5 --rtt 600 --side gateway 2>"$work/error" &&
     wrong "no complaint about another namespace's /sys"
   grep -q "/sys/class/net" "$work/error" || wrong "about another namespace's /sys it says: $(cat "$work/error")"
   expect_as_noted "after more refusals"

@@ -206,11 +206,11 @@ start_fails() { # STATUS TEXT PEPSAL-OPTION...
 bad_input() {
   case=bad_input
   start_fails 2 "--fastopen" --fastopen
-  start_fails 1 "tcp_fastopen=3" --fastopen --satellite-interface sat0
-  start_fails 1 "sat9" --satellite-interface sat9
-  start_fails 2 "--satellite-rate" --satellite-interface sat0 --satellite-rate 20
-  start_fails 2 "--satellite-rtt" --satellite-interface sat0 --satellite-rate 20 --satellite-rtt 20000
-  start_fails 2 "--satellite-rate" --satellite-rate much --satellite-rtt 600
+  start_fails 1 "tcp_fastopen=3" --fastopen --link sat0
+  start_fails 1 "sat9" --link sat9
+  start_fails 2 "rtt=MS" --link "sat0 rate=20/5 side=gateway"
+  start_fails 2 "'rtt=20000'" --link "sat0 rate=20/5 rtt=20000 side=gateway"
+  start_fails 2 "'rate=much'" --link "sat0 rate=much rtt=600 side=gateway"
 }
 
 set_up

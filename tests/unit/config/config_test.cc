@@ -1,12 +1,16 @@
-#include "config/config.hh"
+#include "config/command_line.hh"
 
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <vector>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
+
+#include "config/report.hh"
+#include "config/system.hh"
 
 namespace pepsal::test {
 namespace {
@@ -21,7 +25,9 @@ CommandLine parse(Words words)
 
 Config config_of(const Words& words)
 {
-  return parse(words).config.value();
+  const auto line = parse(words);
+  EXPECT_EQ(line.task, CommandLine::Task::run);
+  return line.config;
 }
 
 std::string complaint_about(const Words& words)
@@ -72,7 +78,7 @@ TEST(Config, Defaults)
   EXPECT_EQ(config.spare_proxies, 8);
   EXPECT_EQ(config.proxy_reuse, 1);
   EXPECT_EQ(config.source, Source::preserve);
-  EXPECT_TRUE(config.satellite_interfaces.empty());
+  EXPECT_TRUE(config.links.empty());
   EXPECT_FALSE(config.fastopen);
   EXPECT_EQ(config.max_segment_size, 0);
   EXPECT_EQ(config.instance, "default");
@@ -117,10 +123,10 @@ TEST(Config, LongOptions)
                                  "--source",
                                  "own",
                                  "--fastopen",
-                                 "--satellite-interface",
+                                 "--link",
                                  "sat0",
-                                 "--satellite-interface",
-                                 "sat1",
+                                 "--link",
+                                 "sat1 rate=50/10 rtt=600 side=gateway",
                                  "--satellite-congestion",
                                  "bbr",
                                  "--terrestrial-pacing",
@@ -140,7 +146,9 @@ TEST(Config, LongOptions)
   EXPECT_EQ(config.drain_timeout.count(), 6);
   EXPECT_EQ(config.source, Source::own);
   EXPECT_TRUE(config.fastopen);
-  EXPECT_EQ(config.satellite_interfaces, (std::vector<std::string>{"sat0", "sat1"}));
+  ASSERT_EQ(config.links.size(), 2U);
+  EXPECT_EQ(config.links[0].interface, "sat0");
+  EXPECT_EQ(to_string(config.links[1]), "sat1 rate=50/10 rtt=600 side=gateway");
   EXPECT_EQ(config.satellite.congestion, "bbr");
   EXPECT_EQ(config.terrestrial.congestion, "");
   EXPECT_EQ(config.terrestrial.pacing_mbit, 7);
@@ -149,39 +157,69 @@ TEST(Config, LongOptions)
   EXPECT_EQ(config.terrestrial.keepalive.count(), 30);
 }
 
-TEST(Config, BuffersHoldFourTimesWhatTheLinkDoes)
+TEST(Config, BothSidesHaveTheCongestionControlThatNoneNames)
 {
-  const auto config = config_of({"--satellite-rate", "20", "--satellite-rtt", "600"});
-  EXPECT_EQ(config.satellite_bytes_in_flight, 1'500'000); // 20 Mbit/s for 0.6 s
-  EXPECT_EQ(config.satellite.receive_buffer_bytes, 6'000'000);
-  EXPECT_EQ(config.satellite.send_buffer_bytes, 6'000'000);
-  EXPECT_EQ(config.terrestrial.receive_buffer_bytes, 0);
-  EXPECT_EQ(config.terrestrial.send_buffer_bytes, 0);
+  const auto config = config_of({"--link", "sat0", "--satellite-congestion", "bbr", "-C", "reno"});
+  EXPECT_EQ(config.satellite.congestion, "bbr");
+  EXPECT_EQ(config.terrestrial.congestion, "reno");
 }
 
-TEST(Config, EachDirectionHasItsBuffer)
+TEST(Config, DialEndsWithTheShorterUserTimeout)
 {
-  const auto config = config_of({"--satellite-rate", "50/4.5", "--satellite-rtt", "600"});
-  EXPECT_EQ(config.satellite_bytes_in_flight, 337'500);
-  EXPECT_EQ(config.satellite.receive_buffer_bytes, 15'000'000);
-  EXPECT_EQ(config.satellite.send_buffer_bytes, 1'350'000);
+  EXPECT_EQ(config_of({"--terrestrial-user-timeout", "10"}).connect_timeout.count(), 10);
+  EXPECT_EQ(config_of({"--terrestrial-user-timeout", "60"}).connect_timeout.count(), 30);
+}
+
+TEST(Config, HelpFitsTheTerminal)
+{
+  std::istringstream help{parse({"--help"}).text};
+  for (std::string line; std::getline(help, line);) {
+    EXPECT_LE(line.size(), 80U) << line;
+  }
+}
+
+TEST(Config, OfTheFixedOptionsThoseThatDifferAreNamed)
+{
+  const auto one = config_of({});
+  EXPECT_TRUE(differing_options(one, config_of({"--verbose", "--max-connections", "5"})).empty());
+  EXPECT_EQ(differing_options(one, config_of({"--port", "5001"})), std::vector<std::string_view>{"port"});
+  EXPECT_EQ(differing_options(one, config_of({"--queue", "0:3", "--instance", "b"})),
+            (std::vector<std::string_view>{"queue", "instance", "pidfile"}));
+}
+
+TEST(Config, LinksArePrintedForPrograms)
+{
+  const auto config = config_of({"--link", "nosuch0 rate=50/10 rtt=600 side=gateway", "--link", "nosuch1"});
+  EXPECT_EQ(links_for_programs(config),
+            "interface=nosuch0 side=gateway rate=50/10 rtt=600 shaped_bit=49600000 queue_bytes=31000000 "
+            "share_bytes=262144 buffer_bytes=15000000 initcwnd=2590 initrwnd=2591 flush_us=0 rto_ms=1800\n"
+            "interface=nosuch1\n");
+  EXPECT_EQ(links_for_programs(config_of({})), "");
+}
+
+TEST(Config, ChecksAreTasksOfTheirOwn)
+{
+  EXPECT_EQ(parse({"--check"}).task, CommandLine::Task::check);
+  EXPECT_EQ(parse({"--print-links"}).task, CommandLine::Task::print_links);
 }
 
 TEST(Config, HelpAndVersionAreTexts)
 {
-  EXPECT_FALSE(parse({"--help"}).config.has_value());
-  EXPECT_NE(parse({"-h"}).text.find("--satellite-interface"), std::string::npos);
+  EXPECT_EQ(parse({"--help"}).task, CommandLine::Task::print_text);
+  EXPECT_NE(parse({"-h"}).text.find("--link"), std::string::npos);
   EXPECT_TRUE(parse({"-V"}).text.starts_with("pepsal "));
 }
 
 TEST_F(ConfigFileTest, KeysAreTheLongOptions)
 {
-  const auto config = config_of(with_file("port = 81\nqueue = 1:3\nverbose = true\nsatellite-interface = sat0\n"
-                                          "source = own\npending-lifetime = 9\n"));
+  const auto config =
+      config_of(with_file("port = 81\nqueue = 1:3\nverbose = true\nlink = sat0 rate=50/10 rtt=600 side=gateway\n"
+                          "source = own\npending-lifetime = 9\n"));
   EXPECT_EQ(config.port, 81);
   EXPECT_EQ(config.last_queue, 3);
   EXPECT_TRUE(config.verbose);
-  EXPECT_EQ(config.satellite_interfaces, std::vector<std::string>{"sat0"});
+  ASSERT_EQ(config.links.size(), 1U);
+  EXPECT_EQ(to_string(config.links[0]), "sat0 rate=50/10 rtt=600 side=gateway");
   EXPECT_EQ(config.source, Source::own);
   EXPECT_EQ(config.pending_lifetime.count(), 9);
 }
@@ -193,14 +231,66 @@ TEST_F(ConfigFileTest, CommandLineComesFirst)
   EXPECT_EQ(config.spare_proxies, 3);
 }
 
-TEST_F(ConfigFileTest, UnknownKeyIsNamed)
+TEST_F(ConfigFileTest, CommandLineReplacesWhatItNamesOfALink)
 {
-  EXPECT_NE(complaint_about(with_file("prot = 81\n")).find("prot"), std::string::npos);
+  const auto config = config_of(with_file("link = sat0 rate=50/10 rtt=600 side=gateway\nlink = sat1\n",
+                                          {"--link", "sat0 rate=30/10", "--link", "sat2"}));
+  ASSERT_EQ(config.links.size(), 3U);
+  EXPECT_EQ(to_string(config.links[0]), "sat0 rate=30/10 rtt=600 side=gateway");
+  EXPECT_EQ(config.links[2].interface, "sat2");
 }
 
-TEST_F(ConfigFileTest, WrongValueIsNamed)
+TEST_F(ConfigFileTest, CommentsBlanksAndQuotesAreLeftOut)
 {
-  EXPECT_NE(complaint_about(with_file("port = http\n")).find("http"), std::string::npos);
+  const auto config =
+      config_of(with_file("# port = 1\n\n  port\t=  81   # not 82\nlink = \"sat0\" #\nuser='no#body'\n"));
+  EXPECT_EQ(config.port, 81);
+  EXPECT_EQ(config.links.at(0).interface, "sat0");
+  EXPECT_EQ(config.user, "no#body");
+}
+
+struct WrongFile
+{
+  std::string text;
+  std::string told; // behind the file's name
+};
+
+class WrongFileTest : public ConfigFileTest, public testing::WithParamInterface<WrongFile>
+{};
+
+TEST_P(WrongFileTest, IsToldWithItsLine)
+{
+  const auto complaint = complaint_about(with_file(GetParam().text));
+  EXPECT_TRUE(complaint.starts_with(path_ + GetParam().told)) << complaint;
+  EXPECT_EQ(complaint.find('\n'), std::string::npos);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Config, WrongFileTest,
+    testing::Values(WrongFile{"\n#\nprot = 81\n", ":3: unknown key 'prot'"},
+                    WrongFile{"config = /x\n", ":1: unknown key"},
+                    WrongFile{"port = http\n", ":1: port: 'http' is not a number from 1 to 65535"},
+                    WrongFile{"port =\n", ":1: port: needs a value"},
+                    WrongFile{"port\n", ":1: 'port' is not 'key = value'"},
+                    WrongFile{"verbose = yes\n", ":1: verbose: 'yes' is not true or false"},
+                    WrongFile{"port = 1\nport = 1\n", ":2: 'port' stands in line 1 already"},
+                    WrongFile{"link = sat0\n\nlink = sat1\nlink = sat0 rtt=5\n", ":4: 'link sat0' stands in line 1"},
+                    WrongFile{"link = sat0 rate=5/5\n", ":1: link: 'sat0 rate=5/5' lacks rtt=MS"},
+                    WrongFile{"link = sat0 rate=5\n", ":1: link: 'rate=5' is not rate=DOWN/UP"},
+                    WrongFile{"\nfastopen = true\n", ":2: fastopen: has no effect without a link"},
+                    WrongFile{"satellite-pacing = 5\n", ":1: satellite-pacing: has no effect without a link"},
+                    WrongFile{"connect-timeout = 600\nterrestrial-user-timeout = 60\n", ":1: connect-timeout: 600 s"},
+                    WrongFile{"\xef\xbb\xbfport = 1\n", ":1: begins with a byte-order mark"},
+                    WrongFile{"verbose = true\nport = 1\r\n", ":2: ends in a carriage return"},
+                    WrongFile{std::string{"port = 1\n\x7f"
+                                          "ELF\x01\0\0\n",
+                                          16},
+                              ":2: byte 0x"},
+                    WrongFile{"[link]\nport = 1\n", ":1: '[link]': there are no sections"}));
+
+TEST(Config, FolderIsNoFile)
+{
+  EXPECT_EQ(complaint_about({"--config", "/tmp"}), "/tmp: is a folder; --config wants a file");
 }
 
 TEST(Config, FileThatIsNotThereIsNamed)
@@ -247,12 +337,15 @@ INSTANTIATE_TEST_SUITE_P(
                     Mistake{{"--source", "both"}, {"--source", "'both'", "preserve or own"}},
                     Mistake{{"--instance", "a/b"}, {"--instance", "'a/b'", "letters"}},
                     Mistake{{"--satellite-pacing", "0"}, {"--satellite-pacing", "0", "30000"}},
-                    Mistake{{"--satellite-rate", "20"}, {"--satellite-rate", "--satellite-rtt"}},
-                    Mistake{{"--satellite-rate", "20/"}, {"--satellite-rate", "'20/'", "0.01", "100000"}},
-                    Mistake{{"--satellite-rate", "20/10/5"}, {"--satellite-rate", "'20/10/5'", "IN/OUT"}},
-                    Mistake{{"--satellite-rate", "0"}, {"--satellite-rate", "'0'", "0.01"}},
-                    Mistake{{"--satellite-rtt", "0", "--satellite-rate", "1"}, {"--satellite-rtt", "0", "10000"}},
-                    Mistake{{"--fastopen"}, {"--fastopen", "--satellite-interface"}}));
+                    Mistake{{"--satellite-pacing", "5"}, {"--satellite-pacing", "no effect", "link"}},
+                    Mistake{{"--satellite-congestion", "bbr"}, {"--satellite-congestion", "no effect", "link"}},
+                    Mistake{{"--fastopen"}, {"--fastopen", "no effect", "link"}},
+                    Mistake{{"--connect-timeout", "61", "--terrestrial-user-timeout", "60"},
+                            {"--connect-timeout", "61", "60"}},
+                    Mistake{{"--zoo", "--prot", "1"}, {"'--zoo'"}}, Mistake{{"--port="}, {"--port", "needs a value"}},
+                    Mistake{{"--verbose=perhaps"}, {"--verbose"}},
+                    Mistake{{"--link", "sat0 rate=20/5 rtt=5"}, {"--link", "lacks side"}},
+                    Mistake{{"--link", "sat0 rate=20/"}, {"--link", "'rate=20/'"}}));
 
 TEST(ConfigOnThisSystem, UnknownCongestionControlIsNamedWithThoseThereAre)
 {
@@ -266,10 +359,16 @@ TEST(ConfigOnThisSystem, UnknownCongestionControlIsNamedWithThoseThereAre)
   }
 }
 
+TEST(ConfigOnThisSystem, AddressThatTheBoxDoesNotHaveIsNamed)
+{
+  EXPECT_NO_THROW(check_against_system(config_of({"--address", "127.0.0.1"})));
+  EXPECT_THROW(check_against_system(config_of({"--address", "192.0.2.77"})), std::runtime_error);
+}
+
 TEST(ConfigOnThisSystem, MissingInterfaceIsNamed)
 {
   try {
-    check_against_system(config_of({"--satellite-interface", "nosuch0"}));
+    check_against_system(config_of({"--link", "nosuch0"}));
     FAIL() << "accepted";
   } catch (const std::runtime_error& error) {
     EXPECT_NE(std::string{error.what()}.find("'nosuch0'"), std::string::npos);

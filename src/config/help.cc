@@ -1,0 +1,58 @@
+// The layout of --help, which CLI11 asks for option by option. Cannot fail.
+
+#include "config/help.hh"
+
+#include <string_view>
+
+#include <fmt/format.h>
+
+namespace pepsal {
+
+namespace {
+
+constexpr std::size_t width = 80;
+constexpr std::size_t indent = 2;
+constexpr std::size_t description_column = 32;
+
+// Words in lines from the description's column on; the first line's text up to that column is there already.
+std::string wrap(std::string_view text)
+{
+  std::string result;
+  std::size_t column = description_column;
+  while (!text.empty()) {
+    const auto word = text.substr(0, text.find(' '));
+    if (column > description_column && column + 1 + word.size() > width) {
+      result += fmt::format("\n{:{}}", "", description_column);
+      column = description_column;
+    }
+    if (column > description_column) {
+      result += ' ';
+      ++column;
+    }
+    result += word;
+    column += word.size();
+    text.remove_prefix(std::min(word.size() + 1, text.size()));
+  }
+  return result;
+}
+
+} // namespace
+
+std::string HelpFormatter::make_option(const CLI::Option* option, bool /*is_positional*/) const
+{
+  auto head = fmt::format("{:{}}{}", "", indent, option->get_name(false, true));
+  if (option->get_type_size() != 0) {
+    head += " " + option->get_type_name();
+  }
+  auto text = option->get_description();
+  if (!option->get_default_str().empty()) {
+    text += fmt::format(" (default {})", option->get_default_str());
+  }
+  constexpr std::size_t gap = 2;
+  if (head.size() + gap > description_column) {
+    return fmt::format("{}\n{:{}}{}\n", head, "", description_column, wrap(text));
+  }
+  return fmt::format("{:<{}}{}\n", head, description_column, wrap(text));
+}
+
+} // namespace pepsal

@@ -1,0 +1,97 @@
+// The texts of --check and --print-links. Cannot fail: of an interface that is not there, the usual MTU counts.
+
+#include "config/report.hh"
+
+#include <array>
+#include <cstring>
+
+#include <fmt/format.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+
+#include "link/figures.hh"
+#include "util/socket.hh"
+
+namespace pepsal {
+
+namespace {
+
+unsigned mtu_of(const std::string& interface)
+{
+  constexpr unsigned usual_mtu_bytes = 1500;
+  ifreq request{};
+  interface.copy(request.ifr_name, sizeof request.ifr_name - 1);
+  const auto socket = Socket::create(AF_INET, SOCK_DGRAM, 0);
+  return ::ioctl(socket.number(), SIOCGIFMTU, &request) == 0 ? static_cast<unsigned>(request.ifr_mtu) : usual_mtu_bytes;
+}
+
+std::string megabytes(double bytes)
+{
+  return fmt::format("{:.2f} MB", bytes / 1e6);
+}
+
+std::string describe(const Link& link)
+{
+  if (!link.has_rates()) {
+    return fmt::format("link {}: rates not known, the system sizes buffers and windows\n", link.interface);
+  }
+  const auto leg = leg_figures(link);
+  const auto interface = interface_figures(link, mtu_of(link.interface));
+  auto text = fmt::format("link {}: {} Mbit/s to the users and {} from them, round trip {} ms; this box is the {}\n",
+                          link.interface, link.down_mbit, link.up_mbit, link.round_trip.count(), name_of(*link.side));
+  text += fmt::format("  it sends {} Mbit/s and receives {}; {} are in flight to the satellite when the link is full\n",
+                      link.send_mbit(), link.receive_mbit(), megabytes(leg.bytes_in_flight));
+  text += fmt::format("  buffers of each connection's satellite leg: {} to send, {} to receive\n",
+                      megabytes(leg.send_buffer_bytes), megabytes(leg.receive_buffer_bytes));
+  text +=
+      fmt::format("  pepsal-satlink: shaped to {:.3f} Mbit/s, initial windows of {} segments to send, {} to receive\n",
+                  static_cast<double>(interface.shaped_bit) / 1e6, interface.send_window_segments,
+                  interface.receive_window_segments);
+  return text;
+}
+
+std::string name_or_system(const std::string& congestion)
+{
+  return congestion.empty() ? "the system's" : congestion;
+}
+
+} // namespace
+
+std::string describe(const Config& config)
+{
+  auto text =
+      config.links.empty() ? std::string{"no link: both legs of each connection are terrestrial\n"} : std::string{};
+  for (const auto& link : config.links) {
+    text += describe(link);
+  }
+  if (!config.links.empty()) {
+    text += fmt::format("satellite side: congestion control {}, Fast Open {}\n",
+                        name_or_system(config.satellite.congestion), config.fastopen ? "on" : "off");
+  }
+  text += fmt::format("terrestrial side: congestion control {}\n", name_or_system(config.terrestrial.congestion));
+  text += fmt::format("instance {}: port {}, queues {} to {}, up to {} connections at once\n", config.instance,
+                      config.port, config.first_queue, config.last_queue, config.max_connections);
+  return text;
+}
+
+std::string links_for_programs(const Config& config)
+{
+  std::string text;
+  for (const auto& link : config.links) {
+    text += fmt::format("interface={}", link.interface);
+    if (link.has_rates()) {
+      const auto figures = interface_figures(link, mtu_of(link.interface));
+      text += fmt::format(" side={} rate={}/{} rtt={}", name_of(*link.side), link.down_mbit, link.up_mbit,
+                          link.round_trip.count());
+      text += fmt::format(" shaped_bit={} queue_bytes={} share_bytes={} buffer_bytes={} initcwnd={} initrwnd={} "
+                          "flush_us={} rto_ms={}",
+                          figures.shaped_bit, figures.queue_bytes, figures.share_bytes, figures.largest_buffer_bytes,
+                          figures.send_window_segments, figures.receive_window_segments, figures.flush_us,
+                          figures.longest_timeout_ms);
+    }
+    text += '\n';
+  }
+  return text;
+}
+
+} // namespace pepsal

@@ -1,0 +1,85 @@
+// All that follows from a link's rates and round trip. Called by the daemon for its legs, and by `pepsal
+// --print-links`, from which pepsal-satlink takes the interface's. Cannot fail; every figure is kept within what the
+// kernel takes.
+
+#include "link/figures.hh"
+
+#include <algorithm>
+#include <cmath>
+
+namespace pepsal {
+
+namespace {
+
+// Room for what is in flight, and for three round trips more: the repair of a packet that is lost twice takes so long,
+// and the sender should not stand still meanwhile.
+constexpr std::uint32_t headroom = 4;
+
+constexpr double acknowledgement_bytes = 52; // IPv4 and TCP with timestamps (RFC 7323)
+
+double bytes_per_second(double mbit)
+{
+  return mbit * 1e6 / 8;
+}
+
+double product_bytes(const Link& link, double mbit)
+{
+  return bytes_per_second(mbit) * std::chrono::duration<double>{link.round_trip}.count();
+}
+
+std::uint32_t within(double least, double value, double most)
+{
+  return static_cast<std::uint32_t>(std::llround(std::clamp(value, least, most)));
+}
+
+// How many bytes an acknowledgement must answer so that all of them take less than 15 % of the way back.
+std::uint32_t flush_microseconds(double send_mbit)
+{
+  constexpr double share = 0.15;
+  constexpr double least_us = 100;  // below it, holding gains nothing
+  constexpr double most_us = 8'000; // beyond it, the delay begins to show
+  const double needed_us = acknowledgement_bytes * 8 / (send_mbit * share);
+  return needed_us < least_us ? 0 : within(0, needed_us, most_us);
+}
+
+} // namespace
+
+LegFigures leg_figures(const Link& link)
+{
+  constexpr double least_bytes = 128.0 * 1024;
+  constexpr double most_bytes = 256.0 * 1024 * 1024; // the kernel doubles a buffer for its bookkeeping (socket(7))
+  const auto product = [&](double mbit) { return within(least_bytes, product_bytes(link, mbit), most_bytes); };
+  const auto in_flight = product(link.send_mbit());
+  return {.bytes_in_flight = in_flight,
+          .receive_buffer_bytes = headroom * product(link.receive_mbit()),
+          .send_buffer_bytes = headroom * in_flight};
+}
+
+InterfaceFigures interface_figures(const Link& link, unsigned mtu_bytes)
+{
+  constexpr double shaped_share = 0.992;               // the queue stands here, not in the satellite's modem
+  constexpr double most_bytes = 1e9;                   // of a buffer or a queue
+  constexpr double kernels_largest_buffer = 6'291'456; // tcp_rmem, tcp(7)
+  constexpr double share_seconds = 0.05;               // all have the same share of the queue and so of the link
+  constexpr double least_share_bytes = 32'768;
+  constexpr double most_share_bytes = 262'144;
+  constexpr double least_window_segments = 10; // RFC 6928
+  constexpr double most_window_segments = 65'535;
+  const double segment_bytes = std::max(mtu_bytes, 576U) - acknowledgement_bytes;
+  const double send_bytes = product_bytes(link, link.send_mbit());
+  const double faster_bytes = product_bytes(link, std::max(link.down_mbit, link.up_mbit));
+  const double round_trip_ms = static_cast<double>(link.round_trip.count());
+  const auto window = [&](double segments) { return within(least_window_segments, segments, most_window_segments); };
+  return {.shaped_bit = static_cast<std::uint64_t>(std::llround(link.send_mbit() * 1e6 * shaped_share)),
+          .queue_bytes = within(1e6, 8 * send_bytes + 1e6, most_bytes),
+          .share_bytes =
+              within(least_share_bytes, bytes_per_second(link.send_mbit()) * share_seconds, most_share_bytes),
+          .largest_buffer_bytes = within(kernels_largest_buffer, headroom * faster_bytes, most_bytes),
+          .send_window_segments = window(send_bytes / segment_bytes),
+          .receive_window_segments = window(faster_bytes / segment_bytes + 1),
+          .flush_us = flush_microseconds(link.send_mbit()),
+          .longest_timeout_ms =
+              within(1'000, 3 * round_trip_ms, 120'000)}; // after a fade a transfer goes on within so much
+}
+
+} // namespace pepsal

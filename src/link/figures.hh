@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+
+#include "link/link.hh"
+
+namespace pepsal {
+
+// What a connection's leg across a link needs; all in bytes.
+struct LegFigures
+{
+  std::uint32_t bytes_in_flight{};      // sent and not acknowledged while the link is full: one bandwidth-delay product
+  std::uint32_t receive_buffer_bytes{}; // SO_RCVBUF
+  std::uint32_t send_buffer_bytes{};    // SO_SNDBUF
+};
+
+// What the interface to the link needs; pepsal-satlink(8) sets it.
+struct InterfaceFigures
+{
+  std::uint64_t shaped_bit{};            // per second, just under what the link carries
+  std::uint64_t queue_bytes{};           // of the shaper
+  std::uint32_t share_bytes{};           // of that queue for each connection (tcp_limit_output_bytes)
+  std::uint32_t largest_buffer_bytes{};  // maximum of tcp_rmem and tcp_wmem
+  std::uint32_t send_window_segments{};  // initcwnd of routes
+  std::uint32_t receive_window_segments; // initrwnd of routes
+  std::uint32_t flush_us{};              // how long acknowledgements are held together; 0: not at all
+  std::uint32_t longest_timeout_ms{};    // tcp_rto_max_ms
+};
+
+// Both need a link with rates. They are the only place where buffers, windows, shaper and timers are derived from a
+// link.
+LegFigures leg_figures(const Link& link);
+InterfaceFigures interface_figures(const Link& link, unsigned mtu_bytes);
+
+} // namespace pepsal
