@@ -1,0 +1,100 @@
+# A part of pepsal-iptables, which sources it: the action check.
+# shellcheck shell=bash disable=SC2004,SC2034,SC2154
+
+lacks=0
+lack() {
+  printf '%s\n' "$*"
+  lacks=$((lacks + 1))
+}
+
+# Tries one rule in a network namespace that lives for this one command.
+probe() { # family table name module rule
+  local reason
+  reason=$(printf '*%s\n-A PREROUTING %s\nCOMMIT\n' "$2" "$5" |
+    unshare -n "$(command_of "$1")-restore" --noflush --wait=20 2>&1) ||
+    lack "IPv$1: $3 does not work in table $2 ($(grep -v '^# Warning' <<<"$reason" | head -n 1)): modprobe $4, or a kernel" \
+      "and an iptables that have it"
+}
+
+check_rules() { # family
+  local icmp
+  icmp=$(icmp "$1")
+  probe "$1" raw "target NFQUEUE" xt_NFQUEUE "-p tcp --syn -j NFQUEUE --queue-num 0 --queue-bypass"
+  probe "$1" raw "target CT" xt_CT "-j CT --notrack"
+  probe "$1" raw "target MARK" xt_mark "-j MARK --set-xmark 0x1/0x1"
+  probe "$1" raw "match mark" xt_mark "-m mark --mark 0x1/0x1"
+  probe "$1" raw "match comment" xt_comment "-m comment --comment pepsal"
+  probe "$1" raw "match addrtype" xt_addrtype "-m addrtype --dst-type LOCAL"
+  [[ -z $ports ]] || probe "$1" raw "match multiport" xt_multiport "-p tcp -m multiport --dports $ports"
+  if [[ $mode == tproxy ]]; then
+    probe "$1" raw "match socket" xt_socket "-p tcp -m socket --transparent --restore-skmark"
+    probe "$1" raw "match socket for ICMP" xt_socket "-p $icmp -m socket --transparent"
+    probe "$1" mangle "match conntrack" xt_conntrack "-m conntrack --ctstate SNAT --ctdir REPLY"
+    probe "$1" mangle "match connmark" xt_connmark "-m connmark --mark 0x1/0x1"
+    probe "$1" mangle "target CONNMARK" xt_connmark "-j CONNMARK --set-xmark 0x1/0x1"
+    probe "$1" mangle "target TPROXY" xt_TPROXY "-p tcp -j TPROXY --on-port 1 --tproxy-mark 0x1/0x1"
+    unshare -n ip "-$1" rule add fwmark 0x1/0x1 lookup 5000 2>/dev/null ||
+      lack "IPv$1: no policy routing: a kernel with CONFIG_IP_MULTIPLE_TABLES and CONFIG_IPV6_MULTIPLE_TABLES"
+  else
+    probe "$1" nat "target REDIRECT" xt_REDIRECT "-p tcp -j REDIRECT --to-ports 1"
+  fi
+}
+
+setting() { cat "/proc/sys/net/$1" 2>/dev/null || echo 0; }
+
+check_settings() {
+  [[ $mode == tproxy || $(setting ipv4/tcp_early_demux) == 0 || -w $early_demux ]] ||
+    lack "net.ipv4.tcp_early_demux is 1 and cannot be written, so a client cannot use one port to two servers at once:" \
+      "set it to 0 on the host, or use --mode tproxy"
+  [[ $(setting ipv4/ip_forward) == 1 ]] ||
+    lack "IPv4: forwarding is off, so nothing passes direct: sysctl -w net.ipv4.ip_forward=1"
+  ! has_ipv6 || [[ $(setting ipv6/conf/all/forwarding) == 1 ]] ||
+    lack "IPv6: forwarding is off, so nothing passes direct: sysctl -w net.ipv6.conf.all.forwarding=1"
+}
+
+# Intercepted connections come in by INPUT, where a firewall that closes by default does not know them.
+check_firewall() { # family
+  local input accept="-m mark --mark $routed/$routed"
+  [[ $mode == tproxy ]] || accept="-p tcp --dport $port"
+  input=$("$(command_of "$1")-save" 2>/dev/null | sed -n '/^\*filter$/,/^COMMIT/p' | grep -E '^(:|-A )INPUT ' || true)
+  grep -qE '^(:INPUT DROP|-A INPUT -j (DROP|REJECT))' <<<"$input" || return 0
+  [[ $input == *"mark --mark $routed/$routed "* || $mode == redirect && $input == *"--dport $port "* ]] ||
+    lack "IPv$1: the firewall closes INPUT, where intercepted connections come in:" \
+      "$(command_of "$1") -I INPUT $accept -j ACCEPT"
+}
+
+check_interface() { # name
+  if [[ $1 == *+ ]]; then return; fi
+  if ! has_interface "$1"; then
+    lack "interface $1: there is none of this name; see ip -br link"
+  elif ! is_up "$1"; then
+    lack "interface $1 is down: ip link set $1 up"
+  elif [[ $mode == redirect && -z $(ip -4 -o address show dev "$1") ]]; then
+    lack "interface $1 has no IPv4 address, to which redirect would send connections: give it one, or use --mode tproxy"
+  fi
+}
+
+check() {
+  local name family
+  for name in ip "$iptables" "$iptables-save" "$iptables-restore" "$ip6tables" "$ip6tables-save" "$ip6tables-restore"; do
+    [[ -n $(type -P "$name") ]] || lack "no program '$name': apt-get install iptables iproute2"
+  done
+  has_capability 12 || lack "no CAP_NET_ADMIN: run this as root"
+  families=(4)
+  if has_ipv6; then families=(4 6); else notice "IPv6 is disabled in this kernel; only IPv4 is looked at"; fi
+  if ! unshare -n true 2>/dev/null; then
+    lack "no scratch network namespace to try matches and targets in: run this with CAP_SYS_ADMIN"
+  else
+    for family in "${families[@]}"; do
+      [[ -z $(type -P "$(command_of "$family")-restore") ]] || check_rules "$family"
+    done
+  fi
+  for name in "${interfaces[@]}"; do check_interface "$name"; done
+  is_up lo || lack "interface lo is down, and what is intercepted is delivered there: ip link set lo up"
+  check_settings
+  for family in "${families[@]}"; do
+    [[ -z $(type -P "$(command_of "$family")-save") ]] || check_firewall "$family"
+  done
+  ((lacks == 0)) || exit 1
+  echo "nothing is missing"
+}

@@ -1,0 +1,166 @@
+# A part of pepsal-iptables, which sources it: the rules that start wants.
+# shellcheck shell=bash disable=SC2004,SC2034,SC2154
+
+# What should stand in a table, in the form of iptables-restore: own chains, their rules, and the jumps to them. Nothing
+# for a table that the mode has no use for.
+wanted() { # family table
+  case $2:$mode in
+    raw:tproxy)
+      chains PRE SOCK LEG HERE SYN TAKE PASS ASK OUT INFO
+      raw_tproxy "$1"
+      raw_syn "$1"
+      ;;
+    raw:redirect)
+      chains PRE SYN TAKE PASS ASK INFO
+      echo "-A ${prefix}_PRE -p tcp --syn -g ${prefix}_SYN"
+      raw_syn "$1"
+      ;;
+    mangle:tproxy)
+      chains PRE OUT INFO
+      mangle_tproxy "$1"
+      ;;
+    nat:redirect)
+      chains PRE INFO
+      echo "-A ${prefix}_PRE -p tcp -m mark --mark $intercepted/$value_mask -j REDIRECT --to-ports $port"
+      ;;
+    *) return ;;
+  esac
+  record "$1" "$2"
+  echo "-A PREROUTING -j ${prefix}_PRE"
+}
+
+chains() { printf ":${prefix}_%s - [0:0]\n" "$@"; }
+
+icmp() { if [[ $1 == 4 ]]; then echo icmp; else echo icmpv6; fi; }
+
+# Packets of connections that the daemon holds, found by their socket, are routed into the machine. Those of the client
+# leg are kept out of connection tracking: the server leg has the same addresses and ports when it keeps the client's,
+# and would share one entry with it, whereupon NAT passes over the server leg.
+# A SYN is never looked up here: one that matches a socket in TIME_WAIT must reach TPROXY, which handles it.
+raw_tproxy() { # family
+  local icmp interface
+  icmp=$(icmp "$1")
+  echo "-A ${prefix}_PRE -p tcp --syn -g ${prefix}_SYN"
+  # On an intercepted interface all packets are looked at; elsewhere only those without a mark, so that a mark there is
+  # never lost: --restore-skmark overwrites it even where the socket turns out to be another program's.
+  for interface in "${interfaces[@]}"; do
+    echo "-A ${prefix}_PRE -i $interface -p tcp -m socket --transparent -g ${prefix}_SOCK"
+    echo "-A ${prefix}_PRE -i $interface -p $icmp -m socket --transparent -g ${prefix}_SOCK"
+  done
+  echo "-A ${prefix}_PRE -p tcp -m mark --mark 0x0 -m socket --transparent -g ${prefix}_SOCK"
+  echo "-A ${prefix}_PRE -p $icmp -m mark --mark 0x0 -m socket --transparent -g ${prefix}_SOCK"
+
+  # Half-open sockets and those in TIME_WAIT match but bring no mark; a value set before shows that none came.
+  echo "-A ${prefix}_SOCK -j MARK --set-xmark $unmarked/$value_mask"
+  echo "-A ${prefix}_SOCK -m socket --transparent --restore-skmark"
+  echo "-A ${prefix}_SOCK -m mark --mark $client_leg/$value_mask -g ${prefix}_LEG"
+  echo "-A ${prefix}_SOCK -m mark --mark $server_leg/$value_mask -g ${prefix}_HERE"
+  for interface in "${interfaces[@]}"; do # where clients are, it is a client leg before its first ACK or after its end
+    echo "-A ${prefix}_SOCK -i $interface -m mark --mark $unmarked/$value_mask -g ${prefix}_LEG"
+  done
+  # Elsewhere it is a server leg in TIME_WAIT, or another program's: both are for this machine.
+  echo "-A ${prefix}_SOCK -m mark --mark $unmarked/$value_mask -g ${prefix}_HERE"
+  echo "-A ${prefix}_SOCK -j MARK --set-xmark 0x0/0xffffffff" # another program's socket: as if never looked at
+
+  echo "-A ${prefix}_LEG -j CT --notrack"
+  echo "-A ${prefix}_LEG -g ${prefix}_HERE"
+  echo "-A ${prefix}_HERE -j MARK --set-xmark $routed/$all_bits"
+
+  echo "-A ${prefix}_OUT -m mark --mark $client_leg/$value_mask -j CT --notrack"
+  echo "-A OUTPUT -p tcp -j ${prefix}_OUT"
+}
+
+# A SYN comes through here twice: first to be queued, then again with the queuer's answer in its mark.
+raw_syn() { # family
+  local interface
+  echo "-A ${prefix}_SYN -m mark --mark $intercepted/$value_mask -g ${prefix}_TAKE"
+  echo "-A ${prefix}_SYN -m mark --mark $bypassed/$value_mask -g ${prefix}_PASS"
+  for interface in "${interfaces[@]}"; do
+    echo "-A ${prefix}_SYN -i $interface -m mark --mark 0x0/$value_mask -g ${prefix}_ASK"
+  done
+  if [[ $mode == tproxy ]]; then
+    echo "-A ${prefix}_TAKE -j CT --notrack"
+  else
+    echo "-A ${prefix}_TAKE -j RETURN" # tracked, as NAT demands; the rule is there to count
+  fi
+  echo "-A ${prefix}_PASS -j MARK --set-xmark 0x0/$value_mask"
+  ask "$1"
+}
+
+ask() { # family
+  local network target list
+  local -a networks
+  if [[ $1 == 4 ]]; then networks=("${excludes4[@]}"); else networks=("${excludes6[@]}"); fi
+  for network in "${networks[@]}"; do
+    echo "-A ${prefix}_ASK -s $network -j RETURN"
+    echo "-A ${prefix}_ASK -d $network -j RETURN"
+  done
+  # Connections to the box itself, whatever the scope of the address. A rule for each type: the kernel wants all types of
+  # one rule at once for IPv6, and any for IPv4. IPv6 knows no broadcast.
+  list="LOCAL BROADCAST MULTICAST"
+  if [[ $1 == 6 ]]; then list="LOCAL ANYCAST MULTICAST"; fi
+  for target in $list; do
+    echo "-A ${prefix}_ASK -m addrtype --dst-type $target -j RETURN"
+  done
+  if [[ $1 == 6 ]]; then # never forwarded (RFC 4291 section 2.5.6), and which link is meant no route tells
+    echo "-A ${prefix}_ASK -d fe80::/10 -j RETURN"
+    echo "-A ${prefix}_ASK -s fe80::/10 -j RETURN"
+  fi
+  target="-j NFQUEUE --queue-num $queue --queue-bypass"
+  [[ $queue != *:* ]] || target="-j NFQUEUE --queue-balance $queue --queue-bypass"
+  if [[ -z $ports ]]; then
+    echo "-A ${prefix}_ASK -p tcp $target"
+  else
+    while read -r list; do
+      echo "-A ${prefix}_ASK -p tcp -m multiport --dports $list $target"
+    done < <(port_groups)
+  fi
+}
+
+# multiport takes 15 ports at most, a range counting as two.
+port_groups() {
+  local part weight used=0 line=
+  local -a parts
+  IFS=, read -ra parts <<<"$ports"
+  for part in "${parts[@]}"; do
+    weight=1
+    [[ $part != *:* ]] || weight=2
+    if ((used + weight > 15)); then
+      echo "$line"
+      line="" used=0
+    fi
+    line+=${line:+,}$part
+    ((used += weight))
+  done
+  echo "$line"
+}
+
+# Replies to a server leg that leaves by SNAT or MASQUERADE carry the box's address until NAT has put the client's back,
+# after this table; here, past connection tracking, the socket match sees through that.
+mangle_tproxy() { # family
+  local p any=::
+  [[ $1 != 4 ]] || any=0.0.0.0
+  echo "-A ${prefix}_PRE -p tcp -m mark --mark $intercepted/$value_mask" \
+    "-j TPROXY --on-port $port --on-ip $any --tproxy-mark $routed/$all_bits"
+  for p in tcp "$(icmp "$1")"; do
+    echo "-A ${prefix}_PRE -p $p -m conntrack --ctstate SNAT --ctdir REPLY -m socket --transparent" \
+      "-j MARK --set-xmark $routed/$routed"
+  done
+  # That a host next to the box does not answer, or that there is no route, the kernel says by ICMP to the address the
+  # server leg uses: the client's. It is for this machine, and known by the connection it is about.
+  echo "-A ${prefix}_OUT -p tcp --syn -m mark --mark $server_leg/$value_mask" \
+    "-j CONNMARK --set-xmark $server_leg/$value_mask"
+  echo "-A ${prefix}_OUT -p $(icmp "$1") -m conntrack --ctstate RELATED -m connmark --mark $server_leg/$value_mask" \
+    "-j MARK --set-xmark $returned/$all_bits"
+  echo "-A OUTPUT -j ${prefix}_OUT"
+}
+
+as_given() {
+  echo "instance=$instance mode=$mode shift=$shift_bits table=$table priority=$priority port=$port queue=$queue"
+}
+
+# What stop and status read. "had" lists the built-in chains that were in the table before, "-" if there was no table;
+# "demux" is what early_demux was.
+record() { # family table
+  echo "-A ${prefix}_INFO -m comment --comment \"pepsal $(as_given) had=${had["$1 $2"]} demux=$demux_was\""
+}

@@ -1,0 +1,115 @@
+# A part of pepsal-iptables, which sources it: the actions start and stop.
+# shellcheck shell=bash disable=SC2004,SC2034,SC2154
+
+need_interfaces() {
+  local interface
+  for interface in "${interfaces[@]}"; do
+    [[ $interface == *+ ]] || has_interface "$interface" ||
+      broken "--intercept: no interface '$interface' here; there are: $(ip -br link | awk '{sub(/@.*/, "", $1); print $1}' |
+        paste -sd ' ')"
+  done
+  is_up lo || broken "interface lo is down, and what is intercepted is delivered there; ip link set lo up"
+}
+
+# Two instances must not share mark bits or a routing table, and a table in use by others is left alone.
+need_room() { # family
+  local line other shift other_priority
+  while read -r line; do
+    other=$(field instance "$line") shift=$(field shift "$line")
+    [[ -n $other && $other != "$instance" ]] || continue
+    ((shift_bits + 4 <= shift || shift + 4 <= shift_bits)) ||
+      broken "--mark-shift: $shift_bits overlaps the mark bits of instance '$other' (shift $shift); they must be 4 apart"
+    [[ $mode == tproxy && $(field mode "$line") == tproxy ]] || continue
+    [[ $(field table "$line") != "$table" ]] ||
+      broken "--table: $table is the routing table of instance '$other'; choose another"
+    other_priority=$(field priority "$line")
+    ((priority + 3 < other_priority || other_priority + 3 < priority)) ||
+      broken "--priority: $priority is too near to that of instance '$other' ($other_priority); they must be 4 apart"
+  done < <(records "${noted[$1]}" raw)
+  [[ $mode == tproxy ]] || return 0
+  line=$(all_rules "$1" | awk -v "low=$priority" -v "ours= proto $protocol\$" '$1 >= low && $1 <= low + 3 && $0 !~ ours' | head -n 1)
+  [[ -z $line ]] || broken "--priority: $priority to $((priority + 3)) must be free, and there is an ip rule '$line'"
+  ! routes_of "$1" "$table" | grep -qv "^local default dev lo proto $protocol " ||
+    broken "--table: routing table $table holds other routes already; choose an empty one"
+}
+
+install() { # family; prints the reason and returns 1 on failure
+  local first=mangle last=nat
+  if [[ $mode == tproxy ]]; then
+    route_here "$1" "$(as_given)" 2>&1 || return
+  else
+    first=nat last=mangle
+  fi
+  # Nothing is marked before the rules that deal with the mark are there.
+  change "$1" $first "$(wanted "$1" $first)" && change "$1" raw "$(wanted "$1" raw)" && change "$1" $last ""
+}
+
+# What a change leaves over: ip rules, routes, empty tables.
+tidy() { # family
+  local t
+  load "$1"
+  sweep "$1"
+  for t in raw mangle nat; do prune "$1" $t; done
+}
+
+begin() {
+  local family t
+  for family in "${families[@]}"; do
+    load "$family"
+    before[$family]=${saved[$family]} noted_before[$family]=${noted[$family]}
+    for t in raw mangle nat; do had["$family $t"]=$(find_had "$family" $t); done
+  done
+  demux_was=$(find_demux)
+}
+
+# Puts back what was ours when the program began: nothing, or an earlier start.
+undo() {
+  local family t line
+  trap '' INT TERM HUP
+  set +e
+  for family in "${families[@]}"; do
+    load "$family"
+    line=$(my_record "${noted_before[$family]}" raw)
+    if [[ $(field mode "$line") == tproxy ]]; then
+      route_here "$family" "$line"
+    fi
+    for t in mangle nat raw; do change "$family" $t "$(own "${before[$family]}" $t)"; done
+    tidy "$family"
+  done >/dev/null
+  set_demux >/dev/null
+}
+
+start() {
+  local family reason
+  need_machine
+  need_interfaces
+  begin
+  for family in "${families[@]}"; do need_room "$family"; done
+  [[ ${#families[@]} == 2 ]] || notice "IPv6 is disabled in this kernel; only IPv4 is intercepted"
+  trap 'undo' EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM HUP
+  for family in "${families[@]}"; do
+    reason=$(install "$family") || broken "IPv$family: $reason ('$program check' names what is missing)"
+  done
+  load 4
+  reason=$(set_demux) || broken "$reason"
+  trap '' INT TERM HUP # it is done; what is left is to sweep up after an earlier start
+  trap - EXIT
+  for family in "${families[@]}"; do tidy "$family"; done
+}
+
+stop() {
+  local family t reason failed=
+  need_machine
+  trap '' INT TERM HUP # half a stop helps nobody, and it is short
+  begin
+  for family in "${families[@]}"; do
+    for t in raw mangle nat; do
+      reason=$(change "$family" $t "") || failed=${failed:-IPv$family: $reason}
+    done
+    tidy "$family"
+  done
+  reason=$(set_demux) || failed=${failed:-$reason}
+  [[ -z $failed ]] || broken "$failed"
+}

@@ -1,0 +1,121 @@
+# A part of pepsal-iptables, which sources it: reads and changes netfilter tables.
+# shellcheck shell=bash disable=SC2004,SC2034,SC2154
+
+command_of() { if [[ $1 == 4 ]]; then echo "$iptables"; else echo "$ip6tables"; fi; }
+
+nft_family() { if [[ $1 == 4 ]]; then echo ip; else echo ip6; fi; }
+
+is_nft() { [[ ${variant[$1]} == *nf_tables* ]]; }
+
+# iptables-nft-save prints built-in chains whether they exist or not; only nft tells.
+has_base() { # family table chain
+  [[ -z $(type -P nft) ]] || nft list chain "$(nft_family "$1")" "$2" "$3" >/dev/null 2>&1
+}
+
+# Reads all tables of a family into saved, and into noted what is said about PEPsal in them, one a line: "TABLE record"
+# of any instance, "TABLE ours chains|jumps", "TABLE CHAIN ACCEPT" for each built-in chain that is open, and "TABLE CHAIN
+# used" for each rule in one.
+load() { # family
+  local program_name
+  program_name=$(command_of "$1")-save
+  saved[$1]=$("$program_name" 2>/dev/null) || broken "$program_name failed: $("$program_name" 2>&1 >/dev/null | head -n 1)"
+  noted[$1]=$(awk "${our_lines[@]}" "$know_ours"'
+    /^\*/ { table = substr($0, 2); print table, "is there" }
+    /^:[^ ]* ACCEPT/ { print table, substr($1, 2), "ACCEPT" }
+    /^-A (PREROUTING|OUTPUT) / { print table, $2, "used" }
+    /^-A PEPSAL[^ ]* -m comment --comment "pepsal instance=/ {
+      line = $0; sub(/.*--comment "pepsal /, "", line); sub(/"$/, "", line); print table, line }
+    { kind = ours() }
+    kind == "chain" || kind == "jump" { print table, "ours", kind }' <<<"${saved[$1]}")
+}
+
+records() { sed -n "s/^$2 \(instance=.*\)/\1/p" <<<"$1"; } # noted-text table: the record of every instance, one a line
+
+my_record() { sed -n "s/^$2 \(instance=${instance//./\\.} .*\)/\1/p" <<<"$1"; } # noted-text table
+
+field() { if [[ " $2" =~ \ $1=([^ ]*) ]]; then echo "${BASH_REMATCH[1]}"; fi; } # name record
+
+# Another instance's record speaks for the time before it, too.
+find_had() { # family table
+  local line chain list=
+  if ! is_nft "$1"; then # which never takes any away
+    echo PREROUTING,OUTPUT
+    return
+  fi
+  line=$(my_record "${noted[$1]}" "$2")
+  [[ -n $line ]] || line=$(records "${noted[$1]}" "$2" | head -n 1)
+  if [[ -n $line ]]; then
+    field had "$line"
+  elif [[ $'\n'${noted[$1]} != *$'\n'"$2 is there"* ]]; then
+    echo -
+  else
+    for chain in PREROUTING OUTPUT; do
+      ! has_base "$1" "$2" $chain || list+=${list:+,}$chain
+    done
+    echo "${list:-none}"
+  fi
+}
+
+except() { grep -vxFf <(printf '%s\n' "$1") || true; } # lines of stdin that are not among those given
+
+# Our part of a table, out of what iptables-save printed.
+own() { # saved-text table
+  awk "${our_lines[@]}" "$know_ours"'
+    /^\*/ { table = substr($0, 2) }
+    table != wanted { next }
+    { kind = ours() }
+    kind == "chain" { print $1, "- [0:0]" }
+    kind == "rule" || kind == "jump"' wanted="$2" - <<<"$1"
+}
+
+# The transaction that makes our part of a table what it should be: chains are made anew, jumps that stand stay where
+# they are, the rest goes. Nothing if there is nothing to do.
+plan() { # our-lines-now wanted-lines table
+  [[ -n $1$2 ]] || return 0
+  awk "${our_lines[@]}" "$know_ours"'
+    { kind = ours() }
+    kind == "" { next }
+    kind == "chain" && !($1 in declared) { declared[$1]; declare = declare $1 " - [0:0]\n" }
+    FNR == NR { now[kind, kind == "chain" ? $1 : $0]; list[++n] = $0; kinds[n] = kind; next }
+    { wanted[kind, kind == "chain" ? $1 : $0] }
+    kind == "rule" || (kind == "jump" && !((kind, $0) in now)) { add = add $0 "\n" }
+    END {
+      for (i = 1; i <= n; i++) {
+        split(list[i], word, " ")
+        if (kinds[i] == "jump" && !(("jump", list[i]) in wanted)) drop = drop "-D" substr(list[i], 3) "\n"
+        if (kinds[i] == "chain" && !(("chain", word[1]) in wanted)) remove = remove "-X " substr(word[1], 2) "\n"
+      }
+      printf "*%s\n%s%s%s%sCOMMIT\n", table, declare, drop, add, remove
+    }' table="$3" <(printf '%s\n' "$1") <(printf '%s\n' "$2")
+}
+
+# Carries a plan out. Prints the reason and returns 1 on failure.
+change() { # family table wanted-lines
+  local now reason command lines
+  now=$(own "${saved[$1]}" "$2")
+  lines=$(plan "$now" "$3" "$2")
+  [[ -n $lines ]] || return 0
+  command=$(command_of "$1")-restore
+  reason=$("$command" --noflush --wait=20 2>&1 <<<"$lines") || {
+    reason=$(grep -v '^# Warning' <<<"$reason" | head -n 1)
+    echo "table $2: ${reason:-$command failed}"
+    return 1
+  }
+}
+
+# The nft variant makes tables and built-in chains when they are first used; those that were not there before and are
+# empty now go again. The kernel refuses to delete a chain that holds rules. The legacy variant cannot delete a table.
+prune() { # family table
+  local chain family used="" was=${had["$1 $2"]}
+  is_nft "$1" && [[ ${noted[$1]} == *"$2 is there"* ]] || return 0
+  family=$(nft_family "$1")
+  for chain in PREROUTING OUTPUT; do
+    if [[ ${noted[$1]} == *"$2 $chain used"* ]]; then
+      used=yes
+    elif [[ ,$was, != *,$chain,* && ${noted[$1]} == *"$2 $chain ACCEPT"* ]]; then
+      "$(command_of "$1")" -t "$2" -X $chain >/dev/null 2>&1 || true
+    fi
+  done
+  [[ $was == - && -z $used && -n $(type -P nft) ]] || return 0
+  [[ $(nft list table "$family" "$2" 2>/dev/null | wc -l) != 2 ]] || nft delete table "$family" "$2" 2>/dev/null || true
+}
