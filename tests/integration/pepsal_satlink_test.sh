@@ -249,7 +249,8 @@ case_interface_vanishes() {
   ip link add sat0 netns box type veth peer name sat1 netns peer
   ip -n box link set sat0 up
   ip -n box addr add 10.1.0.1/24 dev sat0
-  expect "status of another interface of that name" "sat0: not prepared" "$(satsim status || true)"
+  [[ $(satsim status || true) == "sat0: not prepared; what was has gone"*"start --interface sat0" ]] ||
+    wrong "status of another interface of that name: $(satsim status || true)"
   satsim_start
   satsim stop
   expect "slow start after idle" 1 "$(box sysctl -n net.ipv4.tcp_slow_start_after_idle)"
@@ -263,6 +264,125 @@ case_interface_vanishes() {
   sysctl_before=$(box sysctl -n net.ipv4.tcp_slow_start_after_idle)
   satsim stop
   expect "sysctl after a stop with a foreign state file" "$sysctl_before" "$(box sysctl -n net.ipv4.tcp_slow_start_after_idle)"
+}
+
+# Packets wait in the shaper while the rate falls and rises, and none of them is lost.
+case_change_loses_nothing() {
+  local sent dropped
+  set_up
+  satsim start --rate 0.5/0.5 --rtt 600 --side gateway
+  ip -n peer addr add 10.1.0.2/24 dev sat1
+  # Some 75 kB at 60 kB/s; the answers that nobody listens are not of interest.
+  box bash -c 'for ((i = 0; i < 60; i++)); do printf %1200s >/dev/udp/10.1.0.2/9; done' 2>/dev/null || true
+  [[ $(tc -n box -s qdisc show dev sat0) == *"backlog "[1-9]* ]] || wrong "nothing waits in the shaper"
+  refused 2 "--rate DOWN/UP is missing" change --interface sat0
+  refused 2 "'rate=5'" change --interface sat0 --rate 5
+  satsim change --rate 0.4/0.4
+  [[ $(tc -n box class show dev sat0) == *"rate 396800bit"* ]] || wrong "shaped to: $(tc -n box class show dev sat0)"
+  satsim change --rate 50/10
+  expect "windows" "2590 2591" "$(route_windows 4 default)"
+  [[ $(satsim status) == *"gateway of a link of 50/10 Mbit/s down/up, round trip 600 ms"* ]] || wrong "status: $(satsim status)"
+  read -r sent dropped < <(tc -n box -s qdisc show dev sat0 | awk '/^ Sent/ { sub(/,/, "", $7); print $4, $7; exit }')
+  ((sent >= 60 && dropped == 0)) || wrong "$sent packets sent, $dropped dropped"
+  satsim stop
+  refused 1 "not prepared" change --interface sat0 --rate 50/10
+}
+
+missing() { satsim status | sed -n 's/^  missing: //p'; }
+
+# A route that is new, an interface that was down, a shaper that somebody took away: status says so, start sets it right.
+case_status_names_what_is_missing() {
+  local status
+  set_up
+  satsim_start
+  expect "missing" "" "$(missing)"
+  ip -n box route add 10.6.0.0/16 via 10.1.0.2
+  expect "missing" "the initial windows of route 10.6.0.0/16 via 10.1.0.2 (IPv4)" "$(missing)"
+  status=0
+  satsim status >/dev/null || status=$?
+  expect "exit status" 1 $status
+  satsim_start
+  expect "missing after a start" "" "$(missing)"
+  expect "windows to the new route" "2590 2591" "$(route_windows 4 10.6.0.0/16)"
+  tc -n box qdisc del dev sat0 root
+  expect "missing" "the shaper" "$(missing)"
+  satsim_start
+  expect "missing after a start" "" "$(missing)"
+  ip -n box link set sat0 down
+  [[ $(missing) == *"which is down"* ]] || wrong "of an interface that is down it says: $(satsim status)"
+}
+
+case_renamed_interface() {
+  set_up
+  note
+  satsim_start
+  ip -n box link set sat0 down
+  ip -n box link set sat0 name sat9
+  ip -n box link set sat9 up
+  [[ $(box "$script" status --interface sat9) == "sat9: was prepared as sat0"* ]] ||
+    wrong "status of a renamed interface: $(box "$script" status --interface sat9)"
+  box "$script" stop --interface sat9 >/dev/null
+  expect "shaper of the renamed interface" "" "$(tc -n box qdisc show dev sat9 | grep htb)"
+  expect "state files" "" "$(find /run/pepsal-satlink -type f)"
+}
+
+# Without --interface, all links of the configuration.
+case_all_links() {
+  set_up
+  note
+  printf '%s\n' 'link = sat0 rate=50/10 rtt=600 side=gateway' 'link = lan0 rate=5/5 rtt=100 side=terminal' 'link = peer0' \
+    >"$work/pepsal.conf"
+  box "$script" start --config "$work/pepsal.conf"
+  [[ $(box "$script" status) == *"gateway of a link of 50/10"* && $(box "$script" status) == *"terminal of a link of 5/5"* ]] ||
+    wrong "status says: $(box "$script" status)"
+  box "$script" stop
+  expect_as_noted "after stop"
+  expect "status of none" 3 "$(box "$script" status >/dev/null && echo 0 || echo $?)"
+}
+
+prepared() { satsim status --config "$work/pepsal.conf" >/dev/null 2>&1; }
+
+await_prepared() { # when
+  local try
+  for ((try = 0; try < 200; try++)); do
+    ! prepared || return 0
+    sleep 0.1
+  done
+  wrong "$1 it is not prepared: $(satsim status 2>&1 || true)"
+}
+
+# In the background: an interface that is not there yet, that was down, that is another one.
+case_watch_follows_the_interface() {
+  local watcher
+  set_up
+  ip -n box link del sat0
+  echo 'link = sat0 rate=50/10 rtt=600 side=gateway' >"$work/pepsal.conf"
+  ip netns exec box "$script" watch --config "$work/pepsal.conf" >"$work/watch" 2>&1 &
+  watcher=$!
+  bring_satellite
+  await_prepared "after it has come"
+  expect "windows" "2590 2591" "$(route_windows 4 10.1.0.0/24)"
+  ip -n box route add default via 10.1.0.2
+  await_prepared "after a new default route"
+  expect "windows of the default route" "2590 2591" "$(route_windows 4 default)"
+  ip -n box link set sat0 down
+  ip -n box link set sat0 up
+  ip -n box route add default via 10.1.0.2
+  await_prepared "after down and up"
+  expect "windows after down and up" "2590 2591" "$(route_windows 4 default)"
+  ip -n box link del sat0
+  bring_satellite
+  await_prepared "after it was made again"
+  [[ $(tc -n box class show dev sat0) == *"rate 49600Kbit"* ]] || wrong "the new interface has no shaper"
+  kill $watcher
+  wait $watcher || wrong "watch ends with $?: $(cat "$work/watch")"
+}
+
+bring_satellite() {
+  ip link add sat0 netns box type veth peer name sat1 netns peer
+  ip -n peer link set sat1 up
+  ip -n box addr add 10.1.0.1/24 dev sat0
+  ip -n box link set sat0 up
 }
 
 # The real tc, but before a class is added something happens.
