@@ -81,7 +81,16 @@ namespace pepsal {
                                                                               "box took")                              \
                                                                               row(fastopen_accepts,                    \
                                                                                   "pepsal_fastopen_accepts_total", "", \
-                                                                                  "SYNs with data that this box took")
+                                                                                  "SYNs with data that this box took")       \
+  row(warm_connections_made, "pepsal_warm_connections_made_total", "", "warm connections made to peers")               \
+  row(warm_connections_used, "pepsal_warm_connections_used_total", "", "connections sent to a peer by a warm one")     \
+  row(warm_connections_missing, "pepsal_warm_connections_missing_total", "",                                           \
+      "connections dialled without their peer, as no warm one was ready")                                              \
+  row(warm_connections_dead, "pepsal_warm_connections_dead_total", "",                                                 \
+      "warm connections that had ended when they were to be used")                                                     \
+  row(warm_connections_served, "pepsal_warm_connections_served_total", "", "connections of peers' clients served")     \
+  row(warm_connections_refused, "pepsal_warm_connections_refused_total", "",                                           \
+      "connections refused at the warm port: source, key, header or destination")
 
 // Gauges are what is true at the moment; TableView::value reads each out of the table.
 #define PEPSAL_GAUGES(row)                                                                                             \

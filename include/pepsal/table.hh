@@ -13,6 +13,7 @@
 
 #include "pepsal/connection.hh"
 #include "pepsal/counters.hh"
+#include "pepsal/peer_status.hh"
 
 // The fixed layout of the shared memory that queuers, manager, proxies and pepsalctl map, and TableView, which reads
 // it. All that two processes may touch at once is a lock-free atomic, so a process may be killed anywhere and leaves
@@ -23,7 +24,7 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 static_assert(std::atomic<std::uint8_t>::is_always_lock_free);
 
 static constexpr std::uint64_t layout_magic = 0x6c61537045500a1aULL;
-static constexpr std::uint32_t layout_version = 2;
+static constexpr std::uint32_t layout_version = 3;
 
 // Index into the roster of processes; `no_owner` for a slot that nobody holds.
 using Owner = std::uint32_t;
@@ -123,7 +124,9 @@ enum class ProcessState : std::uint8_t
   starting,
   idle,
   busy,
-  queuer
+  queuer,
+  waiting, // a far proxy, for its peer's client
+  keeper
 };
 
 struct RosterEntry
@@ -146,6 +149,7 @@ struct Header
   std::atomic<bool> draining;   // the daemon is ending: new connections bypass
   std::atomic<bool> overloaded; // no more processes to be had: new connections bypass
   std::array<std::atomic<std::uint64_t>, counter_rows.size()> counters; // by Counter
+  std::array<PeerStatus, PeerStatus::most_peers> peers;
 };
 
 // Where the parts of the memory begin, in bytes.

@@ -199,6 +199,26 @@ void fit_connect_timeout(Config& config, const Places& places)
   config.connect_timeout = shortest;
 }
 
+void settle_peers(Config& config, const Places& places)
+{
+  if (config.peers.peers.empty()) {
+    for (const auto* const key : {"warm-connections", "peer-port", "peer-key"}) {
+      if (const auto given = places.find(key); given != places.end()) {
+        throw UsageError{fmt::format("{}: has no effect without --peer", given->second)};
+      }
+    }
+  } else if (config.links.empty()) {
+    throw UsageError{fmt::format("{}: has no effect without a link (--link, or link = in the file), by which peers are "
+                                 "reached",
+                                 places.at("peer"))};
+  }
+  try {
+    complete_peers(config.peers, config.port);
+  } catch (const std::invalid_argument& error) {
+    throw UsageError{error.what()};
+  }
+}
+
 // What follows from several settings together, and what does not go together.
 void settle(CommandLine& line, const std::vector<Setting>& settings, const Places& places)
 {
@@ -213,6 +233,7 @@ void settle(CommandLine& line, const std::vector<Setting>& settings, const Place
   for (auto* const profile : {&config.satellite, &config.terrestrial}) {
     profile->congestion = profile->congestion.empty() ? config.congestion : profile->congestion;
   }
+  settle_peers(config, places);
   if (config.pidfile.empty()) {
     config.pidfile = fmt::format("/run/pepsal/{}.pid", config.instance);
   }

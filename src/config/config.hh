@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "config/peers.hh"
 #include "link/link.hh"
 
 namespace pepsal {
@@ -76,6 +77,7 @@ struct Config : FixedConfig
   LegProfile terrestrial;
   bool fastopen{};                  // data in SYNs that leave by, or arrive from, a satellite interface (RFC 7413)
   std::uint16_t max_segment_size{}; // bytes; 0: the path's
+  PeerOptions peers;
 };
 
 // The options of the fixed part whose values differ, without dashes.

@@ -21,7 +21,7 @@ Peer parse_peer(std::string_view text)
   const auto comma = text.find(',');
   const auto address = Endpoint::parse(text.substr(0, comma), 0);
   if (!address) {
-    throw std::invalid_argument{fmt::format("--peer: '{}' is not {}", text, allowed)};
+    throw std::invalid_argument{fmt::format("'{}' is not {}", text, allowed)};
   }
   peer.address = *address;
   for (auto rest = comma; rest != std::string_view::npos;) {
@@ -29,7 +29,7 @@ Peer parse_peer(std::string_view text)
     const auto word = text.substr(rest + 1, next == std::string_view::npos ? next : next - rest - 1);
     const auto prefix = Prefix::parse(word);
     if (!prefix) {
-      throw std::invalid_argument{fmt::format("--peer: '{}' of '{}' is no prefix: {}", word, text, allowed)};
+      throw std::invalid_argument{fmt::format("'{}' of '{}' is no prefix: {}", word, text, allowed)};
     }
     peer.prefixes.push_back(*prefix);
     rest = next;

@@ -22,7 +22,7 @@ struct Peer
 
 struct PeerOptions
 {
-  static constexpr std::size_t most_peers = 64;
+  static constexpr std::size_t most_peers = 64; // as many as the shared table shows
 
   std::vector<Peer> peers{};
   std::uint16_t port{}; // of warm connections, here and there; 0 until parsing has filled in the one behind --port

@@ -196,6 +196,20 @@ void add_legs(SettingList& list, Config& config)
       .by_default = "preserve";
 }
 
+void add_peers(SettingList& list, PeerOptions& peers)
+{
+  list.begin("Peers");
+  list.text("--peer", "ADDRESS[,PREFIX...]",
+            "PEPsal across a link to keep warm connections to, and the destinations behind it; repeatable",
+            [&peers](const std::string& text) { peers.peers.push_back(parse_peer(text)); })
+      .repeatable = true;
+  list.number("--warm-connections", "N", peers.warm_connections, "Warm connections kept ready for each peer", 0, 1024);
+  list.number("--peer-port", "PORT", peers.port, "TCP port of warm connections, the same on all boxes", 1, 65535)
+      .by_default = "the one after --port";
+  list.text("--peer-key", "FILE", "Secret that peers must have too",
+            [&peers](const std::string& text) { peers.key_file = text; });
+}
+
 } // namespace
 
 std::string_view Setting::key() const
@@ -210,6 +224,7 @@ std::vector<Setting> settings_of(Config& config)
   add_service(list, config);
   add_capacity(list, config);
   add_links(list, config);
+  add_peers(list, config.peers);
   add_legs(list, config);
   return list.take();
 }

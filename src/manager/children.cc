@@ -15,6 +15,23 @@
 
 namespace pepsal {
 
+namespace {
+
+ProcessState initial_state(Children::Role role)
+{
+  switch (role) {
+  case Children::Role::queuer:
+    return ProcessState::queuer;
+  case Children::Role::keeper:
+    return ProcessState::keeper;
+  case Children::Role::proxy:
+    break;
+  }
+  return ProcessState::starting;
+}
+
+} // namespace
+
 Children::Children(const SharedSegment& segment)
     : roster_{segment.roster()}
     , states_{segment.process_states()}
@@ -46,7 +63,7 @@ void Children::give_back(Owner owner)
 pid_t Children::spawn(Role role, std::uint16_t index, const std::function<int(Owner)>& body)
 {
   const auto owner = take_number();
-  set_state(owner, role == Role::queuer ? ProcessState::queuer : ProcessState::starting);
+  set_state(owner, initial_state(role));
   records_[owner] = {.child = {.role = role, .owner = owner, .index = index}, .next_free = no_owner, .alive = true};
   pid_t pid = 0;
   try {
@@ -59,7 +76,7 @@ pid_t Children::spawn(Role role, std::uint16_t index, const std::function<int(Ow
   }
   roster_[owner].pid = pid;
   roster_[owner].started_ns = boot_time_now().count();
-  ++(role == Role::proxy ? proxies_ : queuers_);
+  ++count_of(role);
   return pid;
 }
 
@@ -91,7 +108,7 @@ std::optional<Children::Ended> Children::reap()
     records_[*owner].alive = false;
     roster_[*owner].pid = 0;
     set_state(*owner, ProcessState::none);
-    --(child.role == Role::proxy ? proxies_ : queuers_);
+    --count_of(child.role);
     if (crashed) {
       dead_.push_back(*owner);
     } else {
@@ -127,7 +144,20 @@ std::uint32_t Children::count_idle(std::uint16_t listener) const
 
 std::uint32_t Children::count(Role role) const
 {
-  return role == Role::proxy ? proxies_ : queuers_;
+  switch (role) {
+  case Role::queuer:
+    return queuers_;
+  case Role::proxy:
+    return proxies_;
+  case Role::keeper:
+    return keepers_;
+  }
+  return 0;
+}
+
+std::uint32_t& Children::count_of(Role role)
+{
+  return role == Role::queuer ? queuers_ : role == Role::proxy ? proxies_ : keepers_;
 }
 
 void Children::signal(Role role, int signal, const std::function<bool(const Child&)>& which) const

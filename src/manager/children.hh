@@ -23,14 +23,15 @@ public:
   enum class Role
   {
     queuer,
-    proxy
+    proxy,
+    keeper
   };
 
   struct Child
   {
     Role role;
     Owner owner;
-    std::uint16_t index; // the queuer's queue, or the proxy's listener
+    std::uint16_t index; // the queuer's queue, the proxy's listener, or the keeper's peer
   };
 
   struct Ended
@@ -78,6 +79,7 @@ private:
     bool alive;
   };
 
+  std::uint32_t& count_of(Role role);
   Owner take_number();
   void give_back(Owner owner);
   std::optional<Owner> find(pid_t pid) const;
@@ -93,6 +95,7 @@ private:
   Owner highest_{}; // above it no number was ever given out
   std::uint32_t proxies_{};
   std::uint32_t queuers_{};
+  std::uint32_t keepers_{};
 };
 
 } // namespace pepsal

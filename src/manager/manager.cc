@@ -22,9 +22,11 @@
 #include <unistd.h>
 
 #include "manager/children.hh"
+#include "manager/keepers.hh"
 #include "manager/limits.hh"
 #include "manager/pid_file.hh"
 #include "manager/privileges.hh"
+#include "peer/peer_listener.hh"
 #include "proxy/proxy.hh"
 #include "shared/connection_table.hh"
 #include "util/log.hh"
@@ -115,7 +117,11 @@ public:
   int run(const std::function<void()>& on_ready)
   {
     require_net_admin();
+    check_peers_are_reached(config_);
     listeners_ = open_listeners(config_);
+    for (auto& listener : open_peer_listeners(config_)) {
+      listeners_.push_back(std::move(listener));
+    }
     pid_file_.emplace(config_.pidfile);
     if (!config_.user.empty()) {
       const auto user = find_user(config_.user);
@@ -127,6 +133,7 @@ public:
     for (unsigned queue = config_.first_queue; queue <= config_.last_queue; ++queue) {
       start_queuer(static_cast<std::uint16_t>(queue));
     }
+    keepers_.start_all();
     keep_spares();
     set_title("pepsal: connection manager");
     ready_ = true;
@@ -140,6 +147,7 @@ public:
         retire_idle();
       } else {
         restart_queuers();
+        keepers_.restart_lost(Clock::now());
       }
       keep_spares();
     }
@@ -300,7 +308,9 @@ private:
                         if (state == ProcessState::busy) {
                           wake_manager_if_needed(listener);
                         }
-                      }});
+                      },
+                      .peer_key = keepers_.key(),
+                      .warm_queues = keepers_.queues()});
   }
 
   // In a proxy's process, which knows as many proxies as there were when it was forked: seeing too few
@@ -321,6 +331,10 @@ private:
         if (!draining_) {
           log::warning("queuer of queue {} was lost ({})", ended->child.index, ended->manner());
           lost_queues_.push_back(ended->child.index);
+        }
+      } else if (ended->child.role == Children::Role::keeper) {
+        if (!draining_) {
+          keepers_.note_loss(ended->child.index, ended->manner());
         }
       } else if (ended->crashed && !cutting_) {
         table_.count(Counter::proxies_lost);
@@ -378,7 +392,7 @@ private:
 
   void wait_for_events()
   {
-    const bool ticking = draining_ || retiring_ || filling_ || !lost_queues_.empty() || segment_.header().overloaded;
+    const bool ticking = draining_ || retiring_ || filling_ || !lost_queues_.empty() || keepers_.next_look() != Clock::time_point::max() || segment_.header().overloaded;
     const auto wake_at = ticking ? std::min(next_collection_, Clock::now() + tick) : next_collection_;
     const auto timeout = std::chrono::ceil<std::chrono::milliseconds>(wake_at - Clock::now()).count();
     std::array<pollfd, 2> watched{pollfd{.fd = signals_.number(), .events = POLLIN, .revents = 0},
@@ -531,6 +545,7 @@ private:
   SharedSegment segment_;
   ConnectionTable table_;
   Children children_;
+  Keepers keepers_{children_, table_, segment_.header(), config_};
   std::vector<Listener> listeners_;
   std::optional<PidFile> pid_file_;
   std::vector<SparePolicy> spares_; // by listener

@@ -7,7 +7,7 @@
 #include <span>
 
 #include "peer/peer_key.hh"
-#include "shared/peer_status.hh"
+#include "pepsal/peer_status.hh"
 
 namespace pepsal {
 

@@ -62,11 +62,22 @@ std::optional<WarmQueue::Ticket> WarmQueue::take()
 {
   auto ticket = receive();
   if (ticket) {
-    // Should there be no room, the keeper finds out with its next look at the queue.
-    [[maybe_unused]] const auto sent =
-        ::send(taking_end_.number(), &ticket->serial, sizeof ticket->serial, MSG_DONTWAIT | MSG_NOSIGNAL);
+    notify({.serial = ticket->serial, .lost = false});
   }
   return ticket;
+}
+
+void WarmQueue::report_lost(std::uint64_t serial)
+{
+  notify({.serial = serial, .lost = true});
+}
+
+// Should there be no room, the keeper finds out with its next look at the queue.
+void WarmQueue::notify(const Notice& notice)
+{
+  const std::array<std::uint64_t, 2> message{notice.serial, notice.lost ? 1U : 0U};
+  [[maybe_unused]] const auto sent =
+      ::send(taking_end_.number(), message.data(), sizeof message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 std::vector<WarmQueue::Ticket> WarmQueue::take_back()
@@ -78,13 +89,13 @@ std::vector<WarmQueue::Ticket> WarmQueue::take_back()
   return tickets;
 }
 
-std::optional<std::uint64_t> WarmQueue::next_taken()
+std::optional<WarmQueue::Notice> WarmQueue::next_notice()
 {
-  std::uint64_t serial = 0;
-  if (::recv(giving_end_.number(), &serial, sizeof serial, MSG_DONTWAIT) != sizeof serial) {
+  std::array<std::uint64_t, 2> message{};
+  if (::recv(giving_end_.number(), message.data(), sizeof message, MSG_DONTWAIT) != sizeof message) {
     return std::nullopt;
   }
-  return serial;
+  return Notice{.serial = message[0], .lost = message[1] != 0};
 }
 
 std::optional<WarmQueue::Ticket> WarmQueue::receive()

@@ -30,15 +30,25 @@ public:
   // The next connection, if there is one: never waits. The keeper is told.
   std::optional<Ticket> take();
 
+  // A connection that was taken has met a peer that does not know it any more: the keeper gives up those that are as
+  // old.
+  void report_lost(std::uint64_t serial);
+
   // Keeper: all that nobody has taken yet, without telling anyone.
   std::vector<Ticket> take_back();
 
-  // Keeper: readable when one was taken; its serial, if there is one.
-  int taken_descriptor() const { return giving_end_.number(); }
-  std::optional<std::uint64_t> next_taken();
+  // Keeper: what proxies have told, and the descriptor that is readable when they have.
+  struct Notice
+  {
+    std::uint64_t serial;
+    bool lost; // otherwise taken
+  };
+  int notices_descriptor() const { return giving_end_.number(); }
+  std::optional<Notice> next_notice();
 
 private:
   std::optional<Ticket> receive();
+  void notify(const Notice& notice);
 
   FileDescriptor giving_end_;
   FileDescriptor taking_end_;

@@ -36,6 +36,16 @@ const char* name_of(pepsal::SlotState state)
   return "unknown";
 }
 
+// One line a peer: whether it is up, since when, how many warm connections it has; or why it is down.
+void show_peer(const pepsal::PeerStatus& peer)
+{
+  const bool up = peer.up;
+  const std::chrono::duration<double> since = pepsal::boot_time_now() - pepsal::BootTime{peer.since_ns.load()};
+  fmt::print("peer {} {} for={:.0f} ready={} target={}{}{}\n", peer.address.address_string(), up ? "up" : "down",
+             since.count(), peer.ready.load(), peer.target.load(), up ? "" : " reason=",
+             up ? "" : pepsal::describe(peer.problem));
+}
+
 void show_status(const pepsal::SharedSegment& segment)
 {
   const auto view = segment.view();
@@ -46,6 +56,11 @@ void show_status(const pepsal::SharedSegment& segment)
   };
   show(pepsal::gauge_rows);
   show(pepsal::counter_rows);
+  for (const auto& peer : view.header().peers) {
+    if (peer.present) {
+      show_peer(peer);
+    }
+  }
 }
 
 // The name, or the number of one that is not there any more.

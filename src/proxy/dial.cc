@@ -7,6 +7,7 @@
 #include <array>
 #include <chrono>
 
+#include <fmt/format.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -36,12 +37,13 @@ class Dialler
 {
 public:
   Dialler(const Config& config, ConnectionTable& table, const Connection& connection, const TCPSocket& client,
-          const Link* link)
+          const Link* link, bool with_first_bytes)
       : config_{config}
       , table_{table}
       , connection_{connection}
       , client_{client}
       , link_{link}
+      , with_first_bytes_{with_first_bytes}
       , server_{connection.server}
   {}
 
@@ -88,7 +90,7 @@ private:
     return socket;
   }
 
-  bool fast_open() const { return config_.fastopen && link_ != nullptr; }
+  bool fast_open() const { return config_.fastopen && link_ != nullptr && with_first_bytes_; }
 
   // Begins to connect; returns the number of bytes taken along, or -1 with errno.
   ssize_t connect(const TCPSocket& socket) const
@@ -151,6 +153,7 @@ private:
   const Connection& connection_;
   const TCPSocket& client_;
   const Link* link_;
+  bool with_first_bytes_;
   SocketAddress server_;
 };
 
@@ -162,10 +165,25 @@ bool source_is_at_fault(const DialResult& result)
 
 } // namespace
 
-DialResult dial(const Config& config, ConnectionTable& table, const Connection& connection, const TCPSocket& client,
-                const Link* link, bool preserve_source)
+std::string dial_failure(int error)
 {
-  Dialler dialler{config, table, connection, client, link};
+  switch (error) {
+  case ECONNREFUSED:
+    return "refused";
+  case ETIMEDOUT:
+    return "timeout";
+  case EHOSTUNREACH:
+  case ENETUNREACH:
+    return "unreachable";
+  default:
+    return fmt::format("error-{}", error);
+  }
+}
+
+DialResult dial(const Config& config, ConnectionTable& table, const Connection& connection, const TCPSocket& client,
+                const Link* link, bool preserve_source, bool with_first_bytes)
+{
+  Dialler dialler{config, table, connection, client, link, with_first_bytes};
   if (preserve_source) {
     auto result = dialler.attempt(SourceBinding::client_address_and_port);
     if (!source_is_at_fault(result)) {

@@ -16,8 +16,9 @@
 #include <unistd.h>
 
 #include "link/figures.hh"
+#include "peer/peer_gate.hh"
 #include "proxy/copy_thread.hh"
-#include "proxy/dial.hh"
+#include "proxy/server_leg.hh"
 #include "proxy/session.hh"
 #include "tcp/probe_guard.hh"
 #include "tcp/route.hh"
@@ -68,22 +69,6 @@ bool is_own_address(const Endpoint& endpoint)
   return found;
 }
 
-// One word for the log's reason field.
-std::string dial_failure(int error)
-{
-  switch (error) {
-  case ECONNREFUSED:
-    return "refused";
-  case ETIMEDOUT:
-    return "timeout";
-  case EHOSTUNREACH:
-  case ENETUNREACH:
-    return "unreachable";
-  default:
-    return fmt::format("error-{}", error);
-  }
-}
-
 std::string_view name_of(const Link* link)
 {
   return link != nullptr ? "satellite" : "terrestrial";
@@ -120,7 +105,12 @@ public:
         break;
       }
       const bool last = served + 1 == context_.config.proxy_reuse;
-      serve(std::move(client->socket), client->address, last ? Session::End::process : Session::End::connection);
+      const auto end = last ? Session::End::process : Session::End::connection;
+      if (context_.listener.for_peers) {
+        serve_peer(std::move(client->socket), client->address, end);
+      } else {
+        serve(std::move(client->socket), client->address, end);
+      }
       busy = 0;
     }
     return EXIT_SUCCESS;
@@ -174,25 +164,73 @@ private:
     Session session{context_.table, std::move(client), destination->connection, destination->claim, end};
     const bool preserve = config.source == Source::preserve && !destination->redirected;
     const auto* const departure = link_towards(destination->connection.server);
-    auto dialled = dial(config, context_.table, destination->connection, session.client(), departure, preserve);
-    switch (dialled.end) {
+    auto leg = open_server_leg(config, context_.table, context_.warm_queues, destination->connection, session.client(),
+                               departure, preserve, 0);
+    switch (leg.end) {
     case DialEnd::connected:
       break;
     case DialEnd::failed:
-      session.fail(Counter::dials_failed, fmt::format("dial-{}", dial_failure(dialled.error)));
+      session.fail(Counter::dials_failed, leg.reason);
       return;
     case DialEnd::client_gone:
       session.fail(Counter::connections_reset, "reset-by-client");
       return;
     }
-    if (dialled.first_bytes > 0) { // only a satellite dial carries any
-      is_peer(dialled.socket, *departure, Counter::fastopen_dials_accepted);
+    if (departure != nullptr && leg.origin == ServerLeg::Origin::dialled && leg.first_bytes > 0) {
+      is_peer(leg.socket, *departure, Counter::fastopen_dials_accepted);
     }
-    session.open(std::move(dialled.socket), dialled.first_bytes);
+    session.open(std::move(leg.socket), leg.first_bytes);
     log::debug("opened client={} ({} leg) server={} ({} leg)", address, name_of(arrival),
                destination->connection.server, name_of(departure));
     show_title(destination->connection);
-    ProbeGuard guard; // whoever knows the link's rates has the queue in the box (pepsal-satlink)
+    carry(session, arrival, departure, fast_opened);
+  }
+
+  // A far proxy: lets a peer in, waits for its client, dials for that one and says how it went.
+  void serve_peer(TCPSocket peer, const Endpoint& address, Session::End end)
+  {
+    const auto& config = context_.config;
+    const auto* const arrival = link_of(context_.listener, config);
+    PeerGate gate{config, arrival, context_.peer_key, context_.table, retired, SIGTERM};
+    const auto header = gate.admit(peer, address, [&] {
+      busy = 0; // it may end
+      context_.set_state(ProcessState::waiting);
+      set_title(fmt::format("pepsal: proxy waiting for peer {}", address.address_string()));
+    });
+    busy = 1;
+    context_.set_state(ProcessState::busy);
+    if (!header || !gate.allows(*header, peer, address, is_own_address)) {
+      return;
+    }
+    Connection connection{.client = header->client, .server = header->server, .syn = {}};
+    connection.syn.traffic_class = header->traffic_class;
+    const auto claim = context_.table.insert_connecting(connection, context_.self, boot_time_now());
+    context_.table.count(Counter::warm_connections_served);
+    Session session{context_.table, std::move(peer), connection, claim, end};
+    const auto* const departure = link_towards(connection.server);
+    auto leg = open_server_leg(config, context_.table, context_.warm_queues, connection, session.client(), departure,
+                               config.source == Source::preserve, header->hops);
+    switch (leg.end) {
+    case DialEnd::connected:
+      break;
+    case DialEnd::failed:
+      send_last_answer(session.client(), {.kind = PeerAnswer::Kind::dial_failed, .error = leg.error});
+      session.fail(Counter::dials_failed, leg.reason);
+      return;
+    case DialEnd::client_gone:
+      session.fail(Counter::connections_reset, "reset-by-client");
+      return;
+    }
+    send_answer(session.client(), {.kind = PeerAnswer::Kind::connected});
+    session.open(std::move(leg.socket), leg.first_bytes);
+    show_title(connection);
+    carry(session, arrival, departure, false);
+  }
+
+  // Whoever knows a link's rates has the queue in the box (pepsal-satlink).
+  void carry(Session& session, const Link* arrival, const Link* departure, bool fast_opened)
+  {
+    ProbeGuard guard;
     if (arrival != nullptr && arrival->has_rates()) {
       guard.watch(session.client());
     }

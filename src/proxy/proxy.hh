@@ -3,10 +3,13 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <span>
 
 #include <sys/types.h>
 
 #include "config/config.hh"
+#include "peer/peer_key.hh"
+#include "peer/warm_queue.hh"
 #include "shared/connection_table.hh"
 #include "tcp/listener.hh"
 
@@ -21,6 +24,8 @@ struct ProxyContext
   Owner self;
   pid_t manager;
   std::function<void(ProcessState)> set_state; // shows the manager whether this proxy is idle or busy
+  const PeerKey* peer_key;                     // nullptr without --peer-key
+  std::span<WarmQueue> warm_queues;            // by peer
 };
 
 // The proxy's process: accepts --proxy-reuse connections one after another and serves each to its end.

@@ -179,7 +179,7 @@ std::vector<Listener> open_listeners(const Config& config)
 void configure(Listener& listener, const Config& config)
 {
   apply_profile(listener.socket, profile_of(config, link_of(listener, config)));
-  if (!listener.interface.empty()) {
+  if (!listener.interface.empty() && !listener.for_peers) {
     const bool fastopen = config.fastopen;
     listener.socket.set_option(IPPROTO_TCP, TCP_FASTOPEN, fastopen ? backlog : 0, "TCP_FASTOPEN");
     listener.socket.set_option(IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, fastopen ? 1 : 0, "TCP_FASTOPEN_NO_COOKIE");

@@ -18,6 +18,7 @@ struct Listener
 {
   TCPSocket socket;
   std::string interface; // of the link whose connections arrive here; empty for those of everywhere else
+  bool for_peers{};      // warm connections arrive here, not clients'
 };
 
 // The link of what arrives at this listener; nullptr: the terrestrial side, and so is a link that `config` has no more.

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "pepsal/connection.hh"
+
+namespace pepsal {
+
+// Why a peer is not up. Kept as a number in shared memory; describe() has the words.
+enum class PeerProblem : std::uint8_t
+{
+  none,
+  not_tried, // the daemon has only just started
+  no_route,  // or not by a satellite interface
+  refused,   // nobody listens: no PEPsal, or one without --peer
+  timed_out,
+  unreachable,
+  closed, // it ended the connection before the handshake was over
+  no_pepsal,
+  other_version,
+  key_required, // the peer has a key and this box has none
+  key_unknown,  // the other way round
+  key_differs,
+  system, // no descriptor or no memory here
+  count
+};
+
+// The words for what keeps a peer from being up, for log and pepsalctl.
+constexpr std::string_view describe(PeerProblem problem)
+{
+  constexpr std::array<std::string_view, static_cast<std::size_t>(PeerProblem::count)> words{
+      "",
+      "it has not answered yet",
+      "no satellite interface leads to it",
+      "it refuses connections: no PEPsal runs there, or it has no --peer",
+      "it does not answer",
+      "it is unreachable",
+      "it closed the connection: it has no --peer for this box, or its --peer-key is another one",
+      "what answers there is no PEPsal",
+      "it speaks another version of the peers' protocol",
+      "it has a --peer-key and this box has none",
+      "it has no --peer-key and this box has one",
+      "its --peer-key is another one",
+      "this box has no descriptors or memory left for it",
+  };
+  const auto index = static_cast<std::size_t>(problem); // from shared memory: bounded here
+  return index < words.size() ? words[index] : "unknown";
+}
+
+// One peer as its keeper sees it; for pepsalctl. Only the keeper writes, but for address and presence, which the
+// manager writes before it starts one.
+struct PeerStatus
+{
+  static constexpr std::size_t most_peers = 64;
+
+  Endpoint address;
+  std::atomic<bool> present; // there is such a peer
+  std::atomic<bool> up;
+  std::atomic<PeerProblem> problem;
+  std::atomic<std::int64_t> since_ns; // CLOCK_BOOTTIME of the last change from or to up
+  std::atomic<std::uint32_t> ready;   // warm connections that may be used now
+  std::atomic<std::uint32_t> target;  // as many as there should be
+};
+
+} // namespace pepsal

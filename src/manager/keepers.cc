@@ -1,0 +1,95 @@
+// Starting and watching the keepers of warm connections. Called by the manager; without --peer there is nothing to do.
+// A key that cannot be used ends the start with one line.
+
+#include "manager/keepers.hh"
+
+#include <csignal>
+#include <thread>
+#include <unistd.h>
+
+#include "peer/keeper.hh"
+#include "util/log.hh"
+#include "util/system_error.hh"
+
+namespace pepsal {
+
+using namespace std::chrono_literals;
+
+Keepers::Keepers(Children& children, ConnectionTable& table, Header& header, const Config& config)
+    : children_{children}
+    , table_{table}
+    , header_{header}
+    , config_{config}
+{
+  if (!config_.peers.key_file.empty()) {
+    key_ = PeerKey::load(config_.peers.key_file);
+  }
+  queues_.resize(config_.peers.peers.size());
+}
+
+Keepers::~Keepers()
+{
+  children_.signal(Children::Role::keeper, SIGTERM, [](const auto&) { return true; });
+  while (children_.count(Children::Role::keeper) > 0) {
+    children_.reap();
+    std::this_thread::sleep_for(1ms);
+  }
+}
+
+void Keepers::start_all()
+{
+  for (std::size_t i = 0; i < queues_.size(); ++i) {
+    auto& status = header_.peers.at(i);
+    status.address = config_.peers.peers[i].address;
+    status.problem = PeerProblem::not_tried;
+    status.since_ns = boot_time_now().count();
+    status.present = true;
+    start(static_cast<std::uint16_t>(i));
+  }
+}
+
+void Keepers::start(std::uint16_t peer)
+{
+  const auto manager = ::getpid();
+  children_.spawn(Children::Role::keeper, peer, [this, peer, manager](Owner) {
+    return run_keeper({.config = config_,
+                       .peer = config_.peers.peers[peer],
+                       .key = key(),
+                       .table = table_,
+                       .status = header_.peers.at(peer),
+                       .queue = queues_[peer],
+                       .manager = manager});
+  });
+}
+
+void Keepers::note_loss(std::uint16_t peer, std::string_view manner)
+{
+  log::warning("keeper of peer {} was lost ({})", config_.peers.peers[peer].address.address_string(), manner);
+  lost_.push_back(peer);
+  retry_at_ = std::chrono::steady_clock::now() + 1s;
+}
+
+void Keepers::restart_lost(Time now)
+{
+  if (now < next_look()) {
+    return;
+  }
+  retry_at_ = now + 1s;
+  std::erase_if(lost_, [this](std::uint16_t peer) {
+    try {
+      start(peer);
+      return true;
+    } catch (const SystemError& error) {
+      log::error("{}: peer {} stays without a keeper; trying again", error.what(),
+                 config_.peers.peers[peer].address.address_string());
+      return false;
+    }
+  });
+}
+
+Keepers::Time Keepers::next_look() const
+{
+  return lost_.empty() ? Time::max() : retry_at_;
+}
+
+} // namespace pepsal

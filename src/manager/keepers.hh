@@ -1,0 +1,55 @@
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "config/config.hh"
+#include "manager/children.hh"
+#include "peer/peer_key.hh"
+#include "peer/warm_queue.hh"
+#include "shared/connection_table.hh"
+
+namespace pepsal {
+
+// The keepers of peers' warm connections, one for each --peer, and the queues by which proxies get them.
+class Keepers
+{
+public:
+  using Time = std::chrono::steady_clock::time_point;
+
+  // All must outlive it. Of `config` only the peers' options and what never changes is looked at. Reads the key; throws
+  // as PeerKey::load() does.
+  Keepers(Children& children, ConnectionTable& table, Header& header, const Config& config);
+  ~Keepers(); // ends them
+  Keepers(const Keepers&) = delete;
+  Keepers& operator=(const Keepers&) = delete;
+
+  // Forks all. Throws SystemError when the system has no processes.
+  void start_all();
+
+  void note_loss(std::uint16_t peer, std::string_view manner);
+  // Lost ones are forked again a second later; what they had ready waits in the queue.
+  void restart_lost(Time now);
+  Time next_look() const;
+
+  // In the order of the options; empty without --peer.
+  std::span<WarmQueue> queues() { return queues_; }
+  const PeerKey* key() const { return key_ ? &*key_ : nullptr; }
+
+private:
+  void start(std::uint16_t peer);
+
+  Children& children_;
+  ConnectionTable& table_;
+  Header& header_;
+  const Config config_; // peers, interfaces and figures are those of the start
+  std::optional<PeerKey> key_;
+  std::vector<WarmQueue> queues_; // by peer
+  std::vector<std::uint16_t> lost_;
+  Time retry_at_{};
+};
+
+} // namespace pepsal

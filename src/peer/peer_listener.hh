@@ -1,0 +1,17 @@
+#pragma once
+
+#include <vector>
+
+#include "config/config.hh"
+#include "tcp/listener.hh"
+
+namespace pepsal {
+
+// The listeners for peers' warm connections, one for each satellite interface; none without --peer. Throws
+// std::runtime_error with one line when the port is taken, SystemError when the kernel refuses something else.
+std::vector<Listener> open_peer_listeners(const Config& config);
+
+// Throws std::runtime_error with one line that says which peer no satellite interface leads to, and what does.
+void check_peers_are_reached(const Config& config);
+
+} // namespace pepsal

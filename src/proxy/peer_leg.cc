@@ -1,0 +1,306 @@
+// The server leg by a peer: one warm connection becomes one client's. Called by a near proxy instead of dial(). What
+// the peer did not pass on may be sent again by another way; where that is in doubt, the connection fails. Only the
+// lack of memory throws.
+
+#include "proxy/peer_leg.hh"
+
+#include <array>
+#include <chrono>
+
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+
+#include "peer/answer.hh"
+#include "peer/proxy_header.hh"
+#include "peer/warm_socket.hh"
+#include "proxy/dial.hh"
+#include "tcp/listener.hh"
+
+namespace pepsal {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t piece_bytes = 16 * 1024;
+constexpr std::size_t most_kept_bytes = 256 * 1024; // of the client's, to send them again
+// The far side gives up its dial after --connect-timeout; its answer needs time to come here.
+constexpr std::chrono::seconds answer_patience{5};
+
+void set_dscp(TCPSocket& socket, std::uint8_t traffic_class)
+{
+  constexpr std::uint8_t dscp_mask = 0xfc;
+  SocketAddress own;
+  const int dscp = traffic_class & dscp_mask;
+  if (dscp == 0 || ::getsockname(socket.number(), own.get(), &own.length()) == -1) {
+    return;
+  }
+  if (own.family() == AF_INET6) {
+    socket.set_option(IPPROTO_IPV6, IPV6_TCLASS, dscp, "IPV6_TCLASS");
+  } else {
+    socket.set_option(IPPROTO_IP, IP_TOS, dscp, "IP_TOS");
+  }
+}
+
+class PeerDialler
+{
+public:
+  PeerDialler(const Config& config, const TCPSocket& client, TCPSocket warm, std::vector<std::byte> header)
+      : client_{client}
+      , warm_{std::move(warm)}
+      , header_{std::move(header)}
+      , deadline_{Clock::now() + config.connect_timeout + answer_patience}
+  {}
+
+  enum class Outcome
+  {
+    open, // nothing is decided
+    answered,
+    not_passed_on,
+    in_doubt,
+    silent,
+    client_gone
+  };
+
+  // Header and first bytes in one segment, then whatever else the client sends, until the far side answers.
+  Outcome run()
+  {
+    take_from_client();
+    while (!header_.empty()) {
+      if (const auto outcome = send_header(); outcome != Outcome::open) {
+        return outcome;
+      }
+      if (!header_.empty() && !wait()) {
+        return Outcome::silent;
+      }
+    }
+    for (;;) {
+      if (!wait()) {
+        return Outcome::silent;
+      }
+      if (const auto outcome = read_answer(); outcome != Outcome::open) {
+        return outcome;
+      }
+      if (const auto outcome = pass_up(); outcome != Outcome::open) {
+        return outcome;
+      }
+    }
+  }
+
+  const PeerAnswer& answer() const { return answer_; }
+  TCPSocket take_socket()
+  {
+    warm_.set_blocking(true);
+    return std::move(warm_);
+  }
+  std::uint64_t passed_bytes() const { return passed_bytes_; }
+  std::vector<std::byte> take_kept() { return std::move(kept_); }
+
+private:
+  // The first bytes that the client has sent already: they are taken from its socket, as all that is sent is kept.
+  void take_from_client()
+  {
+    std::array<std::byte, piece_bytes> piece;
+    const auto bytes = ::recv(client_.number(), piece.data(), piece.size(), MSG_DONTWAIT);
+    if (bytes > 0) {
+      const std::span first{piece.data(), static_cast<std::size_t>(bytes)};
+      header_.insert(header_.end(), first.begin(), first.end());
+      keep(first);
+      passed_bytes_ += first.size();
+    }
+  }
+
+  Outcome send_header()
+  {
+    const auto sent = ::send(warm_.number(), header_.data(), header_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent == -1) {
+      // Of the header's first piece nothing has left when the kernel refuses it.
+      return errno == EAGAIN || errno == EINTR ? Outcome::open
+             : header_sent_                    ? Outcome::in_doubt
+                                               : Outcome::not_passed_on;
+    }
+    header_sent_ = true;
+    header_.erase(header_.begin(), header_.begin() + sent);
+    return Outcome::open;
+  }
+
+  void keep(std::span<const std::byte> bytes)
+  {
+    if (kept_.size() + bytes.size() > most_kept_bytes) {
+      keeps_ = false;
+    }
+    if (keeps_) {
+      kept_.insert(kept_.end(), bytes.begin(), bytes.end());
+    }
+  }
+
+  bool wait()
+  {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_ - Clock::now()).count();
+    const bool sink_full = sink_full_ || !header_.empty();
+    watched_ = {
+        pollfd{.fd = warm_.number(), .events = static_cast<short>(sink_full ? POLLIN | POLLOUT : POLLIN), .revents = 0},
+        pollfd{.fd = client_.number(),
+               .events = static_cast<short>(client_ended_ || sink_full ? 0 : POLLIN),
+               .revents = 0}};
+    return left > 0 && ::poll(watched_.data(), watched_.size(), static_cast<int>(left)) != 0;
+  }
+
+  // The far side has passed nothing on exactly if it says so, or ends the stream without an answer: until it begins to
+  // read the header its process's end, even by SIGKILL, is a FIN, and from then on a reset (see PeerGate). A reset that
+  // follows a FIN shows as an end, one without as ECONNRESET: then the far box may have passed on what was sent, before
+  // it was lost. Where nothing of the client's was sent, there is nothing to be passed on twice.
+  Outcome read_answer()
+  {
+    const auto bytes = ::recv(warm_.number(), record_.data() + received_, record_.size() - received_, MSG_DONTWAIT);
+    if (bytes == -1) {
+      if (errno == EAGAIN || errno == EINTR) {
+        return Outcome::open;
+      }
+      return received_ == 0 && passed_bytes_ == 0 ? Outcome::not_passed_on : Outcome::in_doubt;
+    }
+    if (bytes == 0) {
+      return received_ == 0 && !error_taken_ && keeps_ ? Outcome::not_passed_on : Outcome::in_doubt;
+    }
+    received_ += static_cast<std::size_t>(bytes);
+    if (received_ < record_.size()) {
+      return Outcome::open;
+    }
+    const auto answer = PeerAnswer::parse(record_);
+    if (!answer) {
+      return Outcome::in_doubt;
+    }
+    answer_ = *answer;
+    if (answer->kind == PeerAnswer::Kind::retired) {
+      return keeps_ ? Outcome::not_passed_on : Outcome::in_doubt;
+    }
+    return Outcome::answered;
+  }
+
+  // Bytes leave the client's socket only when the warm one has taken them: none is held here when the answer comes.
+  Outcome pass_up()
+  {
+    if ((watched_[0].revents & POLLOUT) != 0) {
+      sink_full_ = false;
+    }
+    if (client_ended_ || sink_full_ || error_taken_) {
+      return (watched_[1].revents & (POLLERR | POLLHUP)) != 0 && client_.state() == TCP_CLOSE ? Outcome::client_gone
+                                                                                              : Outcome::open;
+    }
+    std::array<std::byte, piece_bytes> piece;
+    const auto available = ::recv(client_.number(), piece.data(), piece.size(), MSG_PEEK | MSG_DONTWAIT);
+    if (available == -1) {
+      return errno == EAGAIN || errno == EINTR ? Outcome::open : Outcome::client_gone;
+    }
+    if (available == 0) {
+      client_ended_ = true;
+      ::shutdown(warm_.number(), SHUT_WR); // what fails here shows in the answer
+      return Outcome::open;
+    }
+    const auto sent =
+        ::send(warm_.number(), piece.data(), static_cast<std::size_t>(available), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent == -1) {
+      if (errno == EAGAIN || errno == EINTR) {
+        sink_full_ = true;
+      } else {
+        error_taken_ = errno != EPIPE; // EPIPE: the FIN came first, and recv() will say so
+      }
+      return Outcome::open;
+    }
+    const auto taken = static_cast<std::size_t>(sent);
+    ::recv(client_.number(), piece.data(), taken, MSG_DONTWAIT); // what was looked at before
+    keep(std::span{piece}.first(taken));
+    passed_bytes_ += taken;
+    sink_full_ = sent < available;
+    return Outcome::open;
+  }
+
+  const TCPSocket& client_;
+  TCPSocket warm_;
+  std::vector<std::byte> header_; // and first bytes: what of them is not sent yet
+  bool header_sent_{};            // at least a part of it
+  Clock::time_point deadline_;
+  std::array<pollfd, 2> watched_{};
+  std::array<std::byte, PeerAnswer::bytes> record_{};
+  std::size_t received_{};
+  PeerAnswer answer_;
+  std::vector<std::byte> kept_; // all that the client sent, to send it again
+  bool keeps_{true};            // it is not too much
+  std::uint64_t passed_bytes_{};
+  bool sink_full_{};
+  bool client_ended_{};
+  bool error_taken_{}; // a reset was seen while sending, so an end that is read later is none
+};
+
+std::string reason_of(const PeerAnswer& answer)
+{
+  return answer.kind == PeerAnswer::Kind::refused ? "refused-by-peer"
+                                                  : fmt::format("dial-{}-at-peer", dial_failure(answer.error));
+}
+
+} // namespace
+
+PeerLeg dial_by_peer(const Config& config, ConnectionTable& table, WarmQueue& queue, const Connection& connection,
+                     const TCPSocket& client, const Link& link, std::uint8_t hops)
+{
+  using Outcome = PeerDialler::Outcome;
+  const ProxyHeader header{.client = connection.client,
+                           .server = connection.server,
+                           .traffic_class = connection.syn.traffic_class,
+                           .hops = static_cast<std::uint8_t>(hops + 1)};
+  auto ticket = queue.take();
+  while (ticket && !is_idle_and_alive(ticket->socket)) {
+    table.count(Counter::warm_connections_dead);
+    ticket = queue.take();
+  }
+  if (!ticket) {
+    table.count(Counter::warm_connections_missing);
+    return {};
+  }
+  apply_profile(ticket->socket, profile_of(config, &link)); // instead of what an idle connection is watched by
+  set_dscp(ticket->socket, connection.syn.traffic_class);
+  PeerDialler dialler{config, client, std::move(ticket->socket), header.encode()};
+  switch (dialler.run()) {
+  case Outcome::answered:
+    break;
+  case Outcome::client_gone:
+    return {.end = PeerLeg::End::client_gone};
+  case Outcome::not_passed_on:
+    table.count(Counter::warm_connections_dead);
+    return {.unsent = dialler.take_kept()};
+  case Outcome::open:
+  case Outcome::in_doubt:
+    queue.report_lost(ticket->serial);
+    return {.end = PeerLeg::End::failed, .reason = "peer-lost"};
+  case Outcome::silent:
+    queue.report_lost(ticket->serial);
+    return {.end = PeerLeg::End::failed, .reason = "peer-silent"};
+  }
+  table.count(Counter::warm_connections_used);
+  if (dialler.answer().kind != PeerAnswer::Kind::connected) {
+    return {.end = PeerLeg::End::failed, .reason = reason_of(dialler.answer())};
+  }
+  return {.end = PeerLeg::End::connected, .socket = dialler.take_socket(), .first_bytes = dialler.passed_bytes()};
+}
+
+bool send_unsent(const Config& config, const TCPSocket& server, std::span<const std::byte> unsent)
+{
+  const auto deadline = Clock::now() + config.connect_timeout;
+  while (!unsent.empty()) {
+    const auto sent = ::send(server.number(), unsent.data(), unsent.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent == -1 && errno != EAGAIN && errno != EINTR) {
+      return false;
+    }
+    unsent = unsent.subspan(static_cast<std::size_t>(std::max<ssize_t>(sent, 0)));
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    pollfd writable{.fd = server.number(), .events = POLLOUT, .revents = 0};
+    if (left <= 0 || (!unsent.empty() && ::poll(&writable, 1, static_cast<int>(left)) == 0)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+} // namespace pepsal

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "config/config.hh"
+#include "peer/warm_queue.hh"
+#include "shared/connection_table.hh"
+#include "util/socket.hh"
+
+namespace pepsal {
+
+// How a server leg by a warm connection came out.
+struct PeerLeg
+{
+  enum class End
+  {
+    connected,   // the far side has reached the server
+    failed,      // it has not, or its connection broke; the client is to be reset
+    client_gone, // reset by the client meanwhile
+    unused       // no warm connection was ready, or the one used has provably passed nothing on: dial
+  };
+
+  End end{End::unused};
+  TCPSocket socket{};              // non-blocking, when connected
+  std::uint64_t first_bytes{};     // of the client's, taken from its socket and carried by it
+  std::string reason{};            // for the closing line, when failed
+  std::vector<std::byte> unsent{}; // when unused: what was taken from the client's socket, for the dial to carry
+};
+
+// Sends the client of `connection` (its accepted socket) by a warm connection of `queue`: true addresses in front, what
+// the client has sent so far right behind, and what it sends on while the far side dials. Ends with the far side's
+// answer, one round trip later. Never waits for a warm connection. `hops` is how many the client's bytes have crossed
+// before. Each use, each one found dead and each lack of one is counted.
+PeerLeg dial_by_peer(const Config& config, ConnectionTable& table, WarmQueue& queue, const Connection& connection,
+                     const TCPSocket& client, const Link& link, std::uint8_t hops);
+
+// Writes to a new connection what a warm one had not passed on. False when it fails or takes longer than
+// --connect-timeout.
+bool send_unsent(const Config& config, const TCPSocket& server, std::span<const std::byte> unsent);
+
+} // namespace pepsal

@@ -1,0 +1,65 @@
+// Where a connection's second leg comes from: a warm connection or a dial. Called by a proxy once a connection. A warm
+// connection that has passed nothing on is followed by a dial that carries the same bytes; no other repeat is made.
+
+#include "proxy/server_leg.hh"
+
+#include <optional>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "proxy/peer_leg.hh"
+
+namespace pepsal {
+
+namespace {
+
+ServerLeg dialled_leg(const Config& config, ConnectionTable& table, const Connection& connection,
+                      const TCPSocket& client, const Link* link, bool preserve_source,
+                      std::span<const std::byte> unsent)
+{
+  auto dialled = dial(config, table, connection, client, link, preserve_source, unsent.empty());
+  if (dialled.end == DialEnd::failed) {
+    return {.end = DialEnd::failed,
+            .reason = fmt::format("dial-{}", dial_failure(dialled.error)),
+            .error = static_cast<std::uint16_t>(dialled.error)};
+  }
+  if (dialled.end == DialEnd::connected && !unsent.empty()) {
+    if (!send_unsent(config, dialled.socket, unsent)) {
+      return {.end = DialEnd::failed, .reason = "dial-broken"};
+    }
+    dialled.first_bytes = unsent.size();
+  }
+  return {.end = dialled.end, .socket = std::move(dialled.socket), .first_bytes = dialled.first_bytes};
+}
+
+} // namespace
+
+ServerLeg open_server_leg(const Config& config, ConnectionTable& table, std::span<WarmQueue> queues,
+                          const Connection& connection, const TCPSocket& client, const Link* link, bool preserve_source,
+                          std::uint8_t hops)
+{
+  // Under `source = own`, and after REDIRECT, the client's address would be dialled from by nobody.
+  const auto peer =
+      link != nullptr && preserve_source ? choose_peer(config.peers.peers, connection.server) : std::nullopt;
+  if (!peer || *peer >= queues.size()) {
+    return dialled_leg(config, table, connection, client, link, preserve_source, {});
+  }
+  auto by_peer = dial_by_peer(config, table, queues[*peer], connection, client, *link, hops);
+  switch (by_peer.end) {
+  case PeerLeg::End::connected:
+    return {.end = DialEnd::connected,
+            .socket = std::move(by_peer.socket),
+            .first_bytes = by_peer.first_bytes,
+            .origin = ServerLeg::Origin::warm};
+  case PeerLeg::End::failed:
+    return {.end = DialEnd::failed, .reason = std::move(by_peer.reason)};
+  case PeerLeg::End::client_gone:
+    return {.end = DialEnd::client_gone};
+  case PeerLeg::End::unused:
+    break;
+  }
+  return dialled_leg(config, table, connection, client, link, preserve_source, by_peer.unsent);
+}
+
+} // namespace pepsal

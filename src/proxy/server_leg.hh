@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "config/config.hh"
+#include "peer/warm_queue.hh"
+#include "proxy/dial.hh"
+#include "shared/connection_table.hh"
+#include "util/socket.hh"
+
+namespace pepsal {
+
+// A server leg, and how many of the client's bytes it has taken.
+struct ServerLeg
+{
+  enum class Origin
+  {
+    dialled,
+    warm // a peer's warm connection
+  };
+
+  DialEnd end;
+  TCPSocket socket{};          // when connected
+  std::uint64_t first_bytes{}; // taken from the client's socket and sent
+  Origin origin{};
+  std::string reason{};  // for the closing line, when failed
+  std::uint16_t error{}; // errno, when failed; 0 when there is none
+};
+
+// The server leg of `connection` for its client's accepted socket: by a warm connection of the peer behind which the
+// server lies, where `link` is the one that leads there and one is ready; else dialled, see dial(). `queues` are by
+// peer, `hops` is how many warm connections the client's bytes have crossed. Throws as dial() does.
+ServerLeg open_server_leg(const Config& config, ConnectionTable& table, std::span<WarmQueue> queues,
+                          const Connection& connection, const TCPSocket& client, const Link* link, bool preserve_source,
+                          std::uint8_t hops);
+
+} // namespace pepsal
