@@ -150,6 +150,7 @@ struct Header
   std::atomic<bool> overloaded; // no more processes to be had: new connections bypass
   std::array<std::atomic<std::uint64_t>, counter_rows.size()> counters; // by Counter
   std::array<PeerStatus, PeerStatus::most_peers> peers;
+  std::atomic<std::int64_t> refusal_logged_ns; // CLOCK_BOOTTIME of the last line about a refusal at the warm port
 };
 
 // Where the parts of the memory begin, in bytes.

@@ -207,7 +207,9 @@ void settle_peers(Config& config, const Places& places)
         throw UsageError{fmt::format("{}: has no effect without --peer", given->second)};
       }
     }
-  } else if (config.links.empty()) {
+    return;
+  }
+  if (config.links.empty()) {
     throw UsageError{fmt::format("{}: has no effect without a link (--link, or link = in the file), by which peers are "
                                  "reached",
                                  places.at("peer"))};

@@ -25,6 +25,10 @@ std::vector<std::string_view> differing_options(const FixedConfig& one, const Fi
   compare("instance", one.instance, other.instance);
   compare("pidfile", one.pidfile, other.pidfile);
   compare("user", one.user, other.user);
+  compare("peer", one.peers.peers, other.peers.peers);
+  compare("warm-connections", one.peers.warm_connections, other.peers.warm_connections);
+  compare("peer-port", one.peers.port, other.peers.port);
+  compare("peer-key", one.peers.key_file, other.peers.key_file);
   return names;
 }
 

@@ -56,6 +56,7 @@ struct FixedConfig
   std::string instance{"default"};
   std::string pidfile; // empty only while the options are read
   std::string user;    // empty: stay who we are
+  PeerOptions peers;
 };
 
 // Everything the daemon was told, checked. SIGHUP makes a new one, whose fixed part is the old one's.
@@ -77,7 +78,6 @@ struct Config : FixedConfig
   LegProfile terrestrial;
   bool fastopen{};                  // data in SYNs that leave by, or arrive from, a satellite interface (RFC 7413)
   std::uint16_t max_segment_size{}; // bytes; 0: the path's
-  PeerOptions peers;
 };
 
 // The options of the fixed part whose values differ, without dashes.

@@ -303,12 +303,13 @@ private:
                       .listener = listeners_[listener],
                       .self = owner,
                       .manager = self_,
-                      .set_state = [this, owner, listener](ProcessState state) {
-                        children_.set_state(owner, state);
-                        if (state == ProcessState::busy) {
-                          wake_manager_if_needed(listener);
-                        }
-                      },
+                      .set_state =
+                          [this, owner, listener](ProcessState state) {
+                            children_.set_state(owner, state);
+                            if (state == ProcessState::busy) {
+                              wake_manager_if_needed(listener);
+                            }
+                          },
                       .peer_key = keepers_.key(),
                       .warm_queues = keepers_.queues()});
   }
@@ -392,7 +393,8 @@ private:
 
   void wait_for_events()
   {
-    const bool ticking = draining_ || retiring_ || filling_ || !lost_queues_.empty() || keepers_.next_look() != Clock::time_point::max() || segment_.header().overloaded;
+    const bool ticking = draining_ || retiring_ || filling_ || !lost_queues_.empty() ||
+                         keepers_.next_look() != Clock::time_point::max() || segment_.header().overloaded;
     const auto wake_at = ticking ? std::min(next_collection_, Clock::now() + tick) : next_collection_;
     const auto timeout = std::chrono::ceil<std::chrono::milliseconds>(wake_at - Clock::now()).count();
     std::array<pollfd, 2> watched{pollfd{.fd = signals_.number(), .events = POLLIN, .revents = 0},

@@ -17,7 +17,7 @@ struct PeerAnswer
   {
     connected,   // the server's bytes follow
     dial_failed, // `error` says why; nothing follows
-    refused,     // the destination or the header is not allowed; nothing follows
+    refused,     // nobody is dialled there for a peer; the near box may dial by itself, as any other host could
     retired      // the header was not read and will not be: the near box may dial by itself
   };
 

@@ -163,8 +163,10 @@ bool PeerGate::allows(const ProxyHeader& header, const TCPSocket& socket, const 
     return true;
   }
   table_.count(Counter::warm_connections_refused);
-  log::warning("refused client={} server={} of peer {}: {}", header.client, header.server, from.address_string(),
-               problem);
+  if (table_.may_log_refusal(boot_time_now())) {
+    log::warning("refused client={} server={} of peer {}: {}", header.client, header.server, from.address_string(),
+                 problem);
+  }
   send_last_answer(socket, {.kind = PeerAnswer::Kind::refused});
   return false;
 }
@@ -172,7 +174,9 @@ bool PeerGate::allows(const ProxyHeader& header, const TCPSocket& socket, const 
 void PeerGate::refuse(const Endpoint& from, std::string_view reason)
 {
   table_.count(Counter::warm_connections_refused);
-  log::warning("refused {} at the warm port: {}", from, reason);
+  if (table_.may_log_refusal(boot_time_now())) {
+    log::warning("refused {} at the warm port: {}", from, reason);
+  }
 }
 
 void send_answer(const TCPSocket& socket, const PeerAnswer& answer)

@@ -173,7 +173,7 @@ private:
       return Outcome::in_doubt;
     }
     answer_ = *answer;
-    if (answer->kind == PeerAnswer::Kind::retired) {
+    if (answer->kind == PeerAnswer::Kind::retired || answer->kind == PeerAnswer::Kind::refused) {
       return keeps_ ? Outcome::not_passed_on : Outcome::in_doubt;
     }
     return Outcome::answered;
@@ -234,12 +234,6 @@ private:
   bool error_taken_{}; // a reset was seen while sending, so an end that is read later is none
 };
 
-std::string reason_of(const PeerAnswer& answer)
-{
-  return answer.kind == PeerAnswer::Kind::refused ? "refused-by-peer"
-                                                  : fmt::format("dial-{}-at-peer", dial_failure(answer.error));
-}
-
 } // namespace
 
 PeerLeg dial_by_peer(const Config& config, ConnectionTable& table, WarmQueue& queue, const Connection& connection,
@@ -280,7 +274,8 @@ PeerLeg dial_by_peer(const Config& config, ConnectionTable& table, WarmQueue& qu
   }
   table.count(Counter::warm_connections_used);
   if (dialler.answer().kind != PeerAnswer::Kind::connected) {
-    return {.end = PeerLeg::End::failed, .reason = reason_of(dialler.answer())};
+    return {.end = PeerLeg::End::failed,
+            .reason = fmt::format("dial-{}-at-peer", dial_failure(dialler.answer().error))};
   }
   return {.end = PeerLeg::End::connected, .socket = dialler.take_socket(), .first_bytes = dialler.passed_bytes()};
 }

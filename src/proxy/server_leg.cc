@@ -42,7 +42,8 @@ ServerLeg open_server_leg(const Config& config, ConnectionTable& table, std::spa
   // Under `source = own`, and after REDIRECT, the client's address would be dialled from by nobody.
   const auto peer =
       link != nullptr && preserve_source ? choose_peer(config.peers.peers, connection.server) : std::nullopt;
-  if (!peer || *peer >= queues.size()) {
+  // The peer itself refuses to be dialled for others (PeerGate): one round trip less by not asking.
+  if (!peer || *peer >= queues.size() || config.peers.peers[*peer].address.address == connection.server.address) {
     return dialled_leg(config, table, connection, client, link, preserve_source, {});
   }
   auto by_peer = dial_by_peer(config, table, queues[*peer], connection, client, *link, hops);

@@ -107,6 +107,15 @@ public:
   }
   std::uint64_t counter(Counter counter) const { return view_.value(counter); }
 
+  // Whether a line about a refusal at the warm port may be logged now: one a minute, of whichever process.
+  bool may_log_refusal(BootTime now)
+  {
+    constexpr BootTime interval = std::chrono::minutes{1};
+    auto before = header_->refusal_logged_ns.load(std::memory_order_relaxed);
+    return (before == 0 || now.count() - before >= interval.count()) &&
+           header_->refusal_logged_ns.compare_exchange_strong(before, now.count(), std::memory_order_relaxed);
+  }
+
 private:
   struct Place
   {

@@ -187,6 +187,19 @@ TEST(Config, OfTheFixedOptionsThoseThatDifferAreNamed)
             (std::vector<std::string_view>{"queue", "instance", "pidfile"}));
 }
 
+TEST(Config, PeersAreReadAndTakeARestart)
+{
+  const auto config = config_of({"--link", "sat0", "--peer", "10.9.0.2", "--peer", "2001:db8::2,10.81.0.0/16",
+                                 "--warm-connections", "3", "--peer-key", "/etc/pepsal/key"});
+  ASSERT_EQ(config.peers.peers.size(), 2U);
+  EXPECT_EQ(config.peers.peers[0].address, Endpoint::parse("10.9.0.2", 5001));
+  EXPECT_EQ(config.peers.peers[1].prefixes.size(), 1U);
+  EXPECT_EQ(config.peers.warm_connections, 3U);
+  EXPECT_EQ(config.peers.key_file, "/etc/pepsal/key");
+  EXPECT_EQ(differing_options(config, config_of({"--link", "sat0", "--peer", "10.9.0.2", "--peer-port", "6000"})),
+            (std::vector<std::string_view>{"peer", "warm-connections", "peer-port", "peer-key"}));
+}
+
 TEST(Config, LinksArePrintedForPrograms)
 {
   const auto config = config_of({"--link", "nosuch0 rate=50/10 rtt=600 side=gateway", "--link", "nosuch1"});
@@ -340,6 +353,12 @@ INSTANTIATE_TEST_SUITE_P(
                     Mistake{{"--satellite-pacing", "5"}, {"--satellite-pacing", "no effect", "link"}},
                     Mistake{{"--satellite-congestion", "bbr"}, {"--satellite-congestion", "no effect", "link"}},
                     Mistake{{"--fastopen"}, {"--fastopen", "no effect", "link"}},
+                    Mistake{{"--peer", "10.9.0.2"}, {"--peer", "no effect", "link"}},
+                    Mistake{{"--link", "sat0", "--peer", "host"}, {"--peer", "'host'", "ADDRESS[,PREFIX...]"}},
+                    Mistake{{"--link", "sat0", "--peer", "::1", "--peer", "::1"}, {"--peer", "'::1'", "twice"}},
+                    Mistake{{"--peer-key", "file"}, {"--peer-key", "no effect", "--peer"}},
+                    Mistake{{"--warm-connections", "1025"}, {"--warm-connections", "1025", "1024"}},
+                    Mistake{{"--link", "sat0", "--peer", "::1", "--peer-port", "5000"}, {"--peer-port", "5000"}},
                     Mistake{{"--connect-timeout", "61", "--terrestrial-user-timeout", "60"},
                             {"--connect-timeout", "61", "60"}},
                     Mistake{{"--zoo", "--prot", "1"}, {"'--zoo'"}}, Mistake{{"--port="}, {"--port", "needs a value"}},

@@ -1,0 +1,447 @@
+#!/usr/bin/env bash
+# Two boxes that are each other's peers: warm connections with real programs, and what happens when the peer is killed,
+# restarted, silent, a stranger or has another key. Needs root. PEPSAL_BIN_DIR names the folder of the programs. Names of
+# cases run these alone.
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/../.." && pwd)
+readonly root
+readonly server=10.81.3.2 server6=fd00:81:3::2 user=10.81.1.2
+readonly lab=ppe$$
+
+if ((EUID != 0)); then
+  echo "needs root to make network namespaces" >&2
+  [[ ${CI-} != true ]] || exit 1
+  exit 77
+fi
+
+failures=0
+wrong() {
+  printf 'FAILED: %s: %s\n' "$case" "$*"
+  failures=$((failures + 1))
+}
+
+work=$(mktemp -d)
+pids=()
+satlab() { SATSIM=$PEPSAL_BIN_DIR/satsim "$root/scripts/lab/satlab" --name $lab --folder "$work" "$@"; }
+satbox() { "$root/scripts/lab/satbox" --name $lab "$@"; }
+in_role() { ip netns exec "$lab-$1" "${@:2}"; }
+counter() { satbox status "$1" | awk -v name="$2" '$1 == name { print $2 }'; } # ROLE NAME
+log_has() { satbox log "$1" | grep -qF -- "$2"; }                              # ROLE TEXT
+is_up() { # ROLE READY: the peer is up, with as many warm connections or more
+  satbox status "$1" | awk -v "least=$2" '/^peer .* up / { match($0, /ready=[0-9]+/); ready = substr($0, RSTART + 6, RLENGTH - 6) }
+    END { exit !(ready + 0 >= least + 0) }'
+}
+is_down() { satbox status "$1" | grep -q "^peer .* down .*$2"; }               # ROLE REASON
+
+finish() {
+  local role pid
+  for role in term gw; do satbox stop $role >/dev/null 2>&1 || true; done
+  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+  satlab down >/dev/null 2>&1 || true
+  rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+eventually() { # COMMAND...
+  local try
+  for ((try = 0; try < 400; try++)); do
+    if "$@"; then return 0; fi
+    sleep 0.05
+  done
+  return 1
+}
+
+# Runs a program of the lab until the end of the test.
+run_beside() { # ROLE COMMAND...
+  setsid ip netns exec "$lab-$1" "${@:2}" >/dev/null 2>&1 </dev/null &
+  pids+=($!)
+}
+
+url() { # FAMILY SCHEME FILE
+  if [[ $1 == 4 ]]; then echo "$2://$server/$3"; else echo "$2://[$server6]/$3"; fi
+}
+
+fetch() { # FAMILY SCHEME FILE: prints nothing, fails when what comes is not the file
+  local got
+  got=$(mktemp -p "$work")
+  in_role user curl -gfksS --max-time 30 -o "$got" "$(url "$@")" && cmp -s "$got" "$work/www/$3"
+}
+
+upload() { # FAMILY SCHEME: what arrives is what was sent
+  rm -f "$work/www/sent"
+  in_role user curl -gfksS --max-time 30 -T "$work/www/large" "$(url "$1" "$2" sent)" &&
+    cmp -s "$work/www/sent" "$work/www/large"
+}
+
+start_boxes() { # PEPSAL-OPTION...
+  satbox --peers start gw --warm-connections 4 "$@"
+  satbox --peers start term --warm-connections 4 "$@"
+}
+
+stop_boxes() {
+  satbox stop gw
+  satbox stop term
+}
+
+both_up() { is_up term 4 && is_up gw 4; }
+
+start_up_boxes() { # PEPSAL-OPTION...
+  start_boxes "$@"
+  eventually both_up || wrong "the peers do not come up: $(satbox status term | grep '^peer')"
+}
+
+processes_of() { # ROLE TITLE: pids of the daemon's processes in that namespace
+  local pid
+  for pid in $(ip netns pids "$lab-$1"); do
+    ! tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -q "^pepsal: $2" || echo "$pid"
+  done
+}
+
+kill_gateway() { # as a crash does
+  local pid
+  for pid in $(processes_of gw ''); do kill -KILL "$pid" 2>/dev/null || true; done
+}
+
+set_up() {
+  printf '%s\n' DESCRIPTION=test DOWN_MBIT=20 UP_MBIT=10 RTT_MS=100 QUEUE_BDP=2 >"$work/link.conf"
+  satlab up link >/dev/null
+  mkdir "$work/www"
+  chmod 755 "$work"
+  chmod 777 "$work/www"
+  head -c 1000 /dev/urandom >"$work/www/small"
+  head -c 1500000 /dev/urandom >"$work/www/large"
+  openssl req -x509 -newkey rsa:2048 -nodes -keyout "$work/key.pem" -out "$work/cert.pem" -days 2 -subj /CN=test 2>/dev/null
+  head -c 48 /dev/urandom | base64 -w 0 >"$work/secret"
+  head -c 48 /dev/urandom | base64 -w 0 >"$work/other"
+  chmod 600 "$work/secret" "$work/other"
+  cat >"$work/nginx.conf" <<END
+daemon off; master_process off; pid $work/nginx.pid; error_log $work/nginx.log; events {}
+http { access_log $work/access.log;
+       server { listen 80; listen [::]:80; listen 443 ssl http2; listen [::]:443 ssl http2; root $work/www;
+                ssl_certificate $work/cert.pem; ssl_certificate_key $work/key.pem; ssl_protocols TLSv1.3;
+                dav_methods PUT; client_max_body_size 100m; }
+       client_body_temp_path $work/b; proxy_temp_path $work/p; fastcgi_temp_path $work/f; uwsgi_temp_path $work/u;
+       scgi_temp_path $work/s; }
+END
+  run_beside server nginx -c "$work/nginx.conf"
+  run_beside user ncat -lk -p 7001 --sh-exec "head -c 6; echo answer" # asked from the server's side
+  run_beside server ncat -lk -p 7002 --sh-exec "echo banner; cat"     # speaks first
+  # Answers once the client's stream has ended.
+  run_beside server python3 -c '
+import socket
+listener = socket.create_server(("", 7003))
+while True:
+    client = listener.accept()[0]
+    said = b""
+    while piece := client.recv(4096):
+        said += piece
+    client.sendall(said + b"-end-seen")
+    client.close()'
+  case=control
+  eventually fetch 4 http small || wrong "no way to the server without the boxes"
+}
+
+# Everything that curl does, over both families: no SYN of a client crosses the satellite, and all is what it should be.
+carries() {
+  local family scheme capture used
+  case=carries
+  used=$(counter term warm_connections_used)
+  rm -f "$work/tcpdump"
+  ip netns exec "$lab-term" tcpdump -Z root --immediate-mode -U -ni sat0 -w "$work/sat0.pcap" tcp 2>"$work/tcpdump" &
+  capture=$!
+  eventually grep -qs "listening on" "$work/tcpdump" || wrong "tcpdump does not start"
+  for family in 4 6; do
+    for scheme in http https; do
+      eventually is_up term 4 || wrong "the pool is not filled again"
+      fetch $family $scheme small || wrong "IPv$family, $scheme: the small file does not arrive whole"
+      fetch $family $scheme large || wrong "IPv$family, $scheme: the large file does not arrive whole"
+      upload $family $scheme || wrong "IPv$family, $scheme: the upload does not arrive whole"
+    done
+  done
+  sleep 0.3
+  kill -TERM $capture
+  wait $capture || true
+  (($(counter term warm_connections_used) == used + 12)) || wrong "$(counter term warm_connections_used) instead of 12 more by the peer"
+  (($(counter gw warm_connections_served) == $(counter term warm_connections_used))) || wrong "the gateway served others"
+  ! tcpdump -nr "$work/sat0.pcap" 2>/dev/null | grep -F 'Flags [S],' | grep -vF .5001: | grep -q . ||
+    wrong "a client's SYN crossed the satellite"
+  grep -q "^$user " "$work/access.log" || wrong "the server does not see the client's address"
+  grep -q "^fd00:81:1::2 " "$work/access.log" || wrong "the server does not see the client's IPv6 address"
+  log_has term "client=$user:" || wrong "the terminal's closing lines do not name the client"
+  log_has gw "client=$user:" || wrong "the gateway's closing lines do not name the client"
+}
+
+table_shows_it() { "$PEPSAL_BIN_DIR/pepsalctl" --instance "$lab-$1" list | grep -qE "^open client=$user:[0-9]+ server=$server:7002 "; }
+
+# Servers that speak first, half-closes both ways, and the table meanwhile.
+speaks_and_half_closes() {
+  local answer
+  case=speaks_and_half_closes
+  in_role user sh -c "{ sleep 2; echo mine; sleep 0.5; } | timeout 10 ncat $server 7002" >"$work/said" &
+  local client=$!
+  eventually table_shows_it term || wrong "the terminal's table does not show the connection"
+  eventually table_shows_it gw || wrong "the gateway's table does not show the connection"
+  wait $client || true
+  [[ $(<"$work/said") == $'banner\nmine' ]] || wrong "answer '$(<"$work/said")'"
+  answer=$(in_role user sh -c "printf hello | timeout 10 ncat $server 7003")
+  [[ $answer == hello-end-seen ]] || wrong "the server does not see the client's end: '$answer'"
+}
+
+from_the_server() {
+  local answer used
+  case=from_the_server
+  used=$(counter gw warm_connections_used)
+  answer=$(in_role server sh -c "{ printf hello-; sleep 2; } | timeout 10 ncat $user 7001")
+  [[ $answer == hello-answer ]] || wrong "answer '$answer'"
+  (($(counter gw warm_connections_used) == used + 1)) || wrong "the gateway did not use its peer"
+}
+
+# A refused dial resets the client, and the near log has the far side's reason.
+refused_there() {
+  case=refused_there
+  ! in_role user timeout 10 ncat $server 7999 </dev/null 2>/dev/null || wrong "a connection to a closed port ends well"
+  eventually log_has term "reason=dial-refused-at-peer" || wrong "the terminal's log has not the gateway's reason"
+}
+
+# The gateway dials nobody but other hosts; the terminal reaches its addresses without its help.
+box_itself() {
+  local answer refused
+  case=box_itself
+  run_beside gw ncat -lk -p 7010 --sh-exec "echo gateway"
+  refused=$(counter gw warm_connections_refused)
+  answer=$(in_role user timeout 10 ncat --recv-only 10.81.3.1 7010)
+  [[ $answer == gateway ]] || wrong "the gateway's own service says '$answer'"
+  (($(counter gw warm_connections_refused) == refused + 1)) || wrong "the refusal is not counted"
+}
+
+# More at once than are ready: what finds none is dialled, and nothing is mixed up.
+burst() {
+  local i clients=() missing
+  case=burst
+  missing=$(counter term warm_connections_missing)
+  for ((i = 0; i < 60; i++)); do
+    fetch 4 http small & clients+=($!)
+  done
+  for i in "${clients[@]}"; do
+    wait "$i" || wrong "one of many does not arrive whole"
+  done
+  (($(counter term warm_connections_missing) > missing)) || wrong "60 at once never emptied a pool of 4"
+  (($(satbox log term | grep -c "no warm connection") <= 1)) || wrong "the log repeats that there was none"
+}
+
+reset_passes() {
+  case=reset_passes
+  in_role user timeout 10 python3 - "$server" <<'END' || wrong "the client cannot reset"
+import socket, struct, sys, time
+s = socket.create_connection((sys.argv[1], 7002))
+assert s.recv(7) == b"banner\n"
+s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+s.close()
+END
+  eventually log_has gw "reason=reset-by-client" || wrong "the gateway does not see the client's reset"
+}
+
+# Waiting proxies killed one and all: the end of their streams proves that nothing was passed on, and what follows goes
+# by another way, once.
+far_proxies_killed() {
+  local pid before
+  case=far_proxies_killed
+  eventually is_up term 4 || wrong "the pool is not full"
+  for pid in $(processes_of gw "proxy waiting"); do kill -KILL "$pid"; done
+  before=$(wc -l <"$work/access.log")
+  fetch 4 http small || wrong "the file does not arrive whole"
+  sleep 0.3
+  (($(wc -l <"$work/access.log") == before + 1)) || wrong "the server got $(($(wc -l <"$work/access.log") - before)) requests instead of one"
+  eventually is_up term 4 || wrong "the pool is not filled again"
+}
+
+# The keeper's end costs nothing: what it had ready is taken over.
+keeper_killed() {
+  local made
+  case=keeper_killed
+  eventually is_up term 4 || wrong "the pool is not full"
+  made=$(counter term warm_connections_made)
+  kill -KILL "$(processes_of term keeper)"
+  fetch 4 http small || wrong "the file does not arrive whole"
+  eventually log_has term "keeper of peer" || wrong "the loss is not logged"
+  eventually is_up term 4 || wrong "the pool is not full again"
+  (($(counter term warm_connections_made) <= made + 2)) || wrong "what was ready was made again"
+}
+
+# Ended, killed and started again: connections go on by dialling, then by the peer again.
+peer_goes_and_comes() {
+  local used
+  case=peer_goes_and_comes
+  satbox stop gw
+  eventually is_down term "" || wrong "the terminal does not notice that its peer has ended"
+  fetch 4 http large || wrong "the file does not arrive whole without the peer"
+  (($(satbox log term | grep -c "peer .* is down") >= 1)) || wrong "the log does not say so"
+  satbox --peers start gw --warm-connections 4
+  eventually is_up term 4 || wrong "the peer does not come up again"
+  used=$(counter term warm_connections_used)
+  fetch 4 http large || wrong "the file does not arrive whole after the peer's return"
+  (($(counter term warm_connections_used) == used + 1)) || wrong "the peer is not used after its return"
+  kill_gateway
+  fetch 4 http small || wrong "the file does not arrive whole after the peer was killed"
+  eventually is_down term "" || wrong "the terminal does not notice that its peer was killed"
+  satbox stop gw >/dev/null 2>&1 || true
+  satbox --peers start gw --warm-connections 4
+  eventually is_up term 4 || wrong "the peer does not come up after it was killed"
+}
+
+# The box is gone without a word and comes back under its address with no memory of any connection: a client that has sent
+# something is reset at most once, as nobody can know whether it arrived; then all is as before.
+box_restarted() {
+  local try
+  case=box_restarted
+  eventually is_up term 4 || wrong "the pool is not full"
+  in_role gw iptables -t raw -I PREROUTING -i sat0 -p tcp -j DROP
+  in_role gw iptables -I OUTPUT -o sat0 -p tcp -j DROP
+  kill_gateway
+  satbox stop gw >/dev/null 2>&1 || true
+  in_role gw iptables -t raw -D PREROUTING -i sat0 -p tcp -j DROP
+  in_role gw iptables -D OUTPUT -o sat0 -p tcp -j DROP
+  satbox --peers start gw --warm-connections 4
+  fetch 4 http small || sleep 0.5
+  for ((try = 0; try < 5; try++)); do
+    fetch 4 http small || wrong "more than one client meets the restarted box's reset"
+  done
+  eventually is_up term 4 || wrong "the peer does not come up again"
+}
+
+# Over a peer of the one family, clients of both.
+mixed_families() {
+  local family used
+  case=mixed_families
+  stop_boxes
+  satbox start gw --peer fd00:81:2::1 --warm-connections 4
+  satbox start term --peer fd00:81:2::2 --warm-connections 4
+  eventually both_up || wrong "the peers do not come up over IPv6"
+  used=$(counter term warm_connections_used)
+  for family in 4 6; do
+    fetch $family http large || wrong "IPv$family over an IPv6 peer: the file does not arrive whole"
+  done
+  (($(counter term warm_connections_used) == used + 2)) || wrong "the peer was not used"
+}
+
+keys() {
+  case=keys
+  stop_boxes
+  start_up_boxes --peer-key "$work/secret"
+  fetch 4 https large || wrong "the file does not arrive whole with a key"
+  (($(counter term warm_connections_used) == 1)) || wrong "the peer with the same key was not used"
+  stop_boxes
+  satbox --peers start gw --peer-key "$work/other"
+  satbox --peers start term --peer-key "$work/secret"
+  eventually is_down term "its --peer-key is another one" || wrong "another key: $(satbox status term | grep '^peer')"
+  fetch 4 http small || wrong "the file does not arrive whole beside a peer with another key"
+  stop_boxes
+  satbox --peers start gw
+  satbox --peers start term --peer-key "$work/secret"
+  eventually is_down term "it has no --peer-key and this box has one" || wrong "no key there: $(satbox status term | grep '^peer')"
+  eventually is_down gw "it has a --peer-key and this box has none" || wrong "no key here: $(satbox status gw | grep '^peer')"
+  eventually log_has gw "at the warm port" || wrong "the refusal is not logged"
+  (($(counter gw warm_connections_refused) >= 1)) || wrong "the refusal is not counted"
+  fetch 4 http small || wrong "the file does not arrive whole beside a peer without a key"
+}
+
+# What is no peer, says nothing sensible, or stops half-way, comes to nothing and harms nobody.
+strangers() {
+  local refused
+  case=strangers
+  stop_boxes
+  satbox --peers start term --warm-connections 4
+  in_role gw ip address add 10.81.2.9/32 dev sat0
+  refused=$(counter term warm_connections_refused)
+  in_role gw timeout 60 python3 - <<'END' || wrong "the terminal lets strangers or garbage in"
+import socket, struct
+def connect(source):
+    s = socket.socket()
+    s.settimeout(10)
+    s.bind((source, 0))
+    s.connect(("10.81.2.1", 5001))
+    return s
+def ends(s):
+    try:
+        while s.recv(4096):
+            pass
+    except ConnectionError:
+        pass
+    s.close()
+    return True
+GREETING = b"PEPw" + bytes([1, 0, 0, 0]) + bytes(32)
+SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+ADDRESSES = socket.inet_aton("10.81.3.2") + socket.inet_aton("10.81.1.2") + struct.pack("!HH", 4000, 7001)
+def warm():
+    s = connect("10.81.2.2")
+    s.sendall(GREETING)
+    got = b""
+    while len(got) < 72:
+        got += s.recv(72 - len(got))
+    assert got[:6] == b"PEPw\1\0", got
+    s.sendall(bytes(32))
+    return s
+assert ends(connect("10.81.2.9"))                       # a stranger
+s = connect("10.81.2.2"); s.sendall(b"GET / HTTP/1.1\r\n\r\n" + bytes(60)); assert ends(s)
+s = connect("10.81.2.2"); s.sendall(GREETING[:20]); s.shutdown(socket.SHUT_WR); assert ends(s)
+s = warm(); s.sendall(bytes(range(256))); assert ends(s)
+s = warm(); s.sendall(SIGNATURE + b"\x21\x11\xff\xff" + bytes(100)); assert ends(s)      # longer than any
+s = warm(); s.sendall(SIGNATURE + b"\x21\x11\0\x0c" + ADDRESSES[:5]); s.shutdown(socket.SHUT_WR); assert ends(s)
+s = warm(); s.sendall(SIGNATURE + b"\x20\0\0\0"); assert ends(s)                         # LOCAL
+s = warm(); s.sendall(SIGNATURE + b"\x21\x11\0\x0f" + ADDRESSES + b"\xe0\xff\xff"); assert ends(s)  # TLV outside
+for forbidden in "127.0.0.1", "10.81.2.1", "10.81.1.1", "169.254.1.1", "224.0.0.1", "0.0.0.0":
+    s = warm()
+    s.sendall(SIGNATURE + b"\x21\x11\0\x0c" + socket.inet_aton("10.81.3.2") + socket.inet_aton(forbidden) + struct.pack("!HH", 4000, 22))
+    answer = s.recv(4)
+    assert answer[:2] == b"\xa5\2", (forbidden, answer)
+    assert ends(s)
+s = warm(); s.sendall(SIGNATURE + b"\x21\x11\0\x0c" + ADDRESSES + b"hello-")             # and what is right works
+assert s.recv(4) == b"\xa5\0\0\0"
+assert s.recv(6) == b"hello-"
+END
+  (($(counter term warm_connections_refused) >= refused + 13)) ||
+    wrong "$(counter term warm_connections_refused) refusals are counted instead of 13 or more"
+  (($(satbox log term | grep -c refused) >= 1 && $(satbox log term | grep -c "^.*: refused") <= 2)) ||
+    wrong "the log has $(satbox log term | grep -c refused) lines about refusals"
+  ! in_role user timeout 5 python3 -c 'import socket; socket.create_connection(("10.81.1.1", 5001), 3)' 2>/dev/null ||
+    wrong "the warm port is open on the users' side"
+}
+
+start_fails() { # STATUS TEXT PEPSAL-OPTION...
+  local status=0 lines
+  in_role term "$PEPSAL_BIN_DIR/pepsal" --instance $lab-bad --link "sat0" "${@:3}" 2>"$work/error" || status=$?
+  lines=$(wc -l <"$work/error")
+  [[ $status == "$1" && $lines == 1 ]] || wrong "'${*:3}' ends with $status and $lines lines instead of $1 and one: $(cat "$work/error")"
+  grep -qF -- "$2" "$work/error" || wrong "'${*:3}' says '$(cat "$work/error")' instead of '$2'"
+}
+
+bad_input() {
+  case=bad_input
+  satbox stop term
+  printf short >"$work/short"
+  cp "$work/secret" "$work/readable"
+  chmod 600 "$work/short"
+  chmod 644 "$work/readable"
+  start_fails 2 "ADDRESS[,PREFIX...]" --peer gateway
+  start_fails 2 "is no prefix" --peer 10.81.2.2,10.81.0.0/40
+  start_fails 2 "given twice" --peer 10.81.2.2 --peer 10.81.2.2,10.81.0.0/16
+  start_fails 2 "0 to 1024" --peer 10.81.2.2 --warm-connections many
+  start_fails 2 "--peer-port" --peer 10.81.2.2 --peer-port 5000
+  start_fails 2 "without --peer" --peer-key "$work/secret"
+  start_fails 1 "No such file" --peer 10.81.2.2 --peer-key "$work/none"
+  start_fails 1 "32 to 4096 bytes" --peer 10.81.2.2 --peer-key "$work/short"
+  start_fails 1 "chmod 600" --peer 10.81.2.2 --peer-key "$work/readable"
+  start_fails 1 "is not reached by a link's interface" --peer $user
+}
+
+set_up
+start_up_boxes
+cases=("$@")
+((${#cases[@]} > 0)) || cases=(carries speaks_and_half_closes from_the_server refused_there box_itself reset_passes burst
+  far_proxies_killed keeper_killed peer_goes_and_comes box_restarted mixed_families keys strangers bad_input)
+for name in "${cases[@]}"; do "$name"; done
+
+((failures == 0)) || exit 1
+echo "all cases pass"
