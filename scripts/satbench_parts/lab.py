@@ -7,33 +7,14 @@ import tempfile
 import time
 from pathlib import Path
 
+from browser import write_page
+from programs import SSHD
+
 SCRIPTS = Path(__file__).resolve().parent.parent
 SERVER = "10.81.3.2"
 OTHER_PORT = 5000
 # How the C versions of PEPsal are started and given traffic; {path} and {port} are filled in.
 OTHER_COMMAND = "{path} -p {port} -c 2000"
-
-NGINX = """daemon off;
-user root;
-worker_processes 2;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-events {{ worker_connections 512; }}
-http {{
-  access_log off;
-  sendfile on;
-  keepalive_timeout 0;
-  client_max_body_size 0;
-  client_body_buffer_size 16k;
-  client_body_temp_path {folder}/body;
-  server {{
-    listen {host}:80 backlog=512;
-    root {folder};
-    location /up/ {{ dav_methods PUT; }}
-  }}
-}}
-"""
-
 
 class LabError(Exception):
     """A part of the lab that could not be made; one line."""
@@ -61,13 +42,13 @@ class Lab:
         self.background = []
 
     def __enter__(self):
-        self.folder = Path(tempfile.mkdtemp(prefix="satbench.", dir="/dev/shm"))
-        for sub in ("body", "up"):
-            (self.folder / sub).mkdir()
+        self.folder = Path(tempfile.mkdtemp(prefix=f"satbench{os.getpid()}-", dir="/dev/shm"))
+        self.www = self.folder / "www"
+        self.www.mkdir()
         try:
             self._write_scenario()
             self._satlab("--folder", self.folder, "up", self.conf)
-            self._start_server()
+            self._start_servers()
         except BaseException:
             self.__exit__()
             raise
@@ -94,7 +75,7 @@ class Lab:
         (self.folder / name).write_text("\n".join([*kept, f"SEED={self.seed}"]) + "\n")
 
     def _satlab(self, *arguments):
-        return call(SCRIPTS / "satlab", "--name", self.name, *arguments)
+        return call(SCRIPTS / "lab/satlab", "--name", self.name, *arguments)
 
     def inside(self, role, *command):
         return call("ip", "netns", "exec", self.namespace(role), *command)
@@ -106,11 +87,17 @@ class Lab:
         self.background.append(process)
         return process
 
-    def _start_server(self):
-        (self.folder / "nginx.conf").write_text(NGINX.format(folder=self.folder, host=SERVER))
-        process = self._spawn("server", ["nginx", "-e", f"{self.folder}/error.log", "-c", f"{self.folder}/nginx.conf"],
-                              "nginx.out")
-        self._await_listener("server", 80, process, "nginx.out")
+    def _start_servers(self):
+        write_page(self.www)
+        self.inside("server", SCRIPTS / "lab/webserver", "--tls", self.folder, SERVER)
+        if self.options.with_ssh:
+            for key in ("host_key", "client_key"):
+                call("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.folder / key)
+            (self.folder / "sshd_config").write_text(SSHD.format(host=SERVER, folder=self.folder))
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+            # sshd runs itself again for each connection, so it wants to know its full path.
+            process = self._spawn("server", ["/usr/sbin/sshd", "-D", "-e", "-f", f"{self.folder}/sshd_config"], "sshd.out")
+            self._await_listener("server", 22, process, "sshd.out")
 
     def _await_listener(self, role, port, process, log):
         for _ in range(200):
@@ -123,7 +110,7 @@ class Lab:
         raise LabError(f"{process.args[4]} did not start: {lines[-1] if lines else 'it said nothing'}")
 
     def put(self, name, content):
-        (self.folder / name).write_bytes(content)
+        (self.www / name).write_bytes(content)
 
     # --- what stands on the boxes
 
@@ -139,7 +126,7 @@ class Lab:
 
     def _satbox(self, action, role, *options):
         tuning = [] if self.options.tuning else ["--no-tuning"]
-        call(SCRIPTS / "satbox", "--name", self.name, *tuning, action, role, *options)
+        call(SCRIPTS / "lab/satbox", "--name", self.name, *tuning, action, role, *options)
 
     def start_box(self, role):
         self._satbox("start", role, *self.options.pepsal_options)

@@ -13,12 +13,14 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True  # nothing is to appear beside the sources
 
+import browser
 import figures as fig
 import plots
+import programs
 import report
 import scenarios as plan
 import transfer
-from lab import OTHER_COMMAND, SCRIPTS, Lab, LabError, link_share, machine
+from lab import OTHER_COMMAND, SCRIPTS, SERVER, Lab, LabError, link_share, machine
 
 ROOT = SCRIPTS.parent
 MACHINE = machine()
@@ -69,7 +71,8 @@ def parse(arguments):
                     "with PEPsal on one box or both. Traffic stays in network namespaces made for it.")
     parser.add_argument("--quick", action="store_true", help="a part of it, within two minutes")
     parser.add_argument("--only", type=listed(names), metavar="SCENARIO,...", help=f"of {', '.join(names)}")
-    parser.add_argument("--workload", metavar="TEXT", help="only transfers whose name has this text")
+    parser.add_argument("--workload", action="append", metavar="TEXT",
+                        help="only transfers whose name has this text (repeatable: or this one)")
     parser.add_argument("--columns", type=listed(list(plan.COLUMNS)), metavar="COLUMN,...",
                         help=f"of {', '.join(plan.COLUMNS)} (default: all there are programs for)")
     parser.add_argument("--rounds", type=whole(1, 100), default=1, metavar="N",
@@ -112,7 +115,7 @@ class Progress:
         def update(seconds, received):
             if self.terminal and time.monotonic() - self.shown > 0.2:
                 self.shown = time.monotonic()
-                share = received / size
+                share = received / size if size else 0
                 bar = ("#" * int(20 * share)).ljust(20, ".")
                 sys.stderr.write(f"\r\033[K[{self.done + 1}/{self.total}] {label} [{bar}] {received / 1e6:.1f} MB {seconds:.1f} s")
         return update
@@ -185,17 +188,25 @@ class Bench:
     def _attempt(self, lab, scenario, column, workload, number):
         label = f"{scenario.name} {workload.name}, {column}"
         content = os.urandom(workload.size)
-        if workload.direction == "down":
+        if workload.kind == "transfer" and workload.direction == "down":
             lab.put("file", content)
         transfer.stop.wait(workload.pause)
         lab.restart_schedule()
         before = lab.link_counters()
         progress = self.progress.running(label, workload.size * workload.flows)
-        if workload.direction == "down":
-            outcome = transfer.download(lab.namespace("user"), "10.81.3.2", "file", content, workload.flows, workload.limit,
+        if workload.kind == "page":
+            scheme = "http" if workload.port == 80 else "https"
+            outcome = browser.load_page(lab.namespace("user"), f"{scheme}://{SERVER}:{workload.port}/", workload.protocol,
+                                        workload.limit)
+        elif workload.kind == "ssh":
+            outcome = programs.ssh(lab.namespace("user"), SERVER, lab.folder, workload.limit)
+        elif workload.kind == "tls-upload":
+            outcome = programs.tls_upload(lab.namespace("user"), SERVER, lab.folder, content, workload.limit)
+        elif workload.direction == "down":
+            outcome = transfer.download(lab.namespace("user"), SERVER, "file", content, workload.flows, workload.limit,
                                         progress)
         else:
-            outcome = transfer.upload(lab.namespace("user"), "10.81.3.2", lab.folder, content, workload.flows,
+            outcome = transfer.upload(lab.namespace("user"), SERVER, lab.folder, content, workload.flows,
                                       workload.limit, progress)
         if transfer.stop.is_set():
             raise InterruptedError
@@ -235,7 +246,7 @@ def chosen(options):
     found = []
     for scenario in plan.QUICK if options.quick else plan.SCENARIOS:
         workloads = tuple(workload for workload in scenario.workloads
-                          if not options.workload or options.workload in workload.name)
+                          if not options.workload or any(text in workload.name for text in options.workload))
         if workloads and (not options.only or scenario.name in options.only):
             found.append(plan.Scenario(scenario.name, scenario.conf, workloads))
     return found
@@ -247,7 +258,10 @@ def main(arguments):
     if not scenario_list:
         sys.stderr.write("satbench: there is no such transfer in the scenarios chosen\n")
         return 2
+    kinds = {workload.kind for scenario in scenario_list for workload in scenario.workloads}
+    options.with_ssh = "ssh" in kinds
     if options.check:
+        print("browser" if "page" in kinds else "")
         return 0
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(143))

@@ -23,7 +23,7 @@ def over_time(results, scenario, settings, path):
     if not runs:
         return False
     size = workload.size * workload.flows / 1e6
-    fastest = plan.fastest_seconds(settings, workload.direction, workload.size * workload.flows)
+    fastest = plan.fastest_seconds(settings, workload)
     rtt = float(settings["RTT_MS"]) / 1000
     longest = max(run["series"][-1][0] for run in runs)
     blocks, curves = [], []
@@ -62,7 +62,7 @@ def bars(results, scenario_list, settings_of, path):
         if not any(runs):
             continue
         settings = settings_of(scenario)
-        limit = plan.fastest_seconds(settings, workload.direction, workload.size * workload.flows)
+        limit = plan.fastest_seconds(settings, workload)
         values = [f"{(run['total_s'] or run['limit_s']) / limit:.3f}" if run else "NaN" for run in runs]
         given_up |= any(run and run["total_s"] is None for run in runs)
         rows.append(f"{quoted(f'{scenario.name}: {workload.name}')} {' '.join(values)}")

@@ -32,10 +32,12 @@ def total_cell(run):
 def row(results, workload, run):
     ratio, at_least = results.speedup(run)
     times = [cell(run["marks_s"].get(str(mark)), "{:.2f} s") for mark in marks_of(workload)]
+    if workload.kind == "page":
+        times = [cell(run.get("paint_s"), "{:.2f} s")]
     ahead = "" if run["column"] == "direct" or ratio is None else f"{'> ' if at_least else ''}{ratio:.2f}"
     return " | ".join([
         plan.COLUMNS[run["column"]], cell(run.get("connect_s"), "{:.2f} s"), cell(run.get("first_byte_s"), "{:.2f} s"),
-        " / ".join(times) or "", total_cell(run), cell(run.get("goodput_mbit"), "{:.2f}"),
+        " / ".join(times) or "", total_cell(run), cell(run.get("goodput_mbit") or None, "{:.2f}"),
         cell(run.get("efficiency") and 100 * run["efficiency"], "{:.0f} %"), ahead,
         cell(run.get("to_fastest"), "{:.2f}")])
 
@@ -48,11 +50,16 @@ def scenario_lines(results, scenario, settings):
         if not any(runs):
             continue
         marks = " / ".join(f"{mark // plan.MB} MB" for mark in marks_of(workload))
-        fastest = plan.fastest_seconds(settings, workload.direction, workload.size * workload.flows)
-        limit = "" if workload.timed else f"; the limit (RTT + bytes/rate) is {fastest:.2f} s"
+        if workload.kind == "page":
+            marks = "first paint"
+        fastest = plan.fastest_seconds(settings, workload)
+        limit = "" if workload.timed else f"; the limit ({plan.floor_text(workload)}) is {fastest:.2f} s"
+        if workload.first_byte_trips:
+            first = workload.first_byte_trips * float(settings["RTT_MS"]) / 1000
+            limit += f", the first byte's ({workload.first_byte_trips} RTT) {first:.2f} s"
         yield f"**{workload.name}**{limit}"
         yield ""
-        yield f"| | connected | first byte | {marks} | all | Mb/s | of the rate | x direct | x limit |"
+        yield f"| | connected | first byte | {marks} | {'loaded' if workload.kind == 'page' else 'all'} | Mb/s | of the rate | x direct | x limit |"
         yield "|---|---|---|---|---|---|---|---|---|"
         for run in filter(None, runs):
             yield f"| {row(results, workload, run)} |"
@@ -70,7 +77,7 @@ def summary_lines(results, scenario_list, settings_of):
             runs = [results.get(scenario.name, workload.name, column) for column in columns]
             if not any(runs):
                 continue
-            fastest = plan.fastest_seconds(settings, workload.direction, workload.size * workload.flows)
+            fastest = plan.fastest_seconds(settings, workload)
             limit = "" if workload.timed else f"{fastest:.2f} s"
             cells = [total_cell(run) if run else "" for run in runs]
             yield f"| {scenario.name}: {workload.name} | {' | '.join(cells)} | {limit} |"
@@ -102,7 +109,7 @@ def markdown(data, results, objectives, scenario_list, settings_of, plots):
         yield ""
     yield "## All transfers"
     yield ""
-    yield ("Times are from the first SYN. *connected* and *first byte* are the median of the flows. *> N s* means given up "
+    yield ("Times are from the first SYN, of pages from the browser's start of navigation, of ssh from its process's start. *connected* and *first byte* are the median of the flows. *> N s* means given up "
            "after N s, with what had arrived. *x direct*: times faster than direct. *x limit*: times the limit.")
     yield ""
     for scenario in scenario_list:

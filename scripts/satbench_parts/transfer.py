@@ -42,6 +42,26 @@ def inside(namespace):
         os.close(there)
 
 
+class PauseWatch:
+    """For how long the machine did not let this program run, at the most, while a 'with' lasts."""
+
+    def __enter__(self):
+        self.longest, self.ended = 0.0, threading.Event()
+        self.thread = threading.Thread(target=self._watch)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.thread.join()
+
+    def _watch(self):
+        before = time.monotonic()
+        while not self.ended.wait(TICK):
+            now = time.monotonic()
+            self.longest, before = max(self.longest, now - before - TICK), now
+
+
 class Flow:
     """One request and its response, without ever blocking."""
 
@@ -125,6 +145,7 @@ class Flow:
 class Outcome:
     connect: float | None = None  # seconds, median of the flows
     first_byte: float | None = None
+    paint: float | None = None  # a browser's first text or picture
     total: float | None = None  # until the last flow was done; None: given up or failed
     received: int = 0
     longest_pause: float = 0  # seconds for which this program did not come to run: the machine was busy
@@ -186,11 +207,11 @@ def download(namespace, host, name, content, flows, limit, progress):
 
 
 def upload(namespace, host, folder, content, flows, limit, progress):
-    """folder: the server's, with the subfolders body and up; nginx writes what it receives there."""
+    """folder: the server's, with the subfolders body and www/up; nginx writes what it receives there."""
 
     def arrived(_):
         total = 0
-        for place in ("body", "up"):
+        for place in ("body", "www/up"):
             for entry in os.scandir(folder / place):
                 try:
                     total += entry.stat().st_size
@@ -202,10 +223,10 @@ def upload(namespace, host, folder, content, flows, limit, progress):
         return (f"PUT /up/{number} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: satbench\r\n"
                 f"Content-Length: {len(content)}\r\n\r\n").encode()
 
-    for entry in os.scandir(folder / "up"):
+    for entry in os.scandir(folder / "www/up"):
         os.unlink(entry.path)
     outcome = run_flows(namespace, (host, 80), [(request(number), content, b"") for number in range(flows)], limit,
                         arrived, progress)
     if outcome.total is not None:
-        outcome.intact = all((folder / "up" / str(number)).read_bytes() == content for number in range(flows))
+        outcome.intact = all((folder / "www/up" / str(number)).read_bytes() == content for number in range(flows))
     return outcome

@@ -50,9 +50,31 @@ CHECK
 grep -q '^| PEPsal, both ends |' "$work/results/report.md" || wrong "report.md has no row for both ends"
 cmp -s "$work/out" "$work/results/report.md" || wrong "the report on standard output differs from report.md"
 grep -q '<svg' "$work/results/plots/received-web.svg" || wrong "there is no plot"
+# A page in a browser, ssh and an upload over TLS: what the programs say of them, and that they went the way they should.
+"$satbench" --quick --only web --workload HTTP/2 --workload ssh --workload 'over TLS' --columns both \
+  --output "$work/programs" >"$work/out" 2>"$work/err" &
+programs_pid=$!
+status=0
+wait "$programs_pid" || status=$?
+cat "$work/err"
+((status == 0)) || wrong "with programs: exit status $status"
+python3 - "$work/programs/results.json" <<'CHECK' || wrong "with programs: results.json is not as expected"
+import json, sys
+runs = {run["workload"]: run for run in json.load(open(sys.argv[1]))["runs"]}
+assert list(runs) == ["page, HTTP/2 over TLS", "ssh login and true", "1 MB up over TLS"], list(runs)
+assert all(run["intact"] and not run["error"] and run["total_s"] for run in runs.values()), runs
+page, ssh, upload = runs.values()
+assert page["received"] == 1400000 and page["first_byte_s"] < page["paint_s"] and page["first_byte_s"] < page["total_s"], page
+assert page["link"]["down"]["offered_bytes"] > 1400000 and upload["link"]["up"]["offered_bytes"] > 1000000, upload
+assert ssh["link"]["up"]["offered_packets"] > 10 and ssh["link"]["down"]["offered_packets"] > 10, ssh
+CHECK
+grep -q '| first byte | first paint | loaded |' "$work/programs/report.md" || wrong "report.md has no first paint"
+
 # The wrapper becomes the measuring program, so its number is in the lab's names.
-for trace in /run/netns/sb"$pid"-* /run/pepsal-satlab/sb"$pid"-* /dev/shm/pepsal.sb"$pid"-* /run/pepsal/sb"$pid"-*; do
-  [[ ! -e $trace ]] || wrong "$trace is left behind"
+for number in "$pid" "$programs_pid"; do
+  for trace in /run/{netns,pepsal-satlab,pepsal}/sb"$number"-* /dev/shm/pepsal.sb"$number"-* /dev/shm/satbench"$number"-*; do
+    [[ ! -e $trace ]] || wrong "$trace is left behind"
+  done
 done
 
 ((failures == 0)) || exit 1
