@@ -1,6 +1,7 @@
 """One lab of scripts/lab/satlab with a server in it, and what stands on its boxes."""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -122,14 +123,26 @@ class Lab:
             if program == "other":
                 self._start_other(role)
             else:
-                self.start_box(role)
+                self.start_box(role, peers=boxes == "both" and self.options.peers)
+        if column == "both" and self.options.peers:
+            self._await_peers(roles)
 
-    def _satbox(self, action, role, *options):
-        tuning = [] if self.options.tuning else ["--no-tuning"]
-        call(SCRIPTS / "lab/satbox", "--name", self.name, *tuning, action, role, *options)
+    def _satbox(self, action, role, *options, peers=False):
+        flags = ([] if self.options.tuning else ["--no-tuning"]) + (["--peers"] if peers else [])
+        return call(SCRIPTS / "lab/satbox", "--name", self.name, *flags, action, role, *options)
 
-    def start_box(self, role):
-        self._satbox("start", role, *self.options.pepsal_options)
+    def start_box(self, role, peers=False):
+        self._satbox("start", role, *self.options.pepsal_options, peers=peers)
+
+    def _await_peers(self, roles):
+        """Until the pools of warm connections are full: nobody waits for that in daily use either."""
+        for _ in range(600):
+            status = [self._satbox("status", role) for role in roles]
+            found = [re.search(r"^peer .* up .* ready=(\d+) target=(\d+)", text, re.MULTILINE) for text in status]
+            if all(match and match[1] == match[2] for match in found):
+                return
+            time.sleep(0.1)
+        raise LabError("the boxes do not become each other's peers: see satbox status")
 
     def stop_box(self, role):
         try:

@@ -85,6 +85,7 @@ def parse(arguments):
                         "of the box by TPROXY")
     parser.add_argument("--pepsal-options", metavar="TEXT", default="", help="more options for pepsal, in one argument")
     parser.add_argument("--no-tuning", dest="tuning", action="store_false", help="without pepsal-satlink on the boxes")
+    parser.add_argument("--no-peers", dest="peers", action="store_false", help="both ends without warm connections")
     parser.add_argument("--folder", type=folder, metavar="DIR", default=str(ROOT / "scripts/lab/scenarios"),
                         help="scenario files (default scripts/lab/scenarios)")
     parser.add_argument("--output", type=Path, metavar="DIR", default=ROOT / "build/satbench",
