@@ -81,6 +81,7 @@ std::optional<ProxyHeader> PeerGate::admit(TCPSocket& socket, const Endpoint& fr
     return std::nullopt;
   }
   socket.set_reset_on_close(true);
+  begin_use(socket);
   auto header = read_header(socket);
   if (!header) {
     refuse(from, "what it sends begins with no PROXY header of version 2 for TCP");

@@ -29,6 +29,16 @@ void open_window(TCPSocket& socket, const Link& link)
   }
 }
 
+void begin_use(TCPSocket& socket)
+{
+  constexpr auto bbr = "bbr";
+  constexpr auto other = "reno"; // always there; for the moment between
+  if (socket.congestion() == bbr) {
+    socket.set_congestion(other);
+    socket.set_congestion(bbr);
+  }
+}
+
 bool is_idle_and_alive(const TCPSocket& socket)
 {
   std::byte next{};

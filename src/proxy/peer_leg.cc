@@ -254,6 +254,7 @@ PeerLeg dial_by_peer(const Config& config, ConnectionTable& table, WarmQueue& qu
     return {};
   }
   apply_profile(ticket->socket, profile_of(config, &link)); // instead of what an idle connection is watched by
+  begin_use(ticket->socket);
   set_dscp(ticket->socket, connection.syn.traffic_class);
   PeerDialler dialler{config, client, std::move(ticket->socket), header.encode()};
   switch (dialler.run()) {
