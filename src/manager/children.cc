@@ -142,6 +142,15 @@ std::uint32_t Children::count_idle(std::uint16_t listener) const
   return idle;
 }
 
+std::uint32_t Children::count_waiting() const
+{
+  std::uint32_t waiting = 0;
+  for (Owner owner = 1; owner <= highest_; ++owner) {
+    waiting += records_[owner].alive && state(owner) == ProcessState::waiting;
+  }
+  return waiting;
+}
+
 std::uint32_t Children::count(Role role) const
 {
   switch (role) {

@@ -61,6 +61,8 @@ public:
 
   // Proxies of one listener that wait for a connection, or have not come so far yet.
   std::uint32_t count_idle(std::uint16_t listener) const;
+  // Far proxies that wait for a peer's client.
+  std::uint32_t count_waiting() const;
   std::uint32_t count(Role role) const;
 
   // Sends `signal` to each child of this role that `which` names.

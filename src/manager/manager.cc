@@ -27,6 +27,7 @@
 #include "manager/pid_file.hh"
 #include "manager/privileges.hh"
 #include "peer/peer_listener.hh"
+#include "peer/pool_policy.hh"
 #include "proxy/proxy.hh"
 #include "shared/connection_table.hh"
 #include "util/log.hh"
@@ -251,22 +252,34 @@ private:
         spares_[i].observe(idle);
       }
       const auto missing = spares_[i].take_missing(idle);
-      for (std::uint32_t forked = 0; forked < missing && may_start_proxy(idle + forked); ++forked) {
+      for (std::uint32_t forked = 0; forked < missing && may_start_proxy(i, idle + forked); ++forked) {
         if (!start_proxy(i)) {
           return;
         }
       }
-      filling_ |= missing == 0 && may_start_proxy(idle) && !spares_[i].is_met(idle);
+      filling_ |= missing == 0 && may_start_proxy(i, idle) && !spares_[i].is_met(idle);
     }
     segment_.header().overloaded = false;
   }
 
   // The limit is on all listeners' proxies together; what is idle at one of them must not leave another
   // without any, because what was intercepted there would wait for ever.
-  bool may_start_proxy(std::uint32_t idle_there) const
+  bool may_start_proxy(std::size_t listener, std::uint32_t idle_there) const
   {
+    if (listeners_[listener].for_peers) { // further warm connections wait to be accepted
+      return children_.count(Children::Role::proxy) < config_.max_connections &&
+             children_.count_waiting() + idle_there < most_waiting();
+    }
     return children_.count(Children::Role::proxy) < config_.max_connections ||
            (idle_there == 0 && listeners_.size() > 1);
+  }
+
+  // So many far proxies may wait for clients of all peers together, whatever these ask for.
+  std::uint32_t most_waiting() const
+  {
+    constexpr std::uint32_t most_of_a_peer = 2 * PoolPolicy::most;
+    const auto peers = static_cast<std::uint32_t>(config_.peers.peers.size());
+    return std::max(std::min(most_of_a_peer * peers, config_.max_connections / 2), 1U);
   }
 
   // Whether there was a process to be had. If not, new connections bypass until there is.
@@ -491,7 +504,7 @@ private:
 
   std::uint32_t busy() const
   {
-    std::uint32_t idle = 0;
+    std::uint32_t idle = children_.count_waiting();
     for (std::size_t i = 0; i < spares_.size(); ++i) {
       idle += children_.count_idle(static_cast<std::uint16_t>(i));
     }

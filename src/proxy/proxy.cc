@@ -5,13 +5,16 @@
 #include "proxy/proxy.hh"
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <optional>
+#include <thread>
 
 #include <fmt/format.h>
 #include <ifaddrs.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -152,8 +155,18 @@ private:
   void serve(TCPSocket client, const Endpoint& address, Session::End end)
   {
     const auto* const arrival = link_of(context_.listener, context_.config);
-    const bool fast_opened =
-        arrival != nullptr && context_.config.fastopen && is_peer(client, *arrival, Counter::fastopen_accepts);
+    bool fast_opened = arrival != nullptr && context_.config.fastopen && client.has_syn_data();
+    if (fast_opened) {
+      context_.table.count(Counter::fastopen_accepts);
+      if (is_behind_peer(address)) {
+        expect_peer_window(client, *arrival);
+      } else if (!wait_for_handshake(client)) {
+        log::info("refused client={}: data in its SYN, and no handshake", address);
+        return;
+      } else {
+        fast_opened = false;
+      }
+    }
     auto destination = find_destination(client, address);
     if (!destination) {
       context_.table.count(Counter::direct_connections_refused);
@@ -176,8 +189,9 @@ private:
       session.fail(Counter::connections_reset, "reset-by-client");
       return;
     }
-    if (departure != nullptr && leg.origin == ServerLeg::Origin::dialled && leg.first_bytes > 0) {
-      is_peer(leg.socket, *departure, Counter::fastopen_dials_accepted);
+    if (departure != nullptr && leg.origin == ServerLeg::Origin::dialled && leg.socket.has_syn_data()) {
+      context_.table.count(Counter::fastopen_dials_accepted);
+      expect_peer_window(leg.socket, *departure);
     }
     session.open(std::move(leg.socket), leg.first_bytes);
     log::debug("opened client={} ({} leg) server={} ({} leg)", address, name_of(arrival),
@@ -272,16 +286,34 @@ private:
 
   // A SYN carried data and the other side took it: that is a PEPsal across the satellite, which has as much
   // room for what this one sends as this one has.
-  bool is_peer(TCPSocket& socket, const Link& link, Counter counter) const
+  static void expect_peer_window(TCPSocket& socket, const Link& link)
   {
-    if (!socket.has_syn_data()) {
-      return false;
-    }
-    context_.table.count(counter);
     if (link.has_rates()) {
       socket.assume_peer_window(leg_figures(link).bytes_in_flight);
     }
-    return true;
+  }
+
+  // Where peers are known, data in a SYN is theirs only if it comes from behind one that is up, or is not dialled from
+  // here. Where none is known, whoever sends on the satellite's interface is taken for one.
+  bool is_behind_peer(const Endpoint& client) const
+  {
+    const auto& options = context_.config.peers;
+    const auto peer = choose_peer(options.peers, client);
+    return options.peers.empty() ||
+           (peer && (options.warm_connections == 0 || context_.table.header().peers.at(*peer).up));
+  }
+
+  // A SYN's source may be anybody's address. Until its owner has answered, nothing is dialled and nothing but the
+  // SYN-ACK is sent there. False when it does not answer.
+  static bool wait_for_handshake(const TCPSocket& client)
+  {
+    constexpr auto patience = std::chrono::seconds{15};
+    constexpr auto pause = std::chrono::milliseconds{5}; // the end of a handshake wakes nobody
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    while (client.state() == TCP_SYN_RECV && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::sleep_for(pause);
+    }
+    return client.state() != TCP_SYN_RECV;
   }
 
   // The link that the way to a server leaves by; nullptr: the terrestrial side.

@@ -139,6 +139,7 @@ while True:
         said += piece
     client.sendall(said + b"-end-seen")
     client.close()'
+  run_beside server iperf3 -s
   case=control
   eventually fetch 4 http small || wrong "no way to the server without the boxes"
 }
@@ -229,6 +230,70 @@ burst() {
   done
   (($(counter term warm_connections_missing) > missing)) || wrong "60 at once never emptied a pool of 4"
   (($(satbox log term | grep -c "no warm connection") <= 1)) || wrong "the log repeats that there was none"
+}
+
+# 500 downloads at once, by one curl: each is whole.
+many_at_once() {
+  local i list=$work/list
+  case=many_at_once
+  mkdir "$work/many"
+  for ((i = 0; i < 500; i++)); do printf 'url = "http://%s/small?%d"\noutput = "%s/many/%d"\n' $server $i "$work" $i; done >"$list"
+  in_role user curl -fsS --no-progress-meter --max-time 60 -Z --parallel-immediate --parallel-max 300 --http1.1 -H "Connection: close" -K "$list" ||
+    wrong "a download fails"
+  (($(sha256sum "$work"/many/* | awk '{ print $1 }' | sort -u | wc -l) == 1)) || wrong "not all are the same"
+  (($(find "$work/many" -type f | wc -l) == 500)) || wrong "not all have arrived"
+  cmp -s "$work/many/0" "$work/www/small" || wrong "they are something else"
+}
+
+iperf_both_ways() {
+  local direction
+  case=iperf_both_ways
+  for direction in "" -R --bidir; do
+    in_role user timeout 20 iperf3 -c $server -t 2 $direction >"$work/iperf" 2>&1 || wrong "iperf3 $direction: $(tail -n 1 "$work/iperf")"
+  done
+}
+
+# A SYN with data whose source may be anybody's: the gateway dials only if it comes from behind its peer.
+spoofed_syn() { # SOURCE PORT
+  in_role term python3 - "$1" "$2" <<'END'
+import socket, struct, sys
+source, port = socket.inet_aton(sys.argv[1]), int(sys.argv[2])
+server, data = socket.inet_aton("10.81.3.2"), b"GET / HTTP/1.0\r\n\r\n"
+def checksum(text):
+    text += b"\0" * (len(text) % 2)
+    total = sum(struct.unpack(f"!{len(text) // 2}H", text))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+def segment(check):
+    return struct.pack("!HHIIBBHHH", port, 80, 1000, 0, 5 << 4, 2, 65535, check, 0) + data
+tcp = segment(checksum(source + server + struct.pack("!BBH", 0, 6, 20 + len(data)) + segment(0)))
+ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), 1, 0, 64, 6, 0, source, server)
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+raw.sendto(ip + tcp, ("10.81.3.2", 0))
+END
+}
+
+gateway_took_data() { (($(counter gw fastopen_accepts) > $1)); }
+gateway_opened() { (($(counter gw connections_opened) > $1)); }
+
+data_in_syns() {
+  local accepts opened
+  case=data_in_syns
+  stop_boxes
+  satbox start gw --peer 10.81.2.1,10.81.9.0/24 --warm-connections 4
+  satbox --peers start term --warm-connections 4
+  eventually both_up || wrong "the peers do not come up"
+  accepts=$(counter gw fastopen_accepts) opened=$(counter gw connections_opened)
+  spoofed_syn 10.81.1.77 4001
+  eventually gateway_took_data "$accepts" || wrong "the gateway did not get the stranger's SYN"
+  sleep 1
+  (($(counter gw connections_opened) == opened)) || wrong "the gateway dialled for a source that is behind no peer"
+  stop_boxes
+  start_up_boxes
+  opened=$(counter gw connections_opened)
+  spoofed_syn 10.81.1.77 4002
+  eventually gateway_opened "$opened" || wrong "the gateway does not dial for what comes from behind its peer"
 }
 
 reset_passes() {
@@ -439,8 +504,8 @@ bad_input() {
 set_up
 start_up_boxes
 cases=("$@")
-((${#cases[@]} > 0)) || cases=(carries speaks_and_half_closes from_the_server refused_there box_itself reset_passes burst
-  far_proxies_killed keeper_killed peer_goes_and_comes box_restarted mixed_families keys strangers bad_input)
+((${#cases[@]} > 0)) || cases=(carries speaks_and_half_closes from_the_server refused_there box_itself reset_passes burst many_at_once
+  iperf_both_ways far_proxies_killed keeper_killed peer_goes_and_comes box_restarted data_in_syns mixed_families keys strangers bad_input)
 for name in "${cases[@]}"; do "$name"; done
 
 ((failures == 0)) || exit 1
