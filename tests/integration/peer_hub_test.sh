@@ -1,0 +1,141 @@
+#!/usr/bin/env bash
+# One gateway and three terminals, each its own peer: connections take the warm connection of the terminal that their
+# destination lies behind, both ways and from one terminal to another. Needs root. PEPSAL_BIN_DIR names the folder of the
+# programs.
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/../.." && pwd)
+readonly root
+readonly net=phb$$ server=10.84.0.2
+
+if ((EUID != 0)); then
+  echo "needs root to make network namespaces" >&2
+  [[ ${CI-} != true ]] || exit 1
+  exit 77
+fi
+
+failures=0
+wrong() {
+  printf 'FAILED: %s: %s\n' "$case" "$*"
+  failures=$((failures + 1))
+}
+
+work=$(mktemp -d)
+hosts=(gw server term1 term2 term3 user1 user2 user3)
+declare -A daemon=()
+inside() { ip netns exec "$net-$1" "${@:2}"; }
+counter() { "$PEPSAL_BIN_DIR/pepsalctl" --instance "$net-$1" status | awk -v name="$2" '$1 == name { print $2 }'; }
+peers_up() { # BOX NUMBER
+  (($("$PEPSAL_BIN_DIR/pepsalctl" --instance "$net-$1" status | grep -c "^peer .* up .* ready=2 target=2$") == $2))
+}
+
+finish() {
+  local host pid
+  for pid in "${daemon[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done
+  for host in "${hosts[@]}"; do
+    for pid in $(ip netns pids "$net-$host" 2>/dev/null); do kill -KILL "$pid" 2>/dev/null || true; done
+    ip netns del "$net-$host" 2>/dev/null || true
+    rm -f "/dev/shm/pepsal.$net-$host" "/run/pepsal/$net-$host.pid"
+  done
+  rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+eventually() { # COMMAND...
+  local try
+  for ((try = 0; try < 400; try++)); do
+    if "$@"; then return 0; fi
+    sleep 0.05
+  done
+  return 1
+}
+
+run_beside() { setsid ip netns exec "$net-$1" "${@:2}" >/dev/null 2>&1 </dev/null & disown; }
+
+# wire HOST INTERFACE ADDRESS HOST INTERFACE ADDRESS
+wire() {
+  ip link add "$2" netns "$net-$1" type veth peer name "$5" netns "$net-$4"
+  inside "$1" ip address add "$3" dev "$2"
+  inside "$4" ip address add "$6" dev "$5"
+  inside "$1" ip link set "$2" up
+  inside "$4" ip link set "$5" up
+}
+
+start_box() { # BOX TERRESTRIAL-INTERFACE PEPSAL-OPTION...
+  local box=$1 terrestrial=$2 link take=()
+  shift 2
+  setsid ip netns exec "$net-$box" "$PEPSAL_BIN_DIR/pepsal" --instance "$net-$box" --warm-connections 2 \
+    --drain-timeout 1 "$@" >"$work/$box.log" 2>&1 </dev/null &
+  daemon[$box]=$!
+  disown
+  eventually grep -qs ready "$work/$box.log" || wrong "$box does not start: $(tail -n 1 "$work/$box.log")"
+  for link in $(inside "$box" ls /sys/class/net 2>/dev/null | grep '^sat'); do take+=(--intercept "$link"); done
+  inside "$box" "$root/scripts/steering/pepsal-iptables" start --instance "$net-$box" --intercept "$terrestrial" "${take[@]}"
+}
+
+set_up() {
+  local host i
+  for host in "${hosts[@]}"; do
+    ip netns add "$net-$host"
+    inside "$host" ip link set lo up
+  done
+  for host in gw term1 term2 term3; do inside "$host" sysctl -qw net.ipv4.ip_forward=1; done
+  wire gw wan0 10.84.0.1/24 server eth0 $server/24
+  inside server ip route add default via 10.84.0.1
+  for i in 1 2 3; do
+    wire "term$i" sat0 "10.9.$i.1/24" gw "sat$i" "10.9.$i.2/24"
+    wire "user$i" eth0 "10.82.$i.2/24" "term$i" lan0 "10.82.$i.1/24"
+    inside "user$i" ip route add default via "10.82.$i.1"
+    inside "term$i" ip route add default via "10.9.$i.2"
+    inside gw ip route add "10.82.$i.0/24" via "10.9.$i.1"
+    run_beside "user$i" ncat -lk -p 7001 --sh-exec "echo user$i"
+  done
+  run_beside server ncat -lk -p 7001 --sh-exec "echo server"
+}
+
+says() { # HOST ADDRESS WORD: what the service there says first
+  [[ $(inside "$1" timeout 10 ncat --recv-only "$2" 7001 2>/dev/null) == "$3" ]]
+}
+
+everybody_talks() {
+  local i
+  for i in 1 2 3; do
+    says "user$i" $server server || wrong "user $i does not reach the server"
+    says server "10.82.$i.2" "user$i" || wrong "the server does not reach user $i"
+  done
+  says user1 10.82.2.2 user2 || wrong "user 1 does not reach user 2"
+}
+
+set_up
+case=control
+eventually says user3 $server server || wrong "no way to the server without the boxes"
+everybody_talks
+
+case=start_all
+start_box gw wan0 --link sat1 --link sat2 --link sat3 --peer 10.9.1.1,10.82.1.0/24 --peer 10.9.2.1,10.82.2.0/24 \
+  --peer 10.9.3.1,10.82.3.0/24
+for i in 1 2 3; do start_box "term$i" lan0 --link sat0 --peer "10.9.$i.2"; done
+eventually peers_up gw 3 || wrong "the gateway's peers do not come up"
+for i in 1 2 3; do eventually peers_up "term$i" 1 || wrong "terminal $i's peer does not come up"; done
+
+case=everybody_talks
+everybody_talks
+# Of each terminal: one of its users' connections to the server, one of the server's to its user. User 1 went to user 2.
+for i in 1 2 3; do
+  used=1 served=1
+  ((i != 1)) || used=2
+  ((i != 2)) || served=2
+  (($(counter "term$i" warm_connections_used) == used)) || wrong "terminal $i used $(counter "term$i" warm_connections_used) instead of $used"
+  (($(counter "term$i" warm_connections_served) == served)) || wrong "terminal $i served $(counter "term$i" warm_connections_served) instead of $served"
+done
+(($(counter gw warm_connections_used) == 4)) || wrong "the gateway used $(counter gw warm_connections_used) instead of 4"
+(($(counter gw warm_connections_served) == 4)) || wrong "the gateway served $(counter gw warm_connections_served) instead of 4"
+
+case=one_terminal_gone
+kill -TERM "${daemon[term3]}"
+eventually peers_up gw 2 || wrong "the gateway does not notice that one of three has gone"
+everybody_talks
+
+((failures == 0)) || exit 1
+echo "all cases pass"
