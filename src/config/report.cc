@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
 
@@ -69,6 +70,16 @@ std::string describe(const Config& config)
                         name_or_system(config.satellite.congestion), config.fastopen ? "on" : "off");
   }
   text += fmt::format("terrestrial side: congestion control {}\n", name_or_system(config.terrestrial.congestion));
+  for (const auto& peer : config.peers.peers) {
+    std::vector<std::string> behind;
+    for (const auto& prefix : peer.prefixes) {
+      behind.push_back(prefix.to_string());
+    }
+    text += fmt::format("peer {}: {} warm connections to its port {}, {}; behind it: {}\n",
+                        peer.address.address_string(), config.peers.warm_connections, config.peers.port,
+                        config.peers.key_file.empty() ? "without a key" : "with a key",
+                        behind.empty() ? "all that its link leads to" : fmt::format("{}", fmt::join(behind, ", ")));
+  }
   text += fmt::format("instance {}: port {}, queues {} to {}, up to {} connections at once\n", config.instance,
                       config.port, config.first_queue, config.last_queue, config.max_connections);
   return text;
