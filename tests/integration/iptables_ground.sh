@@ -2,7 +2,7 @@
 # namespaces, both variants of iptables, both address families, real connections, and the daemon where PEPSAL_BIN_DIR
 # names a folder that has it. All runs in mount, network and process namespaces of its own, so that nothing is left however
 # it ends. Needs root.
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2120
 set -euo pipefail
 
 test_file=$(readlink -f "$0")
@@ -19,6 +19,7 @@ fi
 shift
 mkdir -p /run/netns
 mount -t tmpfs tmpfs /run/netns
+mount -t tmpfs tmpfs /dev/shm
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

@@ -8,9 +8,9 @@ lack() {
 }
 
 # Tries one rule in a network namespace that lives for this one command.
-probe() { # family table name module rule
+probe() { # family table name module rule [chain]
   local reason
-  reason=$(printf '*%s\n-A PREROUTING %s\nCOMMIT\n' "$2" "$5" |
+  reason=$(printf '*%s\n-A %s %s\nCOMMIT\n' "$2" "${6:-PREROUTING}" "$5" |
     unshare -n "$(command_of "$1")-restore" --noflush --wait=20 2>&1) ||
     lack "IPv$1: $3 does not work in table $2 ($(grep -v '^# Warning' <<<"$reason" | head -n 1)): modprobe $4, or a kernel" \
       "and an iptables that have it"
@@ -24,6 +24,7 @@ check_rules() { # family
   probe "$1" raw "target MARK" xt_mark "-j MARK --set-xmark 0x1/0x1"
   probe "$1" raw "match mark" xt_mark "-m mark --mark 0x1/0x1"
   probe "$1" raw "match comment" xt_comment "-m comment --comment pepsal"
+  [[ -z $quic ]] || probe "$1" filter "target REJECT" ipt_REJECT "-p udp -j REJECT" FORWARD
   probe "$1" raw "match addrtype" xt_addrtype "-m addrtype --dst-type LOCAL"
   [[ -z $ports ]] || probe "$1" raw "match multiport" xt_multiport "-p tcp -m multiport --dports $ports"
   if [[ $mode == tproxy ]]; then
@@ -63,7 +64,26 @@ check_firewall() { # family
       "$(command_of "$1") -I INPUT $accept -j ACCEPT"
 }
 
+# Rules that stand and do not do what they should.
+check_standing() { # family
+  local line reason
+  variant[$1]=$("$(command_of "$1")" --version 2>/dev/null || true)
+  load "$1"
+  reason=$(elsewhere "$1")
+  [[ -z $reason ]] || lack "IPv$1: rules of instance '$reason' stand by $(other_command "$1"), too:" \
+    "IPTABLES=$(other_command 4) IP6TABLES=$(other_command 6) $program stop --instance $reason"
+  line=$(my_record "${noted[$1]}" raw)
+  [[ -n $line ]] || return 0
+  while read -r reason; do
+    [[ -z $reason ]] || lack "IPv$1: the rules that stand lack $reason: $program start again"
+  done < <(missing "$1" "$line")
+  if [[ $(setting ipv4/tcp_mtu_probing) == 0 && -n $(site_rules "${saved[$1]}" mangle FORWARD TCPMSS) ]]; then
+    notice "IPv$1: the site limits segments in FORWARD; where ICMP is filtered, sysctl -w net.ipv4.tcp_mtu_probing=1 helps"
+  fi
+}
+
 check_interface() { # name
+  local reason
   if [[ $1 == *+ ]]; then return; fi
   if ! has_interface "$1"; then
     lack "interface $1: there is none of this name; see ip -br link"
@@ -71,7 +91,10 @@ check_interface() { # name
     lack "interface $1 is down: ip link set $1 up"
   elif [[ $mode == redirect && -z $(ip -4 -o address show dev "$1") ]]; then
     lack "interface $1 has no IPv4 address, to which redirect would send connections: give it one, or use --mode tproxy"
+  elif [[ $(ip -d -o link show dev "$1") == *" bridge_slave "* ]]; then
+    lack "interface $1 is a port of a bridge, which is what connections arrive by: name the bridge"
   fi
+  while read -r reason; do lack "$reason"; done < <(bridge_trouble "$1")
 }
 
 check() {
@@ -93,7 +116,10 @@ check() {
   is_up lo || lack "interface lo is down, and what is intercepted is delivered there: ip link set lo up"
   check_settings
   for family in "${families[@]}"; do
-    [[ -z $(type -P "$(command_of "$family")-save") ]] || check_firewall "$family"
+    if [[ -n $(type -P "$(command_of "$family")-save") ]] && has_capability 12; then
+      check_firewall "$family"
+      check_standing "$family"
+    fi
   done
   ((lacks == 0)) || exit 1
   echo "nothing is missing"

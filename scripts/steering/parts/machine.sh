@@ -7,6 +7,18 @@ has_interface() { ip link show dev "$1" >/dev/null 2>&1; }
 
 is_up() { [[ -n $(ip link show dev "$1" up 2>/dev/null) ]]; }
 
+# Whether what comes by a bridge is passed to netfilter before it reaches IP, where TPROXY has no effect. Says so.
+bridge_trouble() { # interface
+  local family name
+  [[ $mode == tproxy && -e /proc/sys/net/bridge && -n $(ip -o link show dev "$1" type bridge 2>/dev/null) ]] || return 1
+  for family in "${families[@]}"; do
+    name=bridge-nf-call-$(if [[ $family == 4 ]]; then echo iptables; else echo ip6tables; fi)
+    if [[ $(<"/proc/sys/net/bridge/$name") == 1 ]]; then
+      echo "IPv$family connections that arrive by bridge $1 pass direct: sysctl -w net.bridge.$name=0, or --mode redirect"
+    fi
+  done
+}
+
 has_capability() { # number
   local line
   line=$(grep '^CapEff:' /proc/self/status)

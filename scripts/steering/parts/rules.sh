@@ -16,8 +16,19 @@ wanted() { # family table
       raw_syn "$1"
       ;;
     mangle:tproxy)
-      chains PRE OUT INFO
+      chains PRE IN OUT MSSP MSSO INFO
       mangle_tproxy "$1"
+      guard_port "$routed" "$routed"
+      ;;
+    mangle:redirect)
+      chains PRE IN MSSP MSSO INFO
+      mangle_mss "$1" "-m addrtype --dst-type LOCAL"
+      guard_port "$intercepted" "$value_mask"
+      ;;
+    filter:*)
+      [[ -n $quic ]] || return 0
+      chains QUIC INFO
+      reject_quic "$1"
       ;;
     nat:redirect)
       chains PRE INFO
@@ -26,7 +37,30 @@ wanted() { # family table
     *) return ;;
   esac
   record "$1" "$2"
-  echo "-A PREROUTING -j ${prefix}_PRE"
+  jumps "$2" "$mode" "$quic"
+}
+
+# How the built-in chains of a table reach ours.
+jumps() { # table mode quic
+  case $1:$2 in
+    raw:tproxy)
+      echo "-A PREROUTING -j ${prefix}_PRE"
+      echo "-A OUTPUT -p tcp -j ${prefix}_OUT"
+      ;;
+    mangle:tproxy)
+      echo "-A PREROUTING -j ${prefix}_PRE"
+      echo "-A INPUT -p tcp -j ${prefix}_IN"
+      echo "-A OUTPUT -j ${prefix}_OUT"
+      echo "-A POSTROUTING -p tcp -m tcp --tcp-flags SYN,RST SYN -j ${prefix}_MSSO"
+      ;;
+    mangle:redirect)
+      echo "-A PREROUTING -j ${prefix}_PRE"
+      echo "-A INPUT -p tcp -j ${prefix}_IN"
+      echo "-A POSTROUTING -p tcp -m tcp --tcp-flags SYN,RST SYN -j ${prefix}_MSSO"
+      ;;
+    raw:redirect | nat:redirect) echo "-A PREROUTING -j ${prefix}_PRE" ;;
+    filter:*) [[ -z ${3#off} ]] || echo "-A FORWARD -p udp -j ${prefix}_QUIC" ;;
+  esac
 }
 
 chains() { printf ":${prefix}_%s - [0:0]\n" "$@"; }
@@ -67,7 +101,6 @@ raw_tproxy() { # family
   echo "-A ${prefix}_HERE -j MARK --set-xmark $routed/$all_bits"
 
   echo "-A ${prefix}_OUT -m mark --mark $client_leg/$value_mask -j CT --notrack"
-  echo "-A OUTPUT -p tcp -j ${prefix}_OUT"
 }
 
 # A SYN comes through here twice: first to be queued, then again with the queuer's answer in its mark.
@@ -75,6 +108,14 @@ raw_syn() { # family
   local interface
   echo "-A ${prefix}_SYN -m mark --mark $intercepted/$value_mask -g ${prefix}_TAKE"
   echo "-A ${prefix}_SYN -m mark --mark $bypassed/$value_mask -g ${prefix}_PASS"
+  if [[ $1 == 6 ]]; then # never forwarded (RFC 4291 section 2.5.6), and which link is meant no route tells
+    echo "-A ${prefix}_SYN -d fe80::/10 -j RETURN"
+    echo "-A ${prefix}_SYN -s fe80::/10 -j RETURN"
+  fi
+  # What a bridge passes to netfilter loses the socket that TPROXY gives it on its way up to IP.
+  if [[ $mode == tproxy && -e /proc/sys/net/bridge ]]; then
+    echo "-A ${prefix}_SYN -m physdev --physdev-is-in -j RETURN"
+  fi
   for interface in "${interfaces[@]}"; do
     echo "-A ${prefix}_SYN -i $interface -m mark --mark 0x0/$value_mask -g ${prefix}_ASK"
   done
@@ -88,13 +129,8 @@ raw_syn() { # family
 }
 
 ask() { # family
-  local network target list
-  local -a networks
-  if [[ $1 == 4 ]]; then networks=("${excludes4[@]}"); else networks=("${excludes6[@]}"); fi
-  for network in "${networks[@]}"; do
-    echo "-A ${prefix}_ASK -s $network -j RETURN"
-    echo "-A ${prefix}_ASK -d $network -j RETURN"
-  done
+  local target list
+  spare_excluded "$1" ASK
   # Connections to the box itself, whatever the scope of the address. A rule for each type: the kernel wants all types of
   # one rule at once for IPv6, and any for IPv4. IPv6 knows no broadcast.
   list="LOCAL BROADCAST MULTICAST"
@@ -102,10 +138,7 @@ ask() { # family
   for target in $list; do
     echo "-A ${prefix}_ASK -m addrtype --dst-type $target -j RETURN"
   done
-  if [[ $1 == 6 ]]; then # never forwarded (RFC 4291 section 2.5.6), and which link is meant no route tells
-    echo "-A ${prefix}_ASK -d fe80::/10 -j RETURN"
-    echo "-A ${prefix}_ASK -s fe80::/10 -j RETURN"
-  fi
+  spare_translated "$1"
   target="-j NFQUEUE --queue-num $queue --queue-bypass"
   [[ $queue != *:* ]] || target="-j NFQUEUE --queue-balance $queue --queue-bypass"
   if [[ -z $ports ]]; then
@@ -140,6 +173,7 @@ port_groups() {
 mangle_tproxy() { # family
   local p any=::
   [[ $1 != 4 ]] || any=0.0.0.0
+  mangle_mss "$1" "-m mark --mark $routed/$routed"
   echo "-A ${prefix}_PRE -p tcp -m mark --mark $intercepted/$value_mask" \
     "-j TPROXY --on-port $port --on-ip $any --tproxy-mark $routed/$all_bits"
   for p in tcp "$(icmp "$1")"; do
@@ -152,11 +186,45 @@ mangle_tproxy() { # family
     "-j CONNMARK --set-xmark $server_leg/$value_mask"
   echo "-A ${prefix}_OUT -p $(icmp "$1") -m conntrack --ctstate RELATED -m connmark --mark $server_leg/$value_mask" \
     "-j MARK --set-xmark $returned/$all_bits"
-  echo "-A OUTPUT -j ${prefix}_OUT"
+}
+
+# The SYN that opens a client leg, the answer to that of a server leg, and what either leg sends itself.
+mangle_mss() { # family match-of-answers
+  local leg
+  echo "-A ${prefix}_PRE -p tcp --syn -m mark --mark $intercepted/$value_mask -j ${prefix}_MSSP"
+  echo "-A ${prefix}_PRE -p tcp --tcp-flags SYN,RST,ACK SYN,ACK $2 -j ${prefix}_MSSP"
+  limit_segments "$1" MSSP
+  echo "-A ${prefix}_MSSO -m mark ! --mark $client_leg/$value_mask -m mark ! --mark $server_leg/$value_mask -j RETURN"
+  limit_segments "$1" MSSO
+}
+
+# What no rule has brought to the daemon's port costs it a process to refuse. From this machine itself the daemon answers.
+guard_port() { # mark mask; of what a rule has brought
+  echo "-A ${prefix}_IN ! -i lo -p tcp --dport $port --syn -m mark ! --mark $1/$2 -m addrtype --dst-type LOCAL -j DROP"
+}
+
+# Nobody can split QUIC. A client that is told so at its first packet uses TCP at once.
+reject_quic() { # family
+  local interface with="icmp6-port-unreachable"
+  [[ $1 == 6 ]] || with="icmp-port-unreachable"
+  spare_excluded "$1" QUIC
+  for interface in "${interfaces[@]}"; do
+    echo "-A ${prefix}_QUIC -i $interface -p udp --dport 443 -j REJECT --reject-with $with"
+  done
+}
+
+spare_excluded() { # family role
+  local network
+  local -a networks
+  if [[ $1 == 4 ]]; then networks=("${excludes4[@]}"); else networks=("${excludes6[@]}"); fi
+  for network in "${networks[@]}"; do
+    echo "-A ${prefix}_$2 -s $network -j RETURN"
+    echo "-A ${prefix}_$2 -d $network -j RETURN"
+  done
 }
 
 as_given() {
-  echo "instance=$instance mode=$mode shift=$shift_bits table=$table priority=$priority port=$port queue=$queue"
+  echo "instance=$instance mode=$mode shift=$shift_bits table=$table priority=$priority port=$port queue=$queue quic=${quic:-off}"
 }
 
 # What stop and status read. "had" lists the built-in chains that were in the table before, "-" if there was no table;

@@ -11,6 +11,14 @@ need_interfaces() {
   is_up lo || broken "interface lo is down, and what is intercepted is delivered there; ip link set lo up"
 }
 
+# The kernel would take each connection by both.
+need_one_variant() { # family
+  local other
+  other=$(elsewhere "$1")
+  [[ -z $other ]] || broken "rules of instance '$other' stand by $(other_command "$1"); take them away first:" \
+    "IPTABLES=$(other_command 4) IP6TABLES=$(other_command 6) $program stop --instance $other"
+}
+
 # Two instances must not share mark bits or a routing table, and a table in use by others is left alone.
 need_room() { # family
   local line other shift other_priority
@@ -34,14 +42,16 @@ need_room() { # family
 }
 
 install() { # family; prints the reason and returns 1 on failure
-  local first=mangle last=nat
+  local t first=mangle last=nat
   if [[ $mode == tproxy ]]; then
     route_here "$1" "$(as_given)" 2>&1 || return
   else
     first=nat last=mangle
   fi
   # Nothing is marked before the rules that deal with the mark are there.
-  change "$1" $first "$(wanted "$1" $first)" && change "$1" raw "$(wanted "$1" raw)" && change "$1" $last ""
+  for t in $first raw $last filter; do
+    change "$1" "$t" "$(wanted "$1" "$t")" || return
+  done
 }
 
 # What a change leaves over: ip rules, routes, empty tables.
@@ -49,7 +59,7 @@ tidy() { # family
   local t
   load "$1"
   sweep "$1"
-  for t in raw mangle nat; do prune "$1" $t; done
+  for t in $all_tables; do prune "$1" "$t"; done
 }
 
 begin() {
@@ -57,7 +67,7 @@ begin() {
   for family in "${families[@]}"; do
     load "$family"
     before[$family]=${saved[$family]} noted_before[$family]=${noted[$family]}
-    for t in raw mangle nat; do had["$family $t"]=$(find_had "$family" $t); done
+    for t in $all_tables; do had["$family $t"]=$(find_had "$family" "$t"); done
   done
   demux_was=$(find_demux)
 }
@@ -73,7 +83,7 @@ undo() {
     if [[ $(field mode "$line") == tproxy ]]; then
       route_here "$family" "$line"
     fi
-    for t in mangle nat raw; do change "$family" $t "$(own "${before[$family]}" $t)"; done
+    for t in mangle nat raw filter; do change "$family" $t "$(own "${before[$family]}" $t)"; done
     tidy "$family"
   done >/dev/null
   set_demux >/dev/null
@@ -84,7 +94,13 @@ start() {
   need_machine
   need_interfaces
   begin
-  for family in "${families[@]}"; do need_room "$family"; done
+  for family in "${families[@]}"; do
+    need_one_variant "$family"
+    need_room "$family"
+  done
+  for reason in "${interfaces[@]}"; do
+    while read -r reason; do notice "$reason"; done < <(bridge_trouble "$reason")
+  done
   [[ ${#families[@]} == 2 ]] || notice "IPv6 is disabled in this kernel; only IPv4 is intercepted"
   trap 'undo' EXIT
   trap 'exit 130' INT
@@ -105,11 +121,13 @@ stop() {
   trap '' INT TERM HUP # half a stop helps nobody, and it is short
   begin
   for family in "${families[@]}"; do
-    for t in raw mangle nat; do
-      reason=$(change "$family" $t "") || failed=${failed:-IPv$family: $reason}
+    for t in $all_tables; do
+      reason=$(change "$family" "$t" "") || failed=${failed:-IPv$family: $reason}
     done
     tidy "$family"
   done
   reason=$(set_demux) || failed=${failed:-$reason}
   [[ -z $failed ]] || broken "$failed"
+  reason=$(elsewhere 4)
+  [[ -z $reason ]] || notice "rules of instance '$reason' still stand by $(other_command 4)"
 }

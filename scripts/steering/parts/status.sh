@@ -28,13 +28,24 @@ queue_state() { # queue-range
 
 # Names what is not there of a family's rules, one a line.
 missing() { # family record
-  local t=nat text=${noted[$1]}
-  [[ $(field mode "$2") != tproxy ]] || t=mangle
-  [[ -n $(my_record "$text" $t) ]] || echo "the chains in table $t"
-  [[ $text == *"raw ours jump"* ]] || echo "the jump in table raw"
-  [[ $text == *"$t ours jump"* ]] || echo "the jump in table $t"
-  [[ $t == mangle || $1 == 6 || $(<"$early_demux") == 0 ]] || echo "net.ipv4.tcp_early_demux=0"
-  [[ $t == mangle ]] || return 0
+  local t line name text=${noted[$1]} given_mode
+  given_mode=$(field mode "$2")
+  for t in $all_tables; do
+    while read -r line; do
+      if [[ -z $(my_record "$text" "$t") ]]; then
+        echo "the chains in table $t"
+        break
+      fi
+      [[ $'\n'$text$'\n' == *$'\n'"$t ours jump $line"$'\n'* ]] ||
+        echo "the jump in table $t, $(cut -d ' ' -f 2 <<<"$line")"
+    done < <(jumps "$t" "$given_mode" "$(field quic "$2")")
+  done
+  for name in $(tr , ' ' <<<"$(given "${saved[$1]}" SYN -i '')"); do
+    [[ $name == *+ ]] || has_interface "$name" || echo "the interface $name (renamed, or not there yet)"
+  done
+  outdated "$1"
+  [[ $given_mode == tproxy || $1 == 6 || $(<"$early_demux") == 0 ]] || echo "net.ipv4.tcp_early_demux=0"
+  [[ $given_mode == tproxy ]] || return 0
   rules_for "$2" | except "$(all_rules "$1")" | sed 's/^/ip rule /'
   has_route "$1" "$(field table "$2")" || echo "the route in table $(field table "$2")"
 }
@@ -56,8 +67,10 @@ show() { # family record: prints what is there, returns 1 if it is not whole
   else
     echo "  SYNs given to the daemon $(count "$text" nat PRE REDIRECT)"
   fi
+  [[ $(field quic "$2") != reject ]] || echo "  QUIC packets rejected $(count "$text" filter QUIC REJECT)"
+  echo "  SYNs to the daemon's port dropped $(count "$text" mangle IN DROP)"
   lack=$(missing "$1" "$2")
-  [[ -z $lack ]] || { echo "  missing: $(paste -sd , <<<"$lack" | sed 's/,/, /g'); start again to mend" && return 1; }
+  [[ -z $lack ]] || { echo "  missing: $(paste -sd ';' <<<"$lack" | sed 's/;/; /g'); start again to mend" && return 1; }
 }
 
 # Exit status as the LSB has it: 0 in place, 3 not there; 1 in part.
@@ -66,6 +79,11 @@ status() {
   need_machine
   for family in "${families[@]}"; do
     load "$family"
+    line=$(elsewhere "$family")
+    if [[ -n $line ]]; then
+      echo "IPv$family: rules of instance '$line' stand by $(other_command "$family"), too"
+      found=1 whole=0
+    fi
     line=$(my_record "${noted[$family]}" raw)
     if [[ -n $line ]]; then
       found=1

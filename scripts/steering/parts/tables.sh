@@ -7,13 +7,28 @@ nft_family() { if [[ $1 == 4 ]]; then echo ip; else echo ip6; fi; }
 
 is_nft() { [[ ${variant[$1]} == *nf_tables* ]]; }
 
+# The same program of the other variant, whose rules are in force beside those of this one.
+other_command() { # family
+  local name=iptables
+  [[ $1 == 4 ]] || name=ip6tables
+  if is_nft "$1"; then echo $name-legacy; else echo $name-nft; fi
+}
+
+# The instance that has rules by the other variant, if any.
+elsewhere() { # family
+  local name
+  name=$(other_command "$1")-save
+  [[ -n $(type -P "$name") ]] || return 0
+  "$name" -t raw 2>/dev/null | sed -n 's/^-A PEPSAL[^ ]* -m comment --comment "pepsal instance=\([^ ]*\) .*/\1/p' | head -n 1
+}
+
 # iptables-nft-save prints built-in chains whether they exist or not; only nft tells.
 has_base() { # family table chain
   [[ -z $(type -P nft) ]] || nft list chain "$(nft_family "$1")" "$2" "$3" >/dev/null 2>&1
 }
 
 # Reads all tables of a family into saved, and into noted what is said about PEPsal in them, one a line: "TABLE record"
-# of any instance, "TABLE ours chains|jumps", "TABLE CHAIN ACCEPT" for each built-in chain that is open, and "TABLE CHAIN
+# of any instance, "TABLE ours chain", "TABLE ours jump RULE", "TABLE CHAIN ACCEPT" for each built-in chain that is open, and "TABLE CHAIN
 # used" for each rule in one.
 load() { # family
   local program_name
@@ -22,11 +37,12 @@ load() { # family
   noted[$1]=$(awk "${our_lines[@]}" "$know_ours"'
     /^\*/ { table = substr($0, 2); print table, "is there" }
     /^:[^ ]* ACCEPT/ { print table, substr($1, 2), "ACCEPT" }
-    /^-A (PREROUTING|OUTPUT) / { print table, $2, "used" }
+    /^-A (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING) / { print table, $2, "used" }
     /^-A PEPSAL[^ ]* -m comment --comment "pepsal instance=/ {
       line = $0; sub(/.*--comment "pepsal /, "", line); sub(/"$/, "", line); print table, line }
     { kind = ours() }
-    kind == "chain" || kind == "jump" { print table, "ours", kind }' <<<"${saved[$1]}")
+    kind == "chain" { print table, "ours chain" }
+    kind == "jump" { print table, "ours jump", $0 }' <<<"${saved[$1]}")
 }
 
 records() { sed -n "s/^$2 \(instance=.*\)/\1/p" <<<"$1"; } # noted-text table: the record of every instance, one a line
@@ -39,7 +55,7 @@ field() { if [[ " $2" =~ \ $1=([^ ]*) ]]; then echo "${BASH_REMATCH[1]}"; fi; } 
 find_had() { # family table
   local line chain list=
   if ! is_nft "$1"; then # which never takes any away
-    echo PREROUTING,OUTPUT
+    echo "${built_in// /,}"
     return
   fi
   line=$(my_record "${noted[$1]}" "$2")
@@ -49,8 +65,8 @@ find_had() { # family table
   elif [[ $'\n'${noted[$1]} != *$'\n'"$2 is there"* ]]; then
     echo -
   else
-    for chain in PREROUTING OUTPUT; do
-      ! has_base "$1" "$2" $chain || list+=${list:+,}$chain
+    for chain in $built_in; do
+      ! has_base "$1" "$2" "$chain" || list+=${list:+,}$chain
     done
     echo "${list:-none}"
   fi
@@ -70,19 +86,29 @@ own() { # saved-text table
 
 # The transaction that makes our part of a table what it should be: chains are made anew, jumps that stand stay where
 # they are, the rest goes. Nothing if there is nothing to do.
-plan() { # our-lines-now wanted-lines table
+plan() { # our-lines-now wanted-lines table places-of-jumps, see ct_rules
   [[ -n $1$2 ]] || return 0
-  awk "${our_lines[@]}" "$know_ours"'
+  awk "${our_lines[@]}" -v "places=$4" "$know_ours"'
+    BEGIN {
+      count = split(places, word, " ")
+      for (i = 1; i <= count; i += 3) { place[word[i]] = word[i + 1]; if (word[i + 2] == "late") late[word[i]] }
+    }
+    function added(rule) {
+      if (!($2 in place)) return rule
+      sub(/^-A [^ ]+/, "-I " $2 " " place[$2], rule)
+      return rule
+    }
     { kind = ours() }
     kind == "" { next }
     kind == "chain" && !($1 in declared) { declared[$1]; declare = declare $1 " - [0:0]\n" }
     FNR == NR { now[kind, kind == "chain" ? $1 : $0]; list[++n] = $0; kinds[n] = kind; next }
     { wanted[kind, kind == "chain" ? $1 : $0] }
-    kind == "rule" || (kind == "jump" && !((kind, $0) in now)) { add = add $0 "\n" }
+    kind == "rule" { add = add $0 "\n" }
+    kind == "jump" && (!((kind, $0) in now) || $2 in late) { add = add added($0) "\n" }
     END {
       for (i = 1; i <= n; i++) {
         split(list[i], word, " ")
-        if (kinds[i] == "jump" && !(("jump", list[i]) in wanted)) drop = drop "-D" substr(list[i], 3) "\n"
+        if (kinds[i] == "jump" && (!(("jump", list[i]) in wanted) || word[2] in late)) drop = drop "-D" substr(list[i], 3) "\n"
         if (kinds[i] == "chain" && !(("chain", word[1]) in wanted)) remove = remove "-X " substr(word[1], 2) "\n"
       }
       printf "*%s\n%s%s%s%sCOMMIT\n", table, declare, drop, add, remove
@@ -91,9 +117,13 @@ plan() { # our-lines-now wanted-lines table
 
 # Carries a plan out. Prints the reason and returns 1 on failure.
 change() { # family table wanted-lines
-  local now reason command lines
+  local now reason command lines places=
   now=$(own "${saved[$1]}" "$2")
-  lines=$(plan "$now" "$3" "$2")
+  case $2 in
+    raw) places=$(ct_rules "${saved[$1]}" | paste -sd ' ') ;;
+    filter) places="FORWARD 1 fine" ;; # before what lets all of a network or a connection pass
+  esac
+  lines=$(plan "$now" "$3" "$2" "$places")
   [[ -n $lines ]] || return 0
   command=$(command_of "$1")-restore
   reason=$("$command" --noflush --wait=20 2>&1 <<<"$lines") || {
@@ -109,11 +139,11 @@ prune() { # family table
   local chain family used="" was=${had["$1 $2"]}
   is_nft "$1" && [[ ${noted[$1]} == *"$2 is there"* ]] || return 0
   family=$(nft_family "$1")
-  for chain in PREROUTING OUTPUT; do
+  for chain in $built_in; do
     if [[ ${noted[$1]} == *"$2 $chain used"* ]]; then
       used=yes
     elif [[ ,$was, != *,$chain,* && ${noted[$1]} == *"$2 $chain ACCEPT"* ]]; then
-      "$(command_of "$1")" -t "$2" -X $chain >/dev/null 2>&1 || true
+      "$(command_of "$1")" -t "$2" -X "$chain" >/dev/null 2>&1 || true
     fi
   done
   [[ $was == - && -z $used && -n $(type -P nft) ]] || return 0

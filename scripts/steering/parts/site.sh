@@ -1,0 +1,83 @@
+# A part of pepsal-iptables, which sources it: rules of the site's own that PEPsal's have to go by.
+# shellcheck shell=bash disable=SC2004,SC2034,SC2154
+
+# The first of two templates that rules in table raw attach to a packet counts (iptables-extensions(8), CT), so our jumps
+# stand before whatever attaches one. Prints for each built-in chain of table raw that has such a rule: the chain, the
+# number of the rule, not counting ours, and "late" if our jump is behind it.
+ct_rules() { # saved-text
+  awk "${our_lines[@]}" "$know_ours"'
+    BEGIN { others = "^PEPSAL_(.*_)?(" roles ")$"; gsub(" ", "|", others) }
+    /^\*/ { inside = ($0 == "*raw") }
+    !inside || !/^-A / || $2 ~ others { next }
+    {
+      target = ""
+      for (i = 3; i < NF; i++) if ($i == "-j" || $i == "-g") target = $(i + 1)
+      targets[$2, ++length_of[$2]] = ours() == "jump" ? "ours" : target
+    }
+    END {
+      tracks["CT"] = tracks["NOTRACK"] = 1
+      do {
+        grown = 0
+        for (chain in length_of) for (i = 1; i <= length_of[chain]; i++)
+          if (targets[chain, i] in tracks && !(chain in tracks)) { tracks[chain] = 1; grown = 1 }
+      } while (grown)
+      for (chain in length_of) {
+        if (chain != "PREROUTING" && chain != "OUTPUT") continue
+        place = number = 0; late = "fine"
+        for (i = 1; i <= length_of[chain]; i++) {
+          if (targets[chain, i] == "ours") { if (place) late = "late"; continue }
+          number++
+          if (!place && targets[chain, i] in tracks) place = number
+        }
+        if (place) print chain, place, late
+      }
+    }' <<<"$1"
+}
+
+# The matches of those rules of a built-in chain that have a target, and the target's options: "MATCHES<tab>OPTIONS".
+site_rules() { # saved-text table chain target-pattern
+  awk -v "table=*$2" -v "chain=$3" -v "pattern=^($4)$" '
+    /^\*/ { inside = ($0 == table) }
+    !inside || $1 != "-A" || $2 != chain { next }
+    {
+      for (i = NF - 1; i > 2; i--) if ($i == "-j") break
+      if (i <= 2 || $(i + 1) !~ pattern) next
+      matches = options = ""
+      for (k = 3; k < i; k++) matches = matches (k > 3 ? " " : "") $k
+      for (k = i + 2; k <= NF; k++) options = options (k > i + 2 ? " " : "") $k
+      if (matches !~ /(^| )-p / || matches ~ /(^| )-p tcp( |$)/) print matches "\t" options
+    }' <<<"$1"
+}
+
+# What the site sends elsewhere by NAT, for an address that need not be the box's, passes by: only the first hook that
+# forwards it knows where to. Untracked as table raw is, a match of a connection's state would never be true here.
+spare_translated() { # family
+  local matches options
+  while IFS=$'\t' read -r matches options; do
+    echo "-A ${prefix}_ASK${matches:+ $matches} -j RETURN"
+  done < <(site_rules "${saved[$1]}" nat PREROUTING 'DNAT|REDIRECT|NETMAP' |
+    sed -E 's/-m (conntrack --ctstate|state --state) [^[:space:]]+ ?//; s/ \t/\t/')
+}
+
+# Rules of the site that limit the segment size of what is forwarded do not see the legs, which come in by INPUT and leave
+# by OUTPUT. Those that name no other interface than the one a leg's SYN is on are repeated there.
+limit_segments() { # family MSSP|MSSO, for what arrives or leaves
+  local matches options other=-o
+  [[ $2 == MSSP ]] || other=-i
+  while IFS=$'\t' read -r matches options; do
+    [[ " $matches" != *" $other "* && $options == "--set-mss "* ]] || continue
+    echo "-A ${prefix}_$2 $matches -j TCPMSS $options"
+  done < <(site_rules "${saved[$1]}" mangle FORWARD TCPMSS)
+}
+
+# Names rules of the site's that have changed since the start, one a line.
+outdated() { # family record
+  local chain place late rule now
+  while read -r chain place late; do
+    [[ $late != late ]] || echo "the jump in table raw, $chain, before its rule $place, which tracks connections"
+  done < <(ct_rules "${saved[$1]}")
+  now=$(own "${saved[$1]}" raw && own "${saved[$1]}" mangle)
+  while read -r rule; do
+    [[ $'\n'$now$'\n' == *$'\n'"$rule"$'\n'* ]] || echo "a copy of the site's rule '${rule#-A }'"
+  done < <(spare_translated "$1" && limit_segments "$1" MSSP && limit_segments "$1" MSSO)
+}

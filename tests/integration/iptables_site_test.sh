@@ -1,0 +1,218 @@
+#!/usr/bin/env bash
+# Tests the rules of scripts/steering/pepsal-iptables beside those of a site: connection tracking, NAT, limits of the
+# segment size, bridges, QUIC, another variant of iptables, renamed interfaces. Each with a control without PEPsal.
+# Usage: iptables_site_test.sh [CASE…]; without names every case is run. Needs root.
+# shellcheck source=tests/integration/iptables_ground.sh disable=SC2119
+source "$(dirname "$0")/iptables_ground.sh"
+
+both() { # arguments; by iptables and ip6tables
+  tables "$@"
+  tables6 "$@"
+}
+
+talk_to_server() { # port what-the-server-sees-of-IPv4 and-of-IPv6
+  talk 10.2.0.2 "$1" "$2"
+  talk '[fd02::2]' "$1" "$3"
+}
+
+reports() { # action text; status or check exits 1 and has the text
+  local said got=0
+  said=$(rules "$1" --intercept client0 2>&1) || got=$?
+  [[ $got == 1 && $said == *"$2"* ]] || wrong "$1 should say '$2' and exit 1, but exits $got: $said"
+}
+
+# A template that the site attaches first would make ours void, and the server leg would leave with the client's address.
+case_tracking_rule_of_the_site() {
+  has_daemon || return 0
+  set_up
+  serve 80
+  both -t nat -A POSTROUTING -o server0 -j MASQUERADE
+  both -t raw -N SITE
+  both -t raw -A SITE -p tcp -j CT --ctevents new
+  both -t raw -A PREROUTING -p udp -j ACCEPT
+  both -t raw -A PREROUTING -j SITE
+  both -t raw -A OUTPUT -j SITE
+  talk_to_server 80 "$box4" "$box6" # the control
+  daemon
+  rules start --intercept client0
+  talk_to_server 80 "$box4" "$box6"
+  expect "SYNs the daemon got" "1 1" "$(counted 'given to the daemon')"
+  rules check >/dev/null || wrong "check finds fault with a jump before the site's rule: $(rules check 2>&1)"
+  both -t raw -I PREROUTING -j SITE
+  reports check "PREROUTING, before its rule 1, which tracks connections"
+  reports status "PREROUTING, before its rule 1, which tracks connections"
+  rules start --intercept client0
+  talk_to_server 80 "$box4" "$box6"
+  rules check >/dev/null || wrong "a second start leaves the jump where it is: $(rules check 2>&1)"
+  expect "place of the site's first rule" "-A PREROUTING -j PEPSAL_PRE" \
+    "$(tables -t raw -S PREROUTING | sed -n 2p)"
+}
+
+# For an address that is routed to the box but on no interface of its own, only the site's NAT knows the server.
+case_address_that_is_translated() {
+  local mode
+  has_daemon || return 0
+  set_up
+  serve 80
+  tables -t nat -A PREROUTING -d 203.0.113.5/32 -p tcp -m conntrack --ctstate NEW -m tcp --dport 80 -j DNAT \
+    --to-destination 10.2.0.2
+  tables6 -t nat -A PREROUTING -d 2001:db8::5/128 -p tcp -m tcp --dport 80 -j DNAT --to-destination fd02::2
+  talk 203.0.113.5 80 "$client4" # the control
+  talk '[2001:db8::5]' 80 "$client6"
+  daemon
+  for mode in tproxy redirect; do
+    rules start --intercept client0 --mode $mode
+    talk 203.0.113.5 80 "$client4"
+    talk '[2001:db8::5]' 80 "$client6"
+    expect "SYNs queued ($mode)" "0 0" "$(counted 'SYNs queued')"
+    tables -t nat -A PREROUTING -d 203.0.113.6/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.2.0.2
+    reports status "203.0.113.6/32"
+    tables -t nat -D PREROUTING -d 203.0.113.6/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.2.0.2
+    rules stop
+  done
+}
+
+# A link of 1280 bytes between client and box that neither of them knows of, and that sends no ICMP.
+case_limit_of_the_segment_size() {
+  local round to
+  has_daemon || return 0
+  set_up
+  serve 80
+  head -c 300000 /dev/zero | tr '\0' x >"$work/page"
+  start_in server socat -t 20 "TCP4-LISTEN:81,fork,reuseaddr" "SYSTEM:cat $work/page"
+  start_in server socat -t 20 "TCP6-LISTEN:81,fork,reuseaddr,ipv6-v6only=1" "SYSTEM:cat $work/page"
+  eventually "server of a page" listening server 81 2
+  # What is longer is lost on the way in, whoever cut it into segments.
+  for to in client0 box0; do ip netns exec "$(if [[ $to == box0 ]]; then echo client; else echo box; fi)" \
+    ethtool -K $to tso off gso off gro off >/dev/null 2>&1 || true; done
+  for to in iptables ip6tables; do
+    ip netns exec client "$to-$variant" -t raw -A PREROUTING -i box0 -m length --length 1281: -j DROP
+  done
+  both -t mangle -A FORWARD -p tcp -m tcp --tcp-flags SYN,RST SYN -j TCPMSS --set-mss 1200
+  for round in control tproxy redirect; do
+    [[ $round == control ]] || rules start --intercept client0 --mode $round
+    [[ $round != tproxy ]] || daemon
+    for to in 10.2.0.2 '[fd02::2]'; do
+      expect "bytes of a page from $to ($round)" 300000 \
+        "$(timeout 20 ip netns exec client socat -u "TCP:$to:81" - | wc -c)"
+    done
+    [[ $round == control ]] || expect "SYNs intercepted ($round)" "1 1" "$(counted intercepted)"
+    rules stop
+  done
+}
+
+case_port_of_the_daemon() {
+  local mode to
+  has_daemon || return 0
+  set_up
+  serve 80 5000
+  daemon
+  for mode in tproxy redirect; do
+    rules start --intercept client0 --mode $mode
+    for to in 10.1.0.1 10.2.0.1 '[fd01::1]' '[fd02::1]'; do
+      ! timeout 2 ip netns exec client socat - "TCP:$to:5000" </dev/null >/dev/null 2>&1 || wrong "$to port 5000 answers"
+      expect "connections that reached a proxy" 0 "$(refused_count)"
+    done
+    [[ $(counted 'port dropped') != "0 0" ]] || wrong "status counts no dropped SYN"
+    rules stop
+  done
+  # Without rules the daemon refuses them itself; and a port 5000 of another host is none of its business.
+  timeout 5 ip netns exec client socat - TCP:10.1.0.1:5000 </dev/null >/dev/null 2>&1 || true
+  eventually "connection that the daemon refuses" refused_some
+  rules start --intercept client0
+  talk_to_server 5000 "$client4" "$client6"
+}
+refused_count() {
+  box "$PEPSAL_BIN_DIR/pepsalctl" --instance "iptables-test-$variant" status | awk '$1 == "direct_connections_refused" { print $2 }'
+}
+refused_some() { (($(refused_count) > 0)); }
+
+# Docker turns this on. TPROXY has no effect then, so connections pass direct; redirect works.
+case_bridge_passed_to_netfilter() {
+  local said
+  has_daemon || return 0
+  set_up
+  [[ -e /proc/sys/net/bridge ]] || return 0
+  ip -n box link add br0 type bridge
+  ip -n box address flush dev client0
+  ip -n box link set client0 master br0
+  ip -n box address add 10.1.0.1/24 dev br0
+  ip -n box address add fd01::1/64 dev br0 nodad
+  ip -n box link set br0 up
+  box sysctl -qw net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1
+  serve 80
+  eventually "way through the bridge" reaches 10.2.0.2
+  talk_to_server 80 "$client4" "$client6" # the control
+  daemon
+  said=$(rules start --intercept br0 2>&1) || wrong "start on a bridge: $said"
+  [[ $said == *"IPv4 connections that arrive by bridge br0 pass direct"* ]] || wrong "start says nothing of the bridge: $said"
+  talk_to_server 80 "$client4" "$client6"
+  expect "SYNs queued from a bridge that netfilter sees" "0 0" "$(counted 'SYNs queued')"
+  said=$(rules check --intercept br0 2>&1) && wrong "check finds no fault with the bridge"
+  [[ $said == *"net.bridge.bridge-nf-call-ip6tables=0"* ]] || wrong "check says nothing of the bridge: $said"
+  [[ $(rules check --intercept client0 2>&1) == *"name the bridge"* ]] || wrong "check takes a port of a bridge"
+  box sysctl -qw net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0
+  talk_to_server 80 "$client4" "$client6"
+  expect "SYNs the daemon got from a bridge" "1 1" "$(counted 'given to the daemon')"
+  box sysctl -qw net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1
+  rules start --intercept br0 --mode redirect
+  talk_to_server 80 "$box4" "$box6"
+  expect "SYNs the daemon got from a bridge by redirect" "1 1" "$(counted 'given to the daemon')"
+}
+reaches() { ip netns exec client socat -u /dev/null "TCP:$1:80" 2>/dev/null; } # address
+
+case_quic_rejected() {
+  local said to
+  set_up
+  start_in server socat -t 5 UDP4-RECVFROM:443,fork 'SYSTEM:echo answer'
+  start_in server socat -t 5 UDP6-RECVFROM:443,fork,ipv6only=1 'SYSTEM:echo answer'
+  eventually "QUIC server" bound_udp
+  expect "answer by UDP without PEPsal" answer "$(datagram 10.2.0.2)"
+  expect "answer by UDP without PEPsal, IPv6" answer "$(datagram '[fd02::2]')"
+  both -A FORWARD -p udp -j ACCEPT
+  rules start --intercept client0 --quic reject --exclude 10.2.0.0/24
+  expect "answer by UDP from an excluded network" answer "$(datagram 10.2.0.2)"
+  rules start --intercept client0 --quic reject
+  for to in 10.2.0.2 '[fd02::2]'; do
+    said=$(datagram "$to")
+    [[ $said == *"Connection refused"* ]] || wrong "UDP 443 to $to is not refused: $said"
+  done
+  [[ $(counted 'QUIC packets rejected') == "1 1" ]] || wrong "QUIC packets counted: $(counted 'QUIC packets rejected')"
+  rules start --intercept client0
+  expect "answer by UDP without --quic" answer "$(datagram 10.2.0.2)"
+  [[ $(rules status) != *QUIC* ]] || wrong "status speaks of QUIC without --quic"
+  rules stop
+  refused 2 "--ports 80 leaves port 443 out" rules start --intercept client0 --quic reject --ports 80
+  refused 2 "'yes' is not reject or off" rules start --intercept client0 --quic yes
+}
+datagram() { echo question | timeout 5 ip netns exec client socat -t 1 - "UDP:$1:443" 2>&1 || true; } # address
+bound_udp() { (($(ip netns exec server ss -Hlun 'sport = :443' | wc -l) >= 2)); }
+
+case_other_variant_of_iptables() {
+  local other=legacy said was
+  [[ $variant == nft ]] || other=nft
+  set_up
+  box env IPTABLES=iptables-$other IP6TABLES=ip6tables-$other "$script" start --intercept client0
+  refused 1 "iptables-$other; take them away first" rules start --intercept client0
+  reports status "stand by iptables-$other, too"
+  reports check "stand by ip6tables-$other, too"
+  said=$(rules stop 2>&1)
+  [[ $said == *"still stand by iptables-$other"* ]] || wrong "stop says nothing of the other variant: $said"
+  box env IPTABLES=iptables-$other IP6TABLES=ip6tables-$other "$script" stop
+  rules start --intercept client0 || wrong "start after the other variant's stop"
+  rules status >/dev/null || wrong "status: $(rules status)"
+}
+
+case_interface_renamed() {
+  set_up
+  rules start --intercept client0 --intercept 'ppp+'
+  rules status >/dev/null || wrong "status: $(rules status)"
+  ip -n box link set client0 down
+  ip -n box link set client0 name lan0
+  reports status "the interface client0 (renamed, or not there yet)"
+  rules start --intercept lan0
+  rules status >/dev/null || wrong "status after a start with the new name: $(rules status)"
+  rules stop
+}
+
+run_cases "$@"
