@@ -21,10 +21,14 @@ Keepers::Keepers(Children& children, ConnectionTable& table, Header& header, con
     , header_{header}
     , config_{config}
 {
+  queues_.resize(config_.peers.peers.size());
+}
+
+void Keepers::load_key()
+{
   if (!config_.peers.key_file.empty()) {
     key_ = PeerKey::load(config_.peers.key_file);
   }
-  queues_.resize(config_.peers.peers.size());
 }
 
 Keepers::~Keepers()

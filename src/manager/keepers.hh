@@ -20,12 +20,14 @@ class Keepers
 public:
   using Time = std::chrono::steady_clock::time_point;
 
-  // All must outlive it. Of `config` only the peers' options and what never changes is looked at. Reads the key; throws
-  // as PeerKey::load() does.
+  // All must outlive it. Of `config` only the peers' options and what never changes is looked at.
   Keepers(Children& children, ConnectionTable& table, Header& header, const Config& config);
   ~Keepers(); // ends them
   Keepers(const Keepers&) = delete;
   Keepers& operator=(const Keepers&) = delete;
+
+  // Reads the key. Throws as PeerKey::load() does.
+  void load_key();
 
   // Forks all. Throws SystemError when the system has no processes.
   void start_all();

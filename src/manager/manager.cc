@@ -119,6 +119,7 @@ public:
   {
     require_net_admin();
     check_peers_are_reached(config_);
+    keepers_.load_key();
     listeners_ = open_listeners(config_);
     for (auto& listener : open_peer_listeners(config_)) {
       listeners_.push_back(std::move(listener));

@@ -143,7 +143,12 @@ TEST_F(ServiceTest, ExampleConfigurationIsAccepted)
   EXPECT_GT(keys, 30) << settings;
   net().write_file("pepsal.conf", settings);
   net().box().must_run({"ip", "link", "add", "sat0", "type", "veth"});
-  start_daemon({.arguments = {"--config", Topology::inside("pepsal.conf"), "--address", "::", "--user", "root"}});
+  net().box().must_run({"ip", "address", "add", "10.9.0.1/24", "dev", "sat0"});
+  net().box().must_run({"ip", "link", "set", "sat0", "up"});
+  net().write_file("peer.key", std::string(64, 'k'));
+  net().box().must_run({"chmod", "600", Topology::inside("peer.key")});
+  start_daemon({.arguments = {"--config", Topology::inside("pepsal.conf"), "--address", "::", "--user", "root",
+                              "--peer-key", Topology::inside("peer.key")}});
   EXPECT_EQ(daemon().counter("max_connections"), 8192);
 }
 

@@ -479,6 +479,7 @@ start_fails() { # STATUS TEXT PEPSAL-OPTION...
   in_role term "$PEPSAL_BIN_DIR/pepsal" --instance $lab-bad --link "sat0" "${@:3}" 2>"$work/error" || status=$?
   lines=$(wc -l <"$work/error")
   [[ $status == "$1" && $lines == 1 ]] || wrong "'${*:3}' ends with $status and $lines lines instead of $1 and one: $(cat "$work/error")"
+  [[ ! -e /dev/shm/pepsal.$lab-bad ]] || wrong "'${*:3}' leaves its table"
   grep -qF -- "$2" "$work/error" || wrong "'${*:3}' says '$(cat "$work/error")' instead of '$2'"
 }
 
