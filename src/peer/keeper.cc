@@ -94,6 +94,10 @@ private:
         rebuild_queue(serials_up_to(notice->serial));
       } else if (ready_.erase(notice->serial) != 0) {
         policy_.taken(ready(), Clock::now());
+        if (ready_.empty() && exhausted_line_.allows()) {
+          log::info("peer {}: no warm connection is left; {} will be kept ready, until then connections are dialled",
+                    name(), policy_.target());
+        }
       }
     }
   }
@@ -320,6 +324,7 @@ private:
   std::uint64_t next_serial_{1};
   std::uint64_t watched_{};
   bool up_{};
+  log::RateLimit exhausted_line_{std::chrono::seconds{60}};
 };
 
 } // namespace
