@@ -127,6 +127,26 @@ refused_count() {
 }
 refused_some() { (($(refused_count) > 0)); }
 
+# Rules for another port than the daemon's would have each connection dropped.
+case_port_of_another_daemon() {
+  local said
+  has_daemon || return 0
+  set_up
+  serve 80
+  rules start --intercept client0 --port 5001 # nobody serves the queue yet
+  daemon
+  said=$(rules check --port 5001 2>&1) && wrong "check finds no fault with port 5001"
+  [[ $said == *"nobody listens at port 5001"*"bring connections to port 5001"* ]] ||
+    wrong "check says nothing of port 5001: $said"
+  rules stop
+  refused 1 "nobody listens at port 5001" rules start --intercept client0 --port 5001
+  talk_to_server 80 "$client4" "$client6"
+  rules start --intercept client0
+  said=$(rules check 2>&1) || wrong "check finds fault with the daemon's port: $said"
+  talk_to_server 80 "$client4" "$client6"
+  expect "SYNs the daemon got" "1 1" "$(counted 'given to the daemon')"
+}
+
 # Docker turns this on. TPROXY has no effect then, so connections pass direct; redirect works.
 case_bridge_passed_to_netfilter() {
   local said

@@ -74,6 +74,9 @@ check_standing() { # family
     "IPTABLES=$(other_command 4) IP6TABLES=$(other_command 6) $program stop --instance $reason"
   line=$(my_record "${noted[$1]}" raw)
   [[ -n $line ]] || return 0
+  ! port_is_dead "$(field queue "$line")" "$(field port "$line")" ||
+    lack "IPv$1: the rules that stand bring connections to port $(field port "$line"), where nobody listens:" \
+      "$program start again with the daemon's --port"
   while read -r reason; do
     [[ -z $reason ]] || lack "IPv$1: the rules that stand lack $reason: $program start again"
   done < <(missing "$1" "$line")
@@ -115,6 +118,8 @@ check() {
   for name in "${interfaces[@]}"; do check_interface "$name"; done
   is_up lo || lack "interface lo is down, and what is intercepted is delivered there: ip link set lo up"
   check_settings
+  ! port_is_dead "$queue" "$port" ||
+    lack "a daemon serves queue $queue, but nobody listens at port $port: give --port and --queue as for the daemon"
   for family in "${families[@]}"; do
     if [[ -n $(type -P "$(command_of "$family")-save") ]] && has_capability 12; then
       check_firewall "$family"

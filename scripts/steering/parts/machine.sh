@@ -19,6 +19,15 @@ bridge_trouble() { # interface
   done
 }
 
+# Whether a daemon serves all the queues while nothing listens at the port: each SYN would be intercepted and dropped.
+port_is_dead() { # queue-range port
+  local port
+  [[ $(queue_state "$1") == bound ]] || return 1
+  printf -v port '%04X' "$2"
+  ! cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+    awk -v "end=:$port\$" '$4 == "0A" && $2 ~ end { found = 1 } END { exit !found }' # 0A: TCP_LISTEN
+}
+
 has_capability() { # number
   local line
   line=$(grep '^CapEff:' /proc/self/status)

@@ -93,6 +93,8 @@ start() {
   local family reason
   need_machine
   need_interfaces
+  ! port_is_dead "$queue" "$port" ||
+    broken "--port: a daemon serves queue $queue, but nobody listens at port $port; give the port and queue of the daemon"
   begin
   for family in "${families[@]}"; do
     need_one_variant "$family"
