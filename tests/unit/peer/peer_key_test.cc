@@ -73,7 +73,7 @@ TEST_F(KeyFile, MissingOneIsNamed)
 
 TEST_F(KeyFile, MayBeNobodyElses)
 {
-  for (const mode_t mode : {0640, 0604, 0620, 0602, 0666}) {
+  for (const mode_t mode : {0640U, 0604U, 0620U, 0602U, 0666U}) {
     write(secret, mode);
     EXPECT_NE(attempt().find("chmod 600"), std::string::npos) << attempt();
   }
