@@ -1,104 +1,89 @@
-// The thread beside a proxy's main one. There is none when the system has no more tasks; what goes wrong
-// in it ends the connection and with it the process.
+// The thread beside a proxy's main one, for connections that carry bulk both ways. There is none when the system has no
+// more tasks or descriptors; the main thread then moves both flows in turn.
 
 #include "proxy/copy_thread.hh"
 
+#include <array>
 #include <csignal>
 #include <cstddef>
-#include <exception>
 
-#include "util/log.hh"
-#include "util/system_error.hh"
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 namespace pepsal {
 
 namespace {
 
-// Room for the copying's buffer, the closing line and what the C library keeps on a thread's stack.
-constexpr std::size_t stack_bytes = 128 * 1024;
+// Room for poll(2), splice(2) and what the C library keeps on a thread's stack.
+constexpr std::size_t stack_bytes = 64 * 1024;
+constexpr int longest_pause_ms = 500;
 
-void wait_for(sem_t& semaphore)
+void set(const FileDescriptor& event)
 {
-  while (::sem_wait(&semaphore) == -1) { // a signal came
-  }
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(event.number(), &one, sizeof one); // cannot fail: the event was unset
 }
 
-// pthread functions return their error.
-void check_thread(const char* call, int error)
-{
-  if (error != 0) {
-    throw SystemError{error, call};
-  }
-}
-
-} // namespace
-
-CopyThread::CopyThread()
-{
-  check("sem_init", ::sem_init(&start_, 0, 0));
-  check("sem_init", ::sem_init(&done_, 0, 0));
-}
-
-CopyThread::~CopyThread()
-{
-  if (created_) {
-    session_ = nullptr;
-    ::sem_post(&start_);
-    ::pthread_join(thread_, nullptr);
-  }
-}
-
-bool CopyThread::start(Session& session, Session::Way way, SplicePipe& pipe)
-{
-  session_ = &session;
-  way_ = way;
-  pipe_ = &pipe;
-  if (!created_ && !create()) {
-    return false;
-  }
-  check("sem_post", ::sem_post(&start_));
-  return true;
-}
-
-void CopyThread::wait()
-{
-  wait_for(done_);
-}
-
-bool CopyThread::create()
+int create_thread(pthread_t& thread, void* (*body)(void*), void* self)
 {
   pthread_attr_t attributes;
-  check_thread("pthread_attr_init", ::pthread_attr_init(&attributes));
-  check_thread("pthread_attr_setstacksize", ::pthread_attr_setstacksize(&attributes, stack_bytes));
+  if (const int error = ::pthread_attr_init(&attributes); error != 0) {
+    return error;
+  }
+  ::pthread_attr_setstacksize(&attributes, stack_bytes);
   // Signals are for the main thread, whose accept() they interrupt.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
   ::pthread_sigmask(SIG_BLOCK, &all, &before);
-  const int error = ::pthread_create(
-      &thread_, &attributes,
-      [](void* self) -> void* {
-        static_cast<CopyThread*>(self)->run();
-        return nullptr;
-      },
-      this);
+  const int error = ::pthread_create(&thread, &attributes, body, self);
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   ::pthread_attr_destroy(&attributes);
-  created_ = error == 0;
-  return created_;
+  return error;
+}
+
+} // namespace
+
+bool CopyThread::start(Flow& flow)
+{
+  given_back_ = FileDescriptor{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  recalled_ = FileDescriptor{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  if (!given_back_.is_open() || !recalled_.is_open()) {
+    return false;
+  }
+  flow_ = &flow;
+  const auto body = [](void* self) -> void* {
+    static_cast<CopyThread*>(self)->run();
+    return nullptr;
+  };
+  if (create_thread(thread_, body, this) != 0) {
+    flow_ = nullptr;
+  }
+  return is_running();
+}
+
+void CopyThread::recall()
+{
+  if (is_running()) {
+    set(recalled_);
+    ::pthread_join(thread_, nullptr);
+    flow_ = nullptr;
+    given_back_.close();
+    recalled_.close();
+  }
 }
 
 void CopyThread::run()
 {
-  for (wait_for(start_); session_ != nullptr; wait_for(start_)) {
-    try {
-      session_->copy(way_, *pipe_);
-    } catch (const std::exception& error) {
-      log::error("{}", error.what());
-      session_->abort(Counter::connections_reset, "error");
+  while (flow_->advance() == Flow::State::flowing && flow_->is_bulk()) {
+    std::array<pollfd, 2> watched{flow_->awaited(), pollfd{.fd = recalled_.number(), .events = POLLIN, .revents = 0}};
+    const int ready = ::poll(watched.data(), watched.size(), longest_pause_ms);
+    if (ready == 0 || watched[1].revents != 0) {
+      break;
     }
-    ::sem_post(&done_);
   }
+  set(given_back_);
 }
 
 } // namespace pepsal

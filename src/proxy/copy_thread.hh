@@ -1,39 +1,40 @@
 #pragma once
 
 #include <pthread.h>
-#include <semaphore.h>
 
-#include "proxy/copy.hh"
-#include "proxy/session.hh"
+#include "proxy/flow.hh"
+#include "util/file_descriptor.hh"
 
 namespace pepsal {
 
-// A proxy's second thread, which copies the way that the main thread does not. It is made when the
-// first connection needs it and kept for the next ones.
+// A proxy's second thread. It moves one flow as long as that is bulk and comes without long pauses, then gives it back
+// and ends. While it runs, the flow is its alone.
 class CopyThread
 {
 public:
-  CopyThread();
-  ~CopyThread();
+  CopyThread() = default;
+  ~CopyThread() { recall(); }
   CopyThread(const CopyThread&) = delete;
   CopyThread& operator=(const CopyThread&) = delete;
 
-  // Copies one way of `session`, which must live until wait() has returned. False when there is no
-  // thread to be had.
-  bool start(Session& session, Session::Way way, SplicePipe& pipe);
-  void wait();
+  // Takes the flow over; false when the system gives no thread or descriptor. Only while none is running.
+  bool start(Flow& flow);
+
+  bool is_running() const { return flow_ != nullptr; }
+
+  // Readable once the flow is given back.
+  int given_back() const { return given_back_.number(); }
+
+  // Takes the flow back and ends the thread.
+  void recall();
 
 private:
-  bool create();
   void run();
 
-  Session* session_{};
-  Session::Way way_{};
-  SplicePipe* pipe_{};
-  bool created_{};
+  Flow* flow_{};
+  FileDescriptor given_back_;
+  FileDescriptor recalled_;
   pthread_t thread_{};
-  sem_t start_{}; // std::binary_semaphore calls sched_yield(2) several times before it sleeps
-  sem_t done_{};
 };
 
 } // namespace pepsal

@@ -139,7 +139,6 @@ private:
         if (const int error = socket.take_error(); error != 0) {
           return {.end = DialEnd::failed, .socket = {}, .error = error};
         }
-        socket.set_blocking(true);
         return {.end = DialEnd::connected, .socket = std::move(socket)};
       }
       if (ready > 0 && watched[1].revents != 0) {

@@ -20,7 +20,7 @@ enum class DialEnd
 struct DialResult
 {
   DialEnd end;
-  TCPSocket socket;            // blocking, when connected
+  TCPSocket socket;            // non-blocking, when connected
   int error{};                 // errno of a failed dial
   std::uint64_t first_bytes{}; // of the client's, taken from its socket and carried by the SYN
 };

@@ -90,11 +90,7 @@ public:
   }
 
   const PeerAnswer& answer() const { return answer_; }
-  TCPSocket take_socket()
-  {
-    warm_.set_blocking(true);
-    return std::move(warm_);
-  }
+  TCPSocket take_socket() { return std::move(warm_); }
   std::uint64_t passed_bytes() const { return passed_bytes_; }
   std::vector<std::byte> take_kept() { return std::move(kept_); }
 

@@ -20,7 +20,6 @@
 
 #include "link/figures.hh"
 #include "peer/peer_gate.hh"
-#include "proxy/copy_thread.hh"
 #include "proxy/server_leg.hh"
 #include "proxy/session.hh"
 #include "tcp/probe_guard.hh"
@@ -107,12 +106,10 @@ public:
       if (!client) {
         break;
       }
-      const bool last = served + 1 == context_.config.proxy_reuse;
-      const auto end = last ? Session::End::process : Session::End::connection;
       if (context_.listener.for_peers) {
-        serve_peer(std::move(client->socket), client->address, end);
+        serve_peer(std::move(client->socket), client->address);
       } else {
-        serve(std::move(client->socket), client->address, end);
+        serve(std::move(client->socket), client->address);
       }
       busy = 0;
     }
@@ -132,7 +129,8 @@ private:
     context_.set_state(ProcessState::idle);
     while (retired == 0) {
       SocketAddress address;
-      const int fd = ::accept4(context_.listener.socket.number(), address.get(), &address.length(), SOCK_CLOEXEC);
+      const int fd =
+          ::accept4(context_.listener.socket.number(), address.get(), &address.length(), SOCK_CLOEXEC | SOCK_NONBLOCK);
       if (fd != -1) {
         busy = 1;
         context_.set_state(ProcessState::busy);
@@ -152,7 +150,7 @@ private:
     return std::nullopt;
   }
 
-  void serve(TCPSocket client, const Endpoint& address, Session::End end)
+  void serve(TCPSocket client, const Endpoint& address)
   {
     const auto* const arrival = link_of(context_.listener, context_.config);
     bool fast_opened = arrival != nullptr && context_.config.fastopen && client.has_syn_data();
@@ -174,7 +172,8 @@ private:
       return;
     }
     const auto& config = context_.config;
-    Session session{context_.table, std::move(client), destination->connection, destination->claim, end};
+    Session session{context_.table, std::move(client), profile_of(config, arrival), destination->connection,
+                    destination->claim};
     const bool preserve = config.source == Source::preserve && !destination->redirected;
     const auto* const departure = link_towards(destination->connection.server);
     auto leg = open_server_leg(config, context_.table, context_.warm_queues, destination->connection, session.client(),
@@ -193,7 +192,7 @@ private:
       context_.table.count(Counter::fastopen_dials_accepted);
       expect_peer_window(leg.socket, *departure);
     }
-    session.open(std::move(leg.socket), leg.first_bytes);
+    session.open(std::move(leg.socket), profile_of(config, departure), leg.first_bytes);
     log::debug("opened client={} ({} leg) server={} ({} leg)", address, name_of(arrival),
                destination->connection.server, name_of(departure));
     show_title(destination->connection);
@@ -201,7 +200,7 @@ private:
   }
 
   // A far proxy: lets a peer in, waits for its client, dials for that one and says how it went.
-  void serve_peer(TCPSocket peer, const Endpoint& address, Session::End end)
+  void serve_peer(TCPSocket peer, const Endpoint& address)
   {
     const auto& config = context_.config;
     const auto* const arrival = link_of(context_.listener, config);
@@ -220,7 +219,8 @@ private:
     connection.syn.traffic_class = header->traffic_class;
     const auto claim = context_.table.insert_connecting(connection, context_.self, boot_time_now());
     context_.table.count(Counter::warm_connections_served);
-    Session session{context_.table, std::move(peer), connection, claim, end};
+    apply_profile(peer, profile_of(config, arrival)); // instead of what an idle connection is watched by
+    Session session{context_.table, std::move(peer), profile_of(config, arrival), connection, claim};
     const auto* const departure = link_towards(connection.server);
     auto leg = open_server_leg(config, context_.table, context_.warm_queues, connection, session.client(), departure,
                                config.source == Source::preserve, header->hops);
@@ -236,7 +236,7 @@ private:
       return;
     }
     send_answer(session.client(), {.kind = PeerAnswer::Kind::connected});
-    session.open(std::move(leg.socket), leg.first_bytes);
+    session.open(std::move(leg.socket), profile_of(config, departure), leg.first_bytes);
     show_title(connection);
     carry(session, arrival, departure, false);
   }
@@ -251,38 +251,11 @@ private:
     if (departure != nullptr && departure->has_rates()) {
       guard.watch(session.server());
     }
-    copy(session, fast_opened);
-  }
-
-  void copy(Session& session, bool fast_opened)
-  {
-    auto turn = Session::Turn{.way = Session::Way::up, .ended = false};
-    if (!fast_opened) {
-      turn = session.exchange(Session::Stage::opening);
-    }
-    auto opposite = opposite_of(turn.way);
-    const bool two_threads = !turn.ended && thread_.start(session, opposite, pipe_of(opposite));
     if (fast_opened) {
-      session.finish_fast_open();
+      session.expect_handshake();
     }
-    if (!turn.ended && !two_threads) {
-      turn = session.exchange(Session::Stage::whole);
-      opposite = opposite_of(turn.way);
-    }
-    session.copy(turn.way, pipe_of(turn.way));
-    if (two_threads) {
-      thread_.wait();
-    } else {
-      session.copy(opposite, pipe_of(opposite));
-    }
+    session.run();
   }
-
-  static Session::Way opposite_of(Session::Way way)
-  {
-    return way == Session::Way::up ? Session::Way::down : Session::Way::up;
-  }
-
-  SplicePipe& pipe_of(Session::Way way) { return way == Session::Way::up ? up_pipe_ : down_pipe_; }
 
   // A SYN carried data and the other side took it: that is a PEPsal across the satellite, which has as much
   // room for what this one sends as this one has.
@@ -361,9 +334,6 @@ private:
 
   ProxyContext context_;
   log::RateLimit accept_warning_{std::chrono::seconds{60}};
-  SplicePipe up_pipe_;
-  SplicePipe down_pipe_;
-  CopyThread thread_;
 };
 
 } // namespace

@@ -1,42 +1,57 @@
-// The life of one proxied connection between dial and closing line. Called by the proxy's two copy
-// threads. Whatever breaks, both peers see a reset and never a clean end that is none.
+// The life of one proxied connection between dial and closing line, in the main thread of a proxy. Whatever breaks,
+// both peers see a reset and never a clean end that is none; what ends well is not broken by what happens afterwards to
+// a peer that has said all it had to say. SystemError for what the kernel never refuses.
 
 #include "proxy/session.hh"
 
 #include <algorithm>
 #include <array>
-#include <chrono>
-#include <cstdlib>
-#include <thread>
 
 #include <fmt/format.h>
-#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
+#include <time.h>
 
 #include "util/log.hh"
 #include "util/system_error.hh"
 
 namespace pepsal {
 
-Session::Session(ConnectionTable& table, TCPSocket client, const Connection& connection,
-                 std::optional<ConnectionTable::Claim> claim, End end)
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto shortest_inspection_interval = 2s; // once nothing moves; then each is twice as long as the one before
+constexpr auto longest_inspection_interval = 60s;
+constexpr int push_interval_ms = 2; // in a handshake
+
+// Nanoseconds instead of a system call: milliseconds are enough here.
+std::chrono::steady_clock::time_point coarse_now()
+{
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return std::chrono::steady_clock::time_point{std::chrono::seconds{now.tv_sec} +
+                                               std::chrono::nanoseconds{now.tv_nsec}};
+}
+
+} // namespace
+
+Session::Session(ConnectionTable& table, TCPSocket client, const LegProfile& client_profile,
+                 const Connection& connection, std::optional<ConnectionTable::Claim> claim)
     : table_{table}
-    , client_{std::move(client)}
+    , client_{std::move(client), client_profile}
+    , server_{TCPSocket{}, client_profile}
     , connection_{connection}
     , claim_{claim}
-    , end_{end}
     , started_{boot_time_now()}
 {
   up_.bytes = claim_ ? &table_.bytes_up(*claim_) : &up_.own_bytes;
   down_.bytes = claim_ ? &table_.bytes_down(*claim_) : &down_.own_bytes;
 }
 
-void Session::open(TCPSocket server, std::uint64_t first_bytes)
+void Session::open(TCPSocket server, const LegProfile& server_profile, std::uint64_t first_bytes)
 {
-  server_ = std::move(server);
+  server_ = Leg{std::move(server), server_profile};
   up_.bytes->fetch_add(first_bytes);
   if (claim_) {
     table_.set_open(*claim_);
@@ -44,161 +59,345 @@ void Session::open(TCPSocket server, std::uint64_t first_bytes)
   table_.count(Counter::connections_opened);
 }
 
-void Session::finish_fast_open()
+void Session::run()
 {
-  constexpr int push_interval_ms = 2;
-  constexpr int pushes = 16; // each sends one piece of 8 segments or more, if there is any
-  std::array<std::byte, 2048> bytes;
-  const auto available = ::recv(client_.number(), bytes.data(), bytes.size(), MSG_PEEK | MSG_DONTWAIT);
-  if (available > 0) {
-    const auto sent = ::send(server_.number(), bytes.data(), static_cast<std::size_t>(available), MSG_NOSIGNAL);
-    if (sent > 0) { // what fails here shows again in copy()
-      up_.bytes->fetch_add(static_cast<std::uint64_t>(sent));
-      check("recv", ::recv(client_.number(), bytes.data(), static_cast<std::size_t>(sent), 0));
+  for (auto* way : {&up_, &down_}) {
+    way->flow.emplace(way->from.socket, way->to.socket, *way->bytes);
+  }
+  up_.ready = true; // most clients have sent something by now
+  inspected_ = coarse_now();
+  inspection_interval_ = shortest_inspection_interval;
+  while (up_.is_open() || down_.is_open()) {
+    move(up_);
+    move(down_);
+    share_work();
+    if (up_.is_open() || down_.is_open()) {
+      wait();
     }
   }
-  // A sender that paces or that waits for its queue to drain goes on by a timer, but the kernel does that
-  // only for an established connection (tcp_tsq_write). Here something must push: TCP_NODELAY does.
-  pollfd readable{.fd = client_.number(), .events = POLLIN, .revents = 0};
-  while (client_.state() == TCP_SYN_RECV && ::poll(&readable, 1, push_interval_ms) != 1) {
-    for (int i = 0; i < pushes; ++i) {
-      client_.set_nodelay();
-    }
-  }
+  take_flow_back();
+  finish();
 }
 
-Session::Turn Session::exchange(Stage stage)
+void Session::move(Way& way)
 {
-  constexpr int most_messages = 16;
-  constexpr int longest_pause_ms = 100;
-  const bool opening = stage == Stage::opening;
-  std::array<pollfd, 2> watched{awaited(up_), awaited(down_)};
-  watched[0].revents = POLLIN; // most clients have sent something by now
-  for (int messages = 0; !opening || messages < most_messages;) {
-    for (const auto way : {Way::up, Way::down}) {
-      auto& watch = watched[way == Way::up ? 0 : 1];
-      if (watch.revents == 0) {
-        continue;
-      }
-      const auto passing = pass_message(direction_of(way));
-      if (passing == Passing::ended || (passing == Passing::large && opening)) {
-        return {.way = way, .ended = passing == Passing::ended};
-      }
-      messages += passing == Passing::nothing ? 0 : 1;
-      watch = awaited(direction_of(way));
-    }
-    const int ready = ::poll(watched.data(), watched.size(), opening ? longest_pause_ms : -1);
-    if (ready == -1 && errno != EINTR) {
-      throw SystemError{errno, "poll"};
-    }
-    if (ready == 0) {
-      break;
-    }
-  }
-  return {.way = Way::up, .ended = false};
-}
-
-// What a direction waits for: a message, or room for the rest of one.
-pollfd Session::awaited(const Direction& direction)
-{
-  return direction.held.empty() ? pollfd{.fd = socket_of(direction.from).number(), .events = POLLIN, .revents = 0}
-                                : pollfd{.fd = socket_of(direction.to).number(), .events = POLLOUT, .revents = 0};
-}
-
-Session::Passing Session::pass_message(Direction& direction)
-{
-  if (direction.held.empty()) {
-    const auto bytes =
-        ::recv(socket_of(direction.from).number(), direction.buffer.data(), direction.buffer.size(), MSG_DONTWAIT);
-    if (bytes == -1 && (errno == EAGAIN || errno == EINTR)) {
-      return Passing::nothing;
-    }
-    if (bytes <= 0) {
-      return Passing::ended; // well or not: copy() finds out
-    }
-    direction.held = std::span{direction.buffer}.first(static_cast<std::size_t>(bytes));
-  }
-  const bool full = direction.held.size() == direction.buffer.size();
-  const auto sent = ::send(socket_of(direction.to).number(), direction.held.data(), direction.held.size(),
-                           MSG_DONTWAIT | MSG_NOSIGNAL);
-  if (sent == -1) {
-    return errno == EAGAIN || errno == EINTR ? Passing::large : Passing::ended;
-  }
-  const auto taken = static_cast<std::size_t>(sent);
-  direction.bytes->fetch_add(taken, std::memory_order_relaxed);
-  direction.held = direction.held.subspan(taken);
-  return direction.held.empty() && !full ? Passing::small : Passing::large;
-}
-
-void Session::copy(Way way, SplicePipe& pipe)
-{
-  auto& direction = direction_of(way);
-  const auto& opposite = way == Way::up ? down_ : up_;
-  const auto end = copy_stream(socket_of(direction.from), socket_of(direction.to), direction.held, pipe,
-                               *direction.bytes, opposite.fin_sent, direction.fin_sent);
-  switch (end.kind) {
-  case CopyEnd::Kind::finished:
-    break;
-  case CopyEnd::Kind::source_failed:
-    break_off(direction.from, end.error);
-  case CopyEnd::Kind::sink_failed:
-    failed_sink_ = direction.to;
-    sink_error_ = end.error;
-    break;
-  }
-  if (directions_left_.fetch_sub(1) > 1) {
+  if (!moves_here(way) || !way.ready) {
     return;
   }
-  if (sink_error_ != 0) {
-    break_off(failed_sink_, sink_error_);
-  }
-  client_.set_reset_on_close(false);
-  server_.set_reset_on_close(false);
-  close(Counter::connections_closed, "finished");
-  if (end_ == End::process) {
-    ::_exit(EXIT_SUCCESS);
+  way.flow->advance();
+  settle(way);
+}
+
+// What follows from where a flow has come to.
+void Session::settle(Way& way)
+{
+  switch (way.flow->state()) {
+  case Flow::State::flowing:
+    if (way.from.is_silent && way.flow->is_starved()) {
+      source_ended(way); // it is gone, and so is all that it had sent
+    }
+    return;
+  case Flow::State::ended:
+    source_ended(way);
+    return;
+  case Flow::State::source_failed:
+    fail_leg(way.from, way.flow->error());
+    source_ended(way);
+    return;
+  case Flow::State::sink_failed:
+    fail_leg(way.to, way.flow->error());
+    return;
   }
 }
 
-void Session::break_off(Side failed, int error)
+void Session::source_ended(Way& way)
 {
-  flush(failed == Side::client ? Side::server : Side::client);
-  const auto* side = failed == Side::client ? "client" : "server";
-  switch (error) {
+  if (!way.is_open()) {
+    return;
+  }
+  if (way.from.has_failed() && !way.from.fin_arrived) {
+    way.end = Way::End::broken;
+    return;
+  }
+  way.from.fin_arrived = true;
+  way.fin_due = true;
+  if (!in_handshake_) { // in which a FIN would get lost on some kernels
+    pass_fin(way);
+  }
+}
+
+void Session::pass_fin(Way& way)
+{
+  if (::shutdown(way.to.socket.number(), SHUT_WR) == -1) {
+    fail_leg(way.to, errno);
+    return;
+  }
+  way.end = Way::End::passed_on;
+}
+
+// What flows to a failed leg has nowhere to go. What it had sent before is still read and passed on.
+void Session::fail_leg(Leg& leg, int error)
+{
+  leg.fail(error);
+  leg.is_silent = true;
+  if (first_failed_ == nullptr) {
+    first_failed_ = &leg;
+  }
+  auto& towards = &leg == &client_ ? down_ : up_;
+  if (towards.is_open()) {
+    towards.end = Way::End::broken;
+  }
+}
+
+// Bulk both ways is worth a second thread.
+void Session::share_work()
+{
+  if (up_.is_open() && down_.is_open() && !down_.fin_due && !thread_.is_running() && !thread_refused_ &&
+      up_.flow->is_bulk() && down_.flow->is_bulk()) {
+    thread_refused_ = !thread_.start(*down_.flow);
+  }
+}
+
+void Session::take_flow_back()
+{
+  if (thread_.is_running()) {
+    thread_.recall();
+    down_.ready = true;
+    settle(down_);
+  }
+}
+
+short Session::events_of(const Leg& leg) const
+{
+  unsigned events = leg.fin_arrived ? 0 : POLLRDHUP;
+  for (const auto* way : {&up_, &down_}) {
+    if (moves_here(*way)) {
+      const auto awaited = way->flow->awaited();
+      events |= awaited.fd == leg.socket.number() ? static_cast<unsigned>(awaited.events) : 0U;
+    }
+  }
+  return static_cast<short>(events);
+}
+
+int Session::time_to_wait_ms() const
+{
+  for (const auto* way : {&up_, &down_}) {
+    if (moves_here(*way) && way->from.is_silent && way->flow->awaited().fd == way->from.socket.number()) {
+      return 0; // what is left there is there
+    }
+  }
+  if (in_handshake_) {
+    return push_interval_ms;
+  }
+  const auto left = inspected_ + inspection_interval_ - coarse_now();
+  return static_cast<int>(std::max<std::int64_t>(0, std::chrono::ceil<std::chrono::milliseconds>(left).count()));
+}
+
+void Session::wait()
+{
+  for (auto* leg : {&client_, &server_}) {
+    if (leg->fin_arrived && leg->probes) {
+      leg->stop_probing();
+    }
+  }
+  std::array<pollfd, 3> watched{
+      pollfd{.fd = client_.is_silent ? -1 : client_.socket.number(), .events = events_of(client_), .revents = 0},
+      pollfd{.fd = server_.is_silent ? -1 : server_.socket.number(), .events = events_of(server_), .revents = 0},
+      pollfd{.fd = thread_.is_running() ? thread_.given_back() : -1, .events = POLLIN, .revents = 0}};
+  const int ready = ::poll(watched.data(), watched.size(), time_to_wait_ms());
+  if (ready == -1 && errno != EINTR) {
+    throw SystemError{errno, "poll"};
+  }
+  constexpr short ended = POLLERR | POLLHUP;
+  if (ready > 0 && ((watched[0].revents | watched[1].revents) & ended) != 0) {
+    watched[2].revents = POLLIN; // the thread may have taken the error
+  }
+  if (watched[2].revents != 0) {
+    take_flow_back();
+  }
+  note_events(client_, watched[0].revents);
+  note_events(server_, watched[1].revents);
+  for (auto* way : {&up_, &down_}) {
+    if (!moves_here(*way)) {
+      continue;
+    }
+    const auto awaited = way->flow->awaited();
+    const bool at_client = awaited.fd == client_.socket.number();
+    const auto events = watched[at_client ? 0 : 1].revents;
+    way->ready = (events & (awaited.events | ended)) != 0 || (at_client ? client_ : server_).is_silent;
+  }
+  if (in_handshake_) {
+    push_handshake();
+  }
+  if (const auto now = coarse_now(); now >= inspected_ + inspection_interval_) {
+    inspect(now);
+  }
+}
+
+void Session::note_events(Leg& leg, short events)
+{
+  if ((events & (POLLERR | POLLHUP)) != 0) {
+    if (const int error = leg.socket.take_error(); error != 0) {
+      fail_leg(leg, error);
+    } else if ((events & POLLHUP) != 0) {
+      leg.is_silent = true; // both ways have ended there, or the flow meets what has happened
+    }
+  } else if ((events & POLLRDHUP) != 0) {
+    leg.fin_arrived = true;
+  }
+}
+
+// A sender that paces or that waits for its queue to drain goes on by a timer, but the kernel does that only for an
+// established connection (tcp_tsq_write). Until then something must push: TCP_NODELAY does.
+void Session::push_handshake()
+{
+  constexpr int pushes = 16; // each sends one piece of 8 segments or more, if there is any
+  in_handshake_ = client_.socket.state() == TCP_SYN_RECV;
+  for (int i = 0; in_handshake_ && i < pushes; ++i) {
+    client_.socket.set_nodelay();
+  }
+  if (!in_handshake_ && down_.is_open() && down_.fin_due) {
+    pass_fin(down_);
+  }
+}
+
+void Session::inspect(Clock::time_point now)
+{
+  const auto span = std::chrono::duration_cast<std::chrono::milliseconds>(now - inspected_);
+  const auto client = tcp_facts(client_.socket);
+  const auto server = tcp_facts(server_.socket);
+  const auto bytes = up_.bytes->load() + down_.bytes->load();
+  const bool quiet = bytes == bytes_before_;
+  inspected_ = now;
+  bytes_before_ = bytes;
+  thread_refused_ = false;
+  if (!is_still_alive(client_, client, now) || !is_still_alive(server_, server, now)) {
+    return;
+  }
+  quiet_inspections_ = quiet ? quiet_inspections_ + 1 : 0;
+  if (quiet && !thread_.is_running()) {
+    up_.flow->rest();
+    down_.flow->rest();
+  }
+  if (quiet_inspections_ >= 2) { // answers to the last bytes are over
+    follow_keepalives(span, client, server);
+  }
+  client_.facts_before = client;
+  server_.facts_before = server;
+  const auto longest = std::min<std::chrono::milliseconds>(
+      {longest_inspection_interval, client_.user_timeout / 4, server_.user_timeout / 4});
+  inspection_interval_ = std::min(quiet ? 2 * inspection_interval_ : shortest_inspection_interval, longest);
+}
+
+bool Session::is_still_alive(Leg& leg, const TcpFacts& facts, Clock::time_point now)
+{
+  if (!leg.is_silent && !leg.liveness.lives(facts, now)) {
+    take_flow_back();
+    fail_leg(leg, ETIMEDOUT);
+  }
+  return !leg.has_failed();
+}
+
+void Session::follow_keepalives(std::chrono::milliseconds span, const TcpFacts& client, const TcpFacts& server)
+{
+  const auto follow = [span](const Leg& heard, const TcpFacts& facts, Leg& follower) {
+    const auto keepalives = unasked_segments(heard.facts_before, facts, span, heard.keepalive);
+    const auto interval = followed_interval(span, keepalives, follower.usual_keepalive);
+    if (interval != follower.keepalive && follower.probes && !follower.is_silent) {
+      follower.set_keepalive(interval);
+    }
+  };
+  follow(client_, client, server_);
+  follow(server_, server, client_);
+}
+
+// Both ways are over. Nothing is given up while its receiver lives: the process waits for a slow one.
+void Session::finish()
+{
+  for (auto* leg : {&client_, &server_}) {
+    if (const int error = leg->has_failed() ? 0 : leg->socket.take_error(); error != 0) { // in the last moment
+      fail_leg(*leg, error);
+    }
+  }
+  for (auto* leg : {&client_, &server_}) {
+    // What fits into the peer's window the kernel delivers alone.
+    const auto bytes = leg->unacknowledged_bytes();
+    if (first_failed_ == nullptr && bytes > 0 && bytes > tcp_facts(leg->socket).peer_window_bytes) {
+      deliver(*leg);
+    }
+  }
+  if (first_failed_ != nullptr) {
+    close_after(*first_failed_);
+    return;
+  }
+  client_.end_in_good_order();
+  server_.end_in_good_order();
+  close(Counter::connections_closed, "finished");
+}
+
+// Waits until the peer has acknowledged all; false when it fails before.
+bool Session::deliver(Leg& leg)
+{
+  constexpr auto longest_pause = 250ms;
+  for (std::chrono::milliseconds pause = 1ms;; pause = std::min<std::chrono::milliseconds>(2 * pause, longest_pause)) {
+    const auto facts = tcp_facts(leg.socket);
+    if (facts.state == TCP_SYN_RECV) {
+      leg.socket.set_nodelay(); // pushes
+    } else if (leg.unacknowledged_bytes() == 0) {
+      return true;
+    } else if (facts.state == TCP_CLOSE) {
+      const int error = leg.socket.take_error();
+      fail_leg(leg, error != 0 ? error : ECONNRESET);
+      return false;
+    }
+    if (!leg.liveness.lives(facts, coarse_now())) {
+      fail_leg(leg, ETIMEDOUT);
+      return false;
+    }
+    ::poll(nullptr, 0, static_cast<int>(pause.count()));
+  }
+}
+
+// Whether the failure of a leg takes nothing from anybody: its peer had said all and been told all, and so has the
+// other, or it is about to end without having more to say.
+bool Session::ended_in_good_order(const Leg& failed, const Way& from_failed, const Way& to_failed) const
+{
+  if (from_failed.end != Way::End::passed_on || from_failed.to.has_failed()) {
+    return false;
+  }
+  if (to_failed.end == Way::End::passed_on) {
+    constexpr std::uint32_t fin = 1;
+    return failed.unacknowledged_bytes() <= fin;
+  }
+  char byte{};
+  return ::recv(to_failed.from.socket.number(), &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+void Session::close_after(const Leg& failed)
+{
+  const bool client_failed = &failed == &client_;
+  auto& other = client_failed ? server_ : client_;
+  if (!other.has_failed()) {
+    deliver(other);
+  }
+  if (client_failed ? ended_in_good_order(client_, up_, down_) : ended_in_good_order(server_, down_, up_)) {
+    other.end_in_good_order();
+    close(Counter::connections_closed, "finished");
+    return;
+  }
+  const auto* side = client_failed ? "client" : "server";
+  switch (failed.error) {
   case ECONNRESET:
   case EPIPE:
   case ENOTCONN:
-    abort(Counter::connections_reset, fmt::format("reset-by-{}", side));
+    close(Counter::connections_reset, fmt::format("reset-by-{}", side));
+    return;
   case ETIMEDOUT:
-    abort(Counter::connections_timed_out, fmt::format("timeout-of-{}", side));
+    close(Counter::connections_timed_out, fmt::format("timeout-of-{}", side));
+    return;
   default:
-    abort(Counter::connections_reset, fmt::format("error-{}-of-{}", error, side));
+    close(Counter::connections_reset, fmt::format("error-{}-of-{}", failed.error, side));
   }
-}
-
-// A reset discards what the kernel still holds for sending. What the failing side sent in good order is
-// given time to leave first; a receiver that takes none of it does not hold up the reset for long.
-void Session::flush(Side side)
-{
-  constexpr auto patience = std::chrono::seconds{5};
-  constexpr auto pause = std::chrono::milliseconds{5};
-  const auto deadline = std::chrono::steady_clock::now() + patience;
-  int unacknowledged_bytes = 0;
-  while (::ioctl(socket_of(side).number(), SIOCOUTQ, &unacknowledged_bytes) == 0 && unacknowledged_bytes > 0 &&
-         std::chrono::steady_clock::now() < deadline) {
-    std::this_thread::sleep_for(pause);
-  }
-}
-
-void Session::abort(Counter counter, std::string_view reason)
-{
-  if (aborting_.exchange(true)) {
-    for (;;) {
-      ::pause(); // the other thread is ending the process
-    }
-  }
-  close(counter, reason);
-  ::_exit(EXIT_SUCCESS);
 }
 
 void Session::close(Counter counter, std::string_view reason)
@@ -214,8 +413,8 @@ void Session::close(Counter counter, std::string_view reason)
   const std::chrono::duration<double> duration = boot_time_now() - started_;
   log::info("closed client={} server={} up={} down={} duration={:.3f} reason={}", connection_.client,
             connection_.server, up, down, duration.count(), reason);
-  client_.close();
-  server_.close();
+  client_.socket.close();
+  server_.socket.close();
 }
 
 } // namespace pepsal

@@ -2,136 +2,125 @@
 
 #include <array>
 #include <atomic>
-#include <cstddef>
+#include <chrono>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 
 #include <poll.h>
 
-#include "proxy/copy.hh"
+#include "proxy/copy_thread.hh"
+#include "proxy/flow.hh"
+#include "proxy/leg.hh"
 #include "shared/connection_table.hh"
 #include "util/socket.hh"
 
 namespace pepsal {
 
-// One proxied connection: its two sockets, its slot in the table if it has one, its byte counts.
-// A connection that ends well is closed here and leaves the process fit for another; one that breaks
-// ends the process, because only the death of both threads lets go of both sockets at once.
+// One proxied connection: its two legs, its slot in the table if it has one, its byte counts. What a peer has sent in
+// good order reaches the other one, however slow that is, as long as it lives; only then the end follows: a FIN for a
+// FIN, a reset for a reset. Sockets do not block. Destroyed before its end (by an exception), both peers see a reset.
 class Session
 {
 public:
-  // What ends when a connection has ended well. The thread that ends it need not wake the other one
-  // only to end the process.
-  enum class End
-  {
-    connection,
-    process
-  };
-
-  enum class Way
-  {
-    up,  // client to server
-    down // server to client
-  };
-
-  enum class Stage
-  {
-    opening,
-    whole // there is no second thread to be had
-  };
-
-  // How the copying goes on after an exchange.
-  struct Turn
-  {
-    Way way;    // which way this thread is to copy next
-    bool ended; // its source has ended; otherwise the other way needs a thread too
-  };
-
-  Session(ConnectionTable& table, TCPSocket client, const Connection& connection,
-          std::optional<ConnectionTable::Claim> claim, End end);
+  Session(ConnectionTable& table, TCPSocket client, const LegProfile& client_profile, const Connection& connection,
+          std::optional<ConnectionTable::Claim> claim);
 
   // The server leg is established, and has carried the client's first bytes already.
-  void open(TCPSocket server, std::uint64_t first_bytes);
+  void open(TCPSocket server, const LegProfile& server_profile, std::uint64_t first_bytes);
 
-  const TCPSocket& client() const { return client_; }
-  const TCPSocket& server() const { return server_; }
+  const TCPSocket& client() const { return client_.socket; }
+  const TCPSocket& server() const { return server_.socket; }
 
-  // For a client leg that was accepted with its SYN's data: passes these on, and keeps the answer flowing
-  // until the handshake has ended, which takes a round trip. Then, or when the client sends more, the
-  // session is like any other. Call it before copy(Way::up), beside the other way.
-  void finish_fast_open();
+  // The client leg was accepted with its SYN's data, and its handshake may not have ended.
+  void expect_handshake() { in_handshake_ = true; }
 
-  // Passes on messages both ways in one thread, until a source ends; in the opening also until a message
-  // is large or finds no room, many were passed, or none came for a while. A request and its answer thus
-  // cost neither a second thread nor its wake-ups. Says what is to be copied next.
-  Turn exchange(Stage stage);
+  // Passes on all that comes from either side, up to both ends or a failure; then closes. After open().
+  void run();
 
-  // Copies one way to its end, each way in its own thread or, once a source has ended, one after the other.
-  // The one that ends last closes the session. A failed source resets both sides and ends the process at
-  // once; a failed sink waits until the other way has passed on what the failing side had sent before.
-  void copy(Way way, SplicePipe& pipe);
-
-  // Before any copying: resets the client, writes the closing line and frees the slot.
+  // Instead of run(): resets the client, writes the closing line and frees the slot.
   void fail(Counter counter, std::string_view reason) { close(counter, reason); }
 
-  // While copying: resets whatever is open, writes the closing line, frees the slot and ends the process.
-  [[noreturn]] void abort(Counter counter, std::string_view reason);
-
 private:
-  enum class Side
+  // One of the two directions.
+  struct Way
   {
-    client,
-    server
-  };
+    enum class End
+    {
+      none,
+      passed_on, // the source's FIN, after all its bytes
+      broken     // a leg has failed before
+    };
 
-  struct Direction
-  {
-    Direction(Side source, Side sink)
+    Way(Leg& source, Leg& sink)
         : from{source}
         , to{sink}
     {}
 
-    Side from;
-    Side to;
-    std::atomic<bool> fin_sent{};           // the side it flows to has been half-closed
+    bool is_open() const { return end == End::none; }
+
+    Leg& from;
+    Leg& to;
     std::atomic<std::uint64_t> own_bytes{}; // counts for a connection without a slot
     std::atomic<std::uint64_t>* bytes{};    // written so far: the slot's counter, or own_bytes
-    std::span<const std::byte> held;        // read in an exchange, but not written yet
-    std::array<std::byte, 16384> buffer;    // of an exchange; left as it is: most of it is never touched
+    std::optional<Flow> flow;
+    bool ready{};   // may go on without waiting
+    bool fin_due{}; // the source has ended, and the sink cannot be half-closed yet
+    End end{End::none};
   };
 
-  enum class Passing
+  using Clock = std::chrono::steady_clock;
+
+  // Copying.
+  void move(Way& way);
+  void settle(Way& way);
+  void source_ended(Way& way);
+  void pass_fin(Way& way);
+  void fail_leg(Leg& leg, int error);
+  void share_work();
+  void take_flow_back();
+
+  // Waiting.
+  void wait();
+  int time_to_wait_ms() const;
+  short events_of(const Leg& leg) const;
+  void note_events(Leg& leg, short events);
+  bool moves_here(const Way& way) const
   {
-    nothing, // none was there
-    small,
-    large, // or more than the sink took
-    ended
-  };
+    return way.is_open() && !way.fin_due && !(&way == &down_ && thread_.is_running());
+  }
+  void push_handshake();
 
-  TCPSocket& socket_of(Side side) { return side == Side::client ? client_ : server_; }
-  Direction& direction_of(Way way) { return way == Way::up ? up_ : down_; }
-  pollfd awaited(const Direction& direction);
-  Passing pass_message(Direction& direction);
-  [[noreturn]] void break_off(Side failed, int error);
-  void flush(Side side);
+  // Looking after the legs now and then.
+  void inspect(Clock::time_point now);
+  bool is_still_alive(Leg& leg, const TcpFacts& facts, Clock::time_point now);
+  void follow_keepalives(std::chrono::milliseconds span, const TcpFacts& client, const TcpFacts& server);
+
+  // The end.
+  void finish();
+  bool deliver(Leg& leg);
+  bool ended_in_good_order(const Leg& failed, const Way& from_failed, const Way& to_failed) const;
+  void close_after(const Leg& failed);
   void close(Counter counter, std::string_view reason);
 
   ConnectionTable& table_;
-  TCPSocket client_;
-  TCPSocket server_;
+  Leg client_;
+  Leg server_;
   Connection connection_;
   std::optional<ConnectionTable::Claim> claim_;
-  End end_;
   BootTime started_;
-  Direction up_{Side::client, Side::server};
-  Direction down_{Side::server, Side::client};
-  std::atomic<int> directions_left_{2};
-  std::atomic<bool> aborting_{};
-  std::atomic<int> sink_error_{}; // errno of the first failed sink
-  std::atomic<Side> failed_sink_{};
+  Way up_{client_, server_};
+  Way down_{server_, client_};
+  CopyThread thread_;
+  bool thread_refused_{};
+  bool in_handshake_{};
+  const Leg* first_failed_{};
+
+  std::chrono::milliseconds inspection_interval_{};
+  Clock::time_point inspected_{};
+  std::uint64_t bytes_before_{}; // at the last inspection
+  int quiet_inspections_{};      // in a row, in which no byte moved
 };
 
 } // namespace pepsal

@@ -1,9 +1,12 @@
-// The listening sockets and the TCP properties of each leg. The manager opens listeners before the
+// The listening sockets and the TCP properties of each side. The manager opens listeners before the
 // first fork; a port in use, a missing capability or a refused option ends the start with one line.
 
 #include "tcp/listener.hh"
 
+#include <algorithm>
+#include <chrono>
 #include <fstream>
+#include <limits>
 #include <stdexcept>
 
 #include <fmt/format.h>
@@ -126,7 +129,10 @@ const Link* link_of(const Listener& listener, const Config& config)
 
 void apply_profile(TCPSocket& socket, const LegProfile& profile)
 {
-  constexpr int keepalive_interval_s = 60;
+  // Within the kernel this limit would also count the time in which a living peer has no room: Liveness judges instead,
+  // and the kernel gives nothing up.
+  constexpr int no_user_timeout_ms = std::numeric_limits<int>::max();
+  constexpr std::chrono::seconds longest_probe_interval{60}; // while probes stay unanswered
   constexpr std::uint64_t bytes_per_mbit = 1'000'000 / 8;
 
   socket.set_nodelay();
@@ -134,9 +140,9 @@ void apply_profile(TCPSocket& socket, const LegProfile& profile)
   socket.set_option(SOL_SOCKET, SO_OOBINLINE, 1, "SO_OOBINLINE"); // urgent bytes stay where they are in the stream
   socket.set_option(SOL_SOCKET, SO_KEEPALIVE, 1, "SO_KEEPALIVE");
   socket.set_option(IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(profile.keepalive.count()), "TCP_KEEPIDLE");
-  socket.set_option(IPPROTO_TCP, TCP_KEEPINTVL, keepalive_interval_s, "TCP_KEEPINTVL");
-  socket.set_option(IPPROTO_TCP, TCP_USER_TIMEOUT,
-                    static_cast<int>(std::chrono::milliseconds{profile.user_timeout}.count()), "TCP_USER_TIMEOUT");
+  socket.set_option(IPPROTO_TCP, TCP_KEEPINTVL,
+                    static_cast<int>(std::min(profile.keepalive, longest_probe_interval).count()), "TCP_KEEPINTVL");
+  socket.set_option(IPPROTO_TCP, TCP_USER_TIMEOUT, no_user_timeout_ms, "TCP_USER_TIMEOUT");
   if (!profile.congestion.empty()) {
     socket.set_congestion(profile.congestion);
   }

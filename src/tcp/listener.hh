@@ -30,7 +30,7 @@ const Link* link_of(const Listener& listener, const Config& config);
 // refused otherwise.
 std::vector<Listener> open_listeners(const Config& config);
 
-// Sets what new connections of this listener inherit: the profile of its leg, and Fast Open.
+// Sets what new connections of this listener inherit: the profile of its side, and Fast Open.
 void configure(Listener& listener, const Config& config);
 
 // The same after `before`, of which nothing stays but the buffers' sizes where `config` names none.

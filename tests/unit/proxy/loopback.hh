@@ -19,8 +19,8 @@
 
 namespace pepsal::test {
 
-// A TCP connection over loopback: what a peer holds, and what the proxy holds of it.
-struct Leg
+// A TCP connection over loopback: what a peer holds, and the leg that the proxy holds of it, which does not block.
+struct Ends
 {
   TCPSocket peer;
   TCPSocket proxy;
@@ -32,11 +32,11 @@ inline TCPSocket new_socket()
 }
 
 // With small buffers a few kB fill the connection.
-inline Leg make_leg(int buffer_bytes = 0)
+inline Ends make_ends(int buffer_bytes = 0)
 {
   auto listener = new_socket();
-  Leg leg{.peer = new_socket(), .proxy = {}};
-  for (auto* socket : {&listener, &leg.peer}) {
+  Ends ends{.peer = new_socket(), .proxy = {}};
+  for (auto* socket : {&listener, &ends.peer}) {
     if (buffer_bytes != 0) {
       socket->set_option(SOL_SOCKET, SO_RCVBUF, buffer_bytes, "SO_RCVBUF");
       socket->set_option(SOL_SOCKET, SO_SNDBUF, buffer_bytes, "SO_SNDBUF");
@@ -46,12 +46,13 @@ inline Leg make_leg(int buffer_bytes = 0)
   check("bind", ::bind(listener.number(), any.get(), any.length()));
   check("listen", ::listen(listener.number(), 1));
   const SocketAddress there{listener.local_endpoint()};
-  check("connect", ::connect(leg.peer.number(), there.get(), there.length()));
-  leg.proxy = TCPSocket{check("accept4", ::accept4(listener.number(), nullptr, nullptr, SOCK_CLOEXEC))};
-  leg.proxy.set_nodelay();
-  leg.proxy.set_option(SOL_SOCKET, SO_OOBINLINE, 1, "SO_OOBINLINE");
-  leg.peer.set_nodelay();
-  return leg;
+  check("connect", ::connect(ends.peer.number(), there.get(), there.length()));
+  ends.proxy =
+      TCPSocket{check("accept4", ::accept4(listener.number(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK))};
+  ends.proxy.set_nodelay();
+  ends.proxy.set_option(SOL_SOCKET, SO_OOBINLINE, 1, "SO_OOBINLINE");
+  ends.peer.set_nodelay();
+  return ends;
 }
 
 inline void send_all(const TCPSocket& socket, std::string_view text)

@@ -1,0 +1,109 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include <poll.h>
+
+#include "util/file_descriptor.hh"
+#include "util/socket.hh"
+
+namespace pepsal {
+
+// A pipe for splice(2).
+class SplicePipe
+{
+public:
+  // Whether there is a pipe now; false when the system gives none, and copying goes through memory.
+  bool prepare();
+  void close();
+
+  int read_end() const { return read_end_.number(); }
+  int write_end() const { return write_end_.number(); }
+  std::size_t capacity_bytes() const { return capacity_bytes_; }
+
+private:
+  FileDescriptor read_end_;
+  FileDescriptor write_end_;
+  std::size_t capacity_bytes_{};
+};
+
+// One way of a connection: reads one socket and writes all of it to the other, neither of which blocks. Messages go
+// through a buffer at once; bulk goes by splice(2), without a copy to user space. A full sink stops the reading, which
+// is all the flow control there is. It knows no ends but its own: what an end means is the session's to say.
+class Flow
+{
+public:
+  enum class State
+  {
+    flowing,
+    ended,         // all that the source had is written
+    source_failed, // the same, and the source has given the error after it
+    sink_failed    // the sink has given an error; what it did not take is lost
+  };
+
+  // The sockets and the counter of written bytes must outlive the flow.
+  Flow(const TCPSocket& source, const TCPSocket& sink, std::atomic<std::uint64_t>& written)
+      : source_{source}
+      , sink_{sink}
+      , written_{written}
+  {}
+
+  // Moves what moves without waiting, a bounded amount of it. Not to be called once it has ended or failed.
+  State advance();
+
+  State state() const { return state_; }
+  int error() const { return error_; } // errno of the failure
+
+  // What has to happen before it can go on: the source readable, or the sink writable.
+  pollfd awaited() const;
+
+  // Whether it has written all that the source had when it was asked last.
+  bool is_starved() const { return starved_; }
+
+  // Whether much comes at once, so that a thread of its own is worth it.
+  bool is_bulk() const { return mode_ == Mode::bulk; }
+
+  // Nothing has come for a while: gives back what bulk needs, if it is empty.
+  void rest();
+
+private:
+  enum class Mode
+  {
+    messages,
+    bulk
+  };
+
+  // Whether it can go on at once.
+  enum class Step
+  {
+    again,
+    wait
+  };
+
+  bool holds_bytes() const { return !held_.empty() || piped_bytes_ > 0; }
+  Step read_message();
+  Step write_message();
+  Step fill_pipe();
+  Step drain_pipe();
+  Step read_failed();
+  Step failed(State state);
+
+  const TCPSocket& source_;
+  const TCPSocket& sink_;
+  std::atomic<std::uint64_t>& written_;
+  State state_{State::flowing};
+  int error_{};
+  Mode mode_{Mode::messages};
+  bool starved_{};
+  int small_reads_{}; // in a row, in bulk
+  SplicePipe pipe_;
+  std::size_t piped_bytes_{};           // in the pipe
+  std::span<const std::byte> held_;     // of the buffer: read, but not written yet
+  std::array<std::byte, 16384> buffer_; // left as it is: most of it is never touched
+};
+
+} // namespace pepsal

@@ -1,0 +1,58 @@
+// A leg's own affairs: its end, its probes. Called by a session. Options are refused only for a reason that ends the
+// process (SystemError).
+
+#include "proxy/leg.hh"
+
+#include <algorithm>
+#include <cerrno>
+
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+
+#include "util/system_error.hh"
+
+namespace pepsal {
+
+std::uint32_t Leg::unacknowledged_bytes() const
+{
+  int bytes = 0;
+  check("ioctl SIOCOUTQ", ::ioctl(socket.number(), SIOCOUTQ, &bytes));
+  return static_cast<std::uint32_t>(std::max(bytes, 0));
+}
+
+void Leg::stop_probing()
+{
+  probes = false;
+  socket.set_option(SOL_SOCKET, SO_KEEPALIVE, 0, "SO_KEEPALIVE");
+}
+
+void Leg::fail(int with_error)
+{
+  if (error != 0) {
+    return;
+  }
+  error = with_error;
+  fin_arrived = fin_arrived || with_error == EPIPE;
+}
+
+void Leg::set_keepalive(std::chrono::seconds interval)
+{
+  keepalive = interval;
+  const auto seconds = static_cast<int>(interval.count());
+  socket.set_option(IPPROTO_TCP, TCP_KEEPINTVL, seconds, "TCP_KEEPINTVL");
+  socket.set_option(IPPROTO_TCP, TCP_KEEPIDLE, seconds, "TCP_KEEPIDLE"); // starts the timer again
+}
+
+void Leg::end_in_good_order()
+{
+  socket.set_reset_on_close(false);
+  if (unacknowledged_bytes() == 0) {
+    return;
+  }
+  const auto limit = std::chrono::milliseconds{user_timeout};
+  socket.set_option(IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(limit.count()), "TCP_USER_TIMEOUT");
+}
+
+} // namespace pepsal

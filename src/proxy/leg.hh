@@ -1,0 +1,54 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+#include "config/config.hh"
+#include "tcp/liveness.hh"
+#include "util/socket.hh"
+
+namespace pepsal {
+
+// One of a connection's two sockets, the client's or the server's, and how it stands with its peer.
+struct Leg
+{
+  Leg(TCPSocket its_socket, const LegProfile& profile)
+      : socket{std::move(its_socket)}
+      , liveness{profile.user_timeout}
+      , user_timeout{profile.user_timeout}
+      , usual_keepalive{profile.keepalive}
+      , keepalive{profile.keepalive}
+  {}
+
+  bool has_failed() const { return error != 0; }
+
+  // Bytes that the peer has not acknowledged, a FIN counting as one; it stays as it was when the leg failed.
+  std::uint32_t unacknowledged_bytes() const;
+
+  // No keepalives any more. A peer whose stream has ended may have closed and forgotten the connection long ago: its
+  // reset in answer to a probe would say nothing.
+  void stop_probing();
+
+  // Notes what ended the leg; the first error counts. A reset that comes after the peer's FIN is EPIPE, not ECONNRESET.
+  void fail(int with_error);
+
+  // From now on the leg is probed after so much silence, and as often.
+  void set_keepalive(std::chrono::seconds interval);
+
+  // What is to happen when the socket is closed: the connection ends when all is delivered, which the kernel sees to
+  // for the user timeout, instead of being reset.
+  void end_in_good_order();
+
+  TCPSocket socket;
+  bool fin_arrived{}; // the peer's stream ends in good order, all of it read or not
+  bool probes{true};  // keepalives are sent
+  int error{};        // errno that ended it
+  bool is_silent{};   // no more events come from it; what it has left can be read without waiting
+  Liveness liveness;
+  TcpFacts facts_before; // at the last observation
+  std::chrono::seconds user_timeout;
+  std::chrono::seconds usual_keepalive;
+  std::chrono::seconds keepalive; // now
+};
+
+} // namespace pepsal

@@ -1,0 +1,290 @@
+// How connections end when somebody is slow, pauses, vanishes or forgets. What was sent in good order arrives, who
+// answers lives, who does not answer is given up. Both directions in each case, and each also without the proxy where
+// the network alone does the same.
+
+#include "fixture.hh"
+
+#include <cerrno>
+#include <thread>
+
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+namespace pepsal::test {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t held_bytes = 200'000; // more than a small receiver takes, less than the box's sockets do
+
+void shrink_receive_buffer(const Connection& connection)
+{
+  constexpr int bytes = 16 * 1024;
+  ASSERT_EQ(::setsockopt(connection.number(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes), 0);
+}
+
+// Waits until a socket's connection is broken, without reading; then its error.
+int error_without_reading(const Connection& connection)
+{
+  pollfd broken{.fd = connection.number(), .events = 0, .revents = 0};
+  EXPECT_EQ(::poll(&broken, 1, static_cast<int>(std::chrono::milliseconds{patience}.count())), 1);
+  int error = 0;
+  socklen_t length = sizeof error;
+  EXPECT_EQ(::getsockopt(connection.number(), SOL_SOCKET, SO_ERROR, &error, &length), 0);
+  return error;
+}
+
+} // namespace
+
+// Two connections, one for each direction of what is sent.
+class EndingTest : public ConnectionTest
+{
+protected:
+  DaemonOptions daemon_options() const override
+  {
+    return {.arguments = {"--terrestrial-keepalive", "10", "--terrestrial-user-timeout", "10"}};
+  }
+
+  void SetUp() override
+  {
+    ConnectionTest::SetUp();
+    if (IsSkipped() || HasFatalFailure()) {
+      return;
+    }
+    listener_.emplace(listen_here());
+  }
+
+  struct Transfer
+  {
+    Connection sender;
+    Connection receiver;
+    const Host& sending_host;
+    std::uint64_t seed;
+  };
+
+  Transfer download(std::uint64_t seed)
+  {
+    auto pair = connect(*listener_);
+    return {std::move(pair.server), std::move(pair.client), net().server(), seed};
+  }
+
+  Transfer upload(std::uint64_t seed)
+  {
+    auto pair = connect(*listener_);
+    return {std::move(pair.client), std::move(pair.server), net().client(), seed};
+  }
+
+  // The host's packets vanish, in both directions.
+  static void cut_off(const Host& host)
+  {
+    for (const auto* program : {"iptables", "ip6tables"}) {
+      for (const auto* chain : {"INPUT", "OUTPUT"}) {
+        host.must_run({program, "-w", "-I", chain, "-p", "tcp", "-j", "DROP"});
+      }
+    }
+  }
+
+  std::optional<Listener> listener_;
+};
+
+// A sender that has closed forgets the connection (tcp_fin_timeout) while the receiver is still at it. Long before the
+// receiver goes on, the box has asked everybody whom it asks every ten seconds.
+TEST_P(EndingTest, SenderThatForgotDoesNotCutItsTransfer)
+{
+  net().server().set_sysctl("ipv4/tcp_fin_timeout", "1");
+  net().client().set_sysctl("ipv4/tcp_fin_timeout", "1");
+  std::vector<Transfer> transfers;
+  transfers.push_back(download(1));
+  transfers.push_back(upload(2));
+  for (auto& transfer : transfers) {
+    shrink_receive_buffer(transfer.receiver);
+    transfer.sender.send_stream(transfer.seed, held_bytes);
+    transfer.sender.close();
+  }
+  if (proxied()) {
+    for (auto& transfer : transfers) { // the receiving end of the other transfer is on the same host
+      EXPECT_TRUE(eventually([&] {
+        return transfer.sending_host.must_run({"ss", "-Hant", "state", "fin-wait-1", "state", "fin-wait-2"}).empty();
+      }));
+    }
+  }
+  std::this_thread::sleep_for(13s);
+  for (auto& transfer : transfers) {
+    EXPECT_EQ(transfer.receiver.receive_stream(transfer.seed), held_bytes);
+    transfer.receiver.close();
+  }
+  expect_closing_lines(2);
+  if (proxied()) {
+    EXPECT_EQ(daemon().log_lines("reason=finished"), 2);
+  }
+}
+
+// It answers each probe that there is no room; RFC 9293 section 3.8.6.1: the connection stays.
+TEST_P(EndingTest, PausedReceiverLives)
+{
+  std::vector<Transfer> transfers;
+  transfers.push_back(download(1));
+  transfers.push_back(upload(2));
+  std::vector<std::future<void>> sending;
+  constexpr std::size_t bytes = 20'000'000; // more than all sockets take
+  for (auto& transfer : transfers) {
+    shrink_receive_buffer(transfer.receiver);
+    sending.push_back(in_background(
+        [&transfer] { transfer.sender.send_stream(transfer.seed, bytes), transfer.sender.end_sending(); }));
+  }
+  std::this_thread::sleep_for(13s);
+  std::vector<std::future<std::size_t>> receiving;
+  for (auto& transfer : transfers) {
+    constexpr int ample = 4 * 1024 * 1024;
+    ASSERT_EQ(::setsockopt(transfer.receiver.number(), SOL_SOCKET, SO_RCVBUF, &ample, sizeof ample), 0);
+    receiving.push_back(in_background([&transfer] { return transfer.receiver.receive_stream(transfer.seed); }));
+  }
+  for (auto& each : receiving) {
+    EXPECT_EQ(each.get(), bytes);
+  }
+  for (auto& each : sending) {
+    each.get();
+  }
+}
+
+// The other side is silent, and hears of it all the same.
+TEST_P(EndingTest, ResetAfterAHalfCloseReachesTheOther)
+{
+  std::vector<Transfer> transfers;
+  transfers.push_back(download(1));
+  transfers.push_back(upload(2));
+  for (auto& transfer : transfers) {
+    transfer.sender.send("all I have to say");
+    transfer.sender.end_sending();
+    EXPECT_EQ(transfer.receiver.receive_all(), "all I have to say");
+    transfer.sender.reset();
+    EXPECT_EQ(error_without_reading(transfer.receiver), EPIPE);
+  }
+  expect_closing_lines(2);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, EndingTest, testing::ValuesIn(every_mode()), arrangement_name);
+
+class ProxiedEndingTest : public EndingTest
+{};
+
+// A reset waits behind what had arrived before it, for as long as the receiver answers.
+TEST_P(ProxiedEndingTest, SlowReceiverGetsAllThatCameBeforeAReset)
+{
+  std::vector<Transfer> transfers;
+  transfers.push_back(download(1));
+  transfers.push_back(upload(2));
+  for (auto& transfer : transfers) {
+    shrink_receive_buffer(transfer.receiver);
+    transfer.sender.send_stream(transfer.seed, held_bytes);
+  }
+  const auto acknowledged = [](const Connection& connection) {
+    tcp_info info{};
+    socklen_t length = sizeof info;
+    return ::getsockopt(connection.number(), IPPROTO_TCP, TCP_INFO, &info, &length) == 0 && info.tcpi_unacked == 0;
+  };
+  for (auto& transfer : transfers) {
+    EXPECT_TRUE(eventually([&] { return acknowledged(transfer.sender); }));
+    transfer.sender.reset();
+  }
+  std::this_thread::sleep_for(8s);
+  for (auto& transfer : transfers) {
+    Stream expected{transfer.seed};
+    std::vector<std::byte> buffer(16 * 1024);
+    const int end = error_of([&] {
+      for (auto part = transfer.receiver.receive(buffer); !part.empty(); part = transfer.receiver.receive(buffer)) {
+        ASSERT_TRUE(expected.matches(part)) << "before byte " << expected.position();
+      }
+    });
+    EXPECT_EQ(end, ECONNRESET);
+    EXPECT_EQ(expected.position(), held_bytes);
+  }
+}
+
+// Neither data nor silence hides that nobody is there.
+TEST_P(ProxiedEndingTest, WhoDoesNotAnswerIsGivenUp)
+{
+  const auto busy = download(1);
+  const auto idle = download(2);
+  auto sending = in_background([&] {
+    const std::string block(65536, 'x');
+    return error_of([&] {
+      for (;;) {
+        busy.sender.send(block);
+      }
+    });
+  });
+  EXPECT_EQ(busy.receiver.receive_text(100'000).size(), 100'000);
+  cut_off(net().client());
+  const auto error = sending.get();
+  EXPECT_TRUE(error == ECONNRESET || error == EPIPE) << error;
+  EXPECT_EQ(end_of(idle.sender), ECONNRESET);
+  expect_closing_lines(2);
+  EXPECT_EQ(daemon().log_lines("closed client="), 2);
+  EXPECT_EQ(daemon().log_lines("reason=timeout-of-client"), 2);
+}
+
+INSTANTIATE_TEST_SUITE_P(Proxied, ProxiedEndingTest, testing::ValuesIn(proxied_modes()), arrangement_name);
+
+class KeepaliveTest : public ConnectionTest
+{
+protected:
+  static void ask_every_two_seconds(const Connection& connection)
+  {
+    constexpr int on = 1;
+    constexpr int seconds = 2;
+    ASSERT_EQ(::setsockopt(connection.number(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on), 0);
+    ASSERT_EQ(::setsockopt(connection.number(), IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds), 0);
+    ASSERT_EQ(::setsockopt(connection.number(), IPPROTO_TCP, TCP_KEEPINTVL, &seconds, sizeof seconds), 0);
+  }
+
+  void count_arrivals(const Host& host)
+  {
+    for (const auto* program : {"iptables", "ip6tables"}) {
+      host.must_run({program, "-w", "-I", "INPUT", "-p", "tcp"});
+    }
+  }
+
+  // Packets since count_arrivals().
+  long arrivals(const Host& host)
+  {
+    const auto* program = family() == Family::ipv4 ? "iptables" : "ip6tables";
+    const auto rules = host.must_run({program, "-w", "-nvxL", "INPUT"});
+    return std::stol(rules.substr(rules.find('\n', rules.find('\n') + 1)));
+  }
+
+  // Whether what one host sends to keep the connection alive makes something arrive at the other again and again.
+  void expect_passed(const Connection& asking, const Host& asked_host)
+  {
+    constexpr int probes = 4;
+    ask_every_two_seconds(asking);
+    count_arrivals(asked_host);
+    EXPECT_TRUE(eventually([&] { return arrivals(asked_host) >= probes; }));
+  }
+};
+
+TEST_P(KeepaliveTest, OfTheClientReachTheServer)
+{
+  const auto listener = listen_here();
+  const auto pair = connect(listener);
+  pair.talk();
+  expect_passed(pair.client, net().server());
+  pair.talk();
+}
+
+TEST_P(KeepaliveTest, OfTheServerReachTheClient)
+{
+  const auto listener = listen_here();
+  const auto pair = connect(listener);
+  pair.talk();
+  expect_passed(pair.server, net().client());
+  pair.talk();
+}
+
+INSTANTIATE_TEST_SUITE_P(All, KeepaliveTest, testing::ValuesIn(every_mode()), arrangement_name);
+
+} // namespace pepsal::test
