@@ -12,95 +12,71 @@ namespace pepsal {
 //
 //      enumerator and name       | metric (Prometheus)   | labels  | what it counts
 // Rows of one metric stand together; up to its colon their text is the same and explains the metric.
-#define PEPSAL_COUNTERS(row)                                                                                           \
-  row(packets_queued, "pepsal_packets_queued_total", "", "packets that the queuers got") row(                          \
-      verdicts_intercept, "pepsal_syns_intercepted_total", "",                                                         \
-      "SYNs steered into the proxy") row(verdicts_bypass_full, "pepsal_syns_bypassed_total", "reason=\"full\"",        \
-                                         "SYNs that bypass the proxy: the table is full")                              \
-      row(verdicts_bypass_draining, "pepsal_syns_bypassed_total", "reason=\"draining\"",                               \
-          "SYNs that bypass the proxy: the daemon is ending") row(verdicts_bypass_overloaded,                          \
-                                                                  "pepsal_syns_bypassed_total",                        \
-                                                                  "reason=\"overloaded\"",                             \
-                                                                  "SYNs that bypass the proxy: the system has no "     \
-                                                                  "process left")                                      \
-          row(syns_refreshed, "pepsal_syns_refreshed_total", "", "intercepted SYNs that were sent again") row(         \
-              packets_malformed, "pepsal_packets_malformed_total", "",                                                 \
-              "queued packets that are no SYN that can be understood; they pass untouched")                            \
-              row(connections_accepted, "pepsal_connections_accepted_total", "",                                       \
-                  "connections that reached a proxy") row(destinations_from_table, "pepsal_destinations_total",        \
-                                                          "source=\"table\"",                                          \
-                                                          "where the destination of an accepted connection came "      \
-                                                          "from: a queuer noted it")                                   \
-                  row(destinations_from_kernel, "pepsal_destinations_total", "source=\"kernel\"",                      \
-                      "where the destination of an accepted connection came from: the kernel alone, as the queuer "    \
-                      "was lost in "                                                                                   \
-                      "between or the entry expired") row(direct_connections_refused,                                  \
-                                                          "pepsal_direct_connections_refused_total", "",               \
-                                                          "connections to the port itself")                            \
-                      row(dials_failed, "pepsal_dials_failed_total", "",                                               \
-                          "servers that refused, did not answer or could not be reached")                              \
-                          row(source_ports_changed, "pepsal_source_ports_changed_total", "",                           \
-                              "dials that could not keep the client's port")                                           \
-                              row(source_addresses_changed, "pepsal_source_addresses_changed_total", "",               \
-                                  "dials that could not keep the client's address either")                             \
-                                  row(connections_opened, "pepsal_connections_opened_total", "",                       \
-                                      "connections with both legs established") row(connections_closed,                \
-                                                                                    "pepsal_connections_ended_total",  \
-                                                                                    "end=\"closed\"",                  \
-                                                                                    "connections that have ended: in " \
-                                                                                    "good order")                      \
-                                      row(connections_reset, "pepsal_connections_ended_total", "end=\"reset\"",        \
-                                          "connections that have ended: by a reset, a lost proxy or another error")    \
-                                          row(connections_timed_out, "pepsal_connections_ended_total",                 \
-                                              "end=\"timeout\"",                                                       \
-                                              "connections that have ended: one of the peers had gone silent")         \
-                                              row(bytes_up, "pepsal_bytes_total", "direction=\"up\"",                  \
-                                                  "bytes passed on, of ended connections: from the client")            \
-                                                  row(bytes_down, "pepsal_bytes_total", "direction=\"down\"",          \
-                                                      "bytes passed on, of ended connections: to the client")          \
-                                                      row(pending_expired, "pepsal_pending_expired_total", "",         \
-                                                          "SYNs whose connection never came; many at once are a SYN "  \
-                                                          "flood") row(slots_recovered,                                \
-                                                                       "pepsal_slots_recovered_total", "",             \
-                                                                       "entries that dead processes left")             \
-                                                          row(proxies_forked, "pepsal_proxies_forked_total", "",       \
-                                                              "proxies started") row(proxies_lost,                     \
-                                                                                     "pepsal_proxies_lost_total", "",  \
-                                                                                     "proxies killed or crashed")      \
-                                                              row(queuers_restarted, "pepsal_queuers_restarted_total", \
-                                                                  "", "queuers started again")                         \
-                                                                  row(forks_failed, "pepsal_forks_failed_total", "",   \
-                                                                      "times that the system had no process left")     \
-                                                                      row(fastopen_dials,                              \
-                                                                          "pepsal_fastopen_dials_total", "",           \
-                                                                          "dials that carried data in the SYN")        \
-                                                                          row(fastopen_dials_accepted,                 \
-                                                                              "pepsal_fastopen_dials_accepted_total",  \
-                                                                              "",                                      \
-                                                                              "dials whose data in the SYN the other " \
-                                                                              "box took")                              \
-                                                                              row(fastopen_accepts,                    \
-                                                                                  "pepsal_fastopen_accepts_total", "", \
-                                                                                  "SYNs with data that this box took")       \
-  row(warm_connections_made, "pepsal_warm_connections_made_total", "", "warm connections made to peers")               \
-  row(warm_connections_used, "pepsal_warm_connections_used_total", "", "connections sent to a peer by a warm one")     \
-  row(warm_connections_missing, "pepsal_warm_connections_missing_total", "",                                           \
-      "connections dialled without their peer, as no warm one was ready")                                              \
-  row(warm_connections_dead, "pepsal_warm_connections_dead_total", "",                                                 \
-      "warm connections that had ended when they were to be used")                                                     \
-  row(warm_connections_served, "pepsal_warm_connections_served_total", "", "connections of peers' clients served")     \
-  row(warm_connections_refused, "pepsal_warm_connections_refused_total", "",                                           \
+// clang-format off
+#define PEPSAL_COUNTERS(row) \
+  row(packets_queued, "pepsal_packets_queued_total", "", "packets that the queuers got") \
+  row(verdicts_intercept, "pepsal_syns_intercepted_total", "", "SYNs steered into the proxy") \
+  row(verdicts_bypass_full, "pepsal_syns_bypassed_total", "reason=\"full\"", \
+      "SYNs that bypass the proxy: the table is full") \
+  row(verdicts_bypass_draining, "pepsal_syns_bypassed_total", "reason=\"draining\"", \
+      "SYNs that bypass the proxy: the daemon is ending") \
+  row(verdicts_bypass_overloaded, "pepsal_syns_bypassed_total", "reason=\"overloaded\"", \
+      "SYNs that bypass the proxy: the system has no process left") \
+  row(syns_refreshed, "pepsal_syns_refreshed_total", "", "intercepted SYNs that were sent again") \
+  row(packets_malformed, "pepsal_packets_malformed_total", "", \
+      "queued packets that are no SYN that can be understood; they pass untouched") \
+  row(connections_accepted, "pepsal_connections_accepted_total", "", "connections that reached a proxy") \
+  row(destinations_from_table, "pepsal_destinations_total", "source=\"table\"", \
+      "where the destination of an accepted connection came from: a queuer noted it") \
+  row(destinations_from_kernel, "pepsal_destinations_total", "source=\"kernel\"", \
+      "where the destination of an accepted connection came from: the kernel alone, as the queuer was lost in " \
+      "between or the entry expired") \
+  row(direct_connections_refused, "pepsal_direct_connections_refused_total", "", "connections to the port itself") \
+  row(dials_failed, "pepsal_dials_failed_total", "", "servers that refused, did not answer or could not be reached") \
+  row(source_ports_changed, "pepsal_source_ports_changed_total", "", "dials that could not keep the client's port") \
+  row(source_addresses_changed, "pepsal_source_addresses_changed_total", "", \
+      "dials that could not keep the client's address either") \
+  row(connections_opened, "pepsal_connections_opened_total", "", "connections with both legs established") \
+  row(connections_closed, "pepsal_connections_ended_total", "end=\"closed\"", \
+      "connections that have ended: in good order") \
+  row(connections_reset, "pepsal_connections_ended_total", "end=\"reset\"", \
+      "connections that have ended: by a reset, a lost proxy or another error") \
+  row(connections_timed_out, "pepsal_connections_ended_total", "end=\"timeout\"", \
+      "connections that have ended: one of the peers had gone silent") \
+  row(bytes_up, "pepsal_bytes_total", "direction=\"up\"", "bytes passed on, of ended connections: from the client") \
+  row(bytes_down, "pepsal_bytes_total", "direction=\"down\"", "bytes passed on, of ended connections: to the client") \
+  row(pending_expired, "pepsal_pending_expired_total", "", \
+      "SYNs whose connection never came; many at once are a SYN flood") \
+  row(slots_recovered, "pepsal_slots_recovered_total", "", "entries that dead processes left") \
+  row(proxies_forked, "pepsal_proxies_forked_total", "", "proxies started") \
+  row(proxies_lost, "pepsal_proxies_lost_total", "", "proxies killed or crashed") \
+  row(queuers_restarted, "pepsal_queuers_restarted_total", "", "queuers started again") \
+  row(forks_failed, "pepsal_forks_failed_total", "", "times that the system had no process left") \
+  row(fastopen_dials, "pepsal_fastopen_dials_total", "", "dials that carried data in the SYN") \
+  row(fastopen_dials_accepted, "pepsal_fastopen_dials_accepted_total", "", \
+      "dials whose data in the SYN the other box took") \
+  row(fastopen_accepts, "pepsal_fastopen_accepts_total", "", "SYNs with data that this box took") \
+  row(warm_connections_made, "pepsal_warm_connections_made_total", "", "warm connections made to peers") \
+  row(warm_connections_used, "pepsal_warm_connections_used_total", "", "connections sent to a peer by a warm one") \
+  row(warm_connections_missing, "pepsal_warm_connections_missing_total", "", \
+      "connections dialled without their peer, as no warm one was ready") \
+  row(warm_connections_dead, "pepsal_warm_connections_dead_total", "", \
+      "warm connections that had ended when they were to be used") \
+  row(warm_connections_served, "pepsal_warm_connections_served_total", "", "connections of peers' clients served") \
+  row(warm_connections_refused, "pepsal_warm_connections_refused_total", "", \
       "connections refused at the warm port: source, key, header or destination")
+// clang-format on
 
 // Gauges are what is true at the moment; TableView::value reads each out of the table.
-#define PEPSAL_GAUGES(row)                                                                                             \
-  row(manager_pid, "pepsal_manager_pid", "", "process to send signals to")                                             \
-      row(slots, "pepsal_slots", "", "size of the table")                                                              \
-          row(max_connections, "pepsal_max_connections", "", "entries allowed in the table")                           \
-              row(entries, "pepsal_entries", "",                                                                       \
-                  "entries in the table: connections, and SYNs whose connection has not come yet")                     \
-                  row(draining, "pepsal_draining", "", "1 while the daemon ends")                                      \
-                      row(overloaded, "pepsal_overloaded", "", "1 while the system has no process left")
+// clang-format off
+#define PEPSAL_GAUGES(row) \
+  row(manager_pid, "pepsal_manager_pid", "", "process to send signals to") \
+  row(slots, "pepsal_slots", "", "size of the table") \
+  row(max_connections, "pepsal_max_connections", "", "entries allowed in the table") \
+  row(entries, "pepsal_entries", "", "entries in the table: connections, and SYNs whose connection has not come yet") \
+  row(draining, "pepsal_draining", "", "1 while the daemon ends") \
+  row(overloaded, "pepsal_overloaded", "", "1 while the system has no process left")
+// clang-format on
 
 #define PEPSAL_ENUMERATOR(name, metric, labels, help) name,
 enum class Counter : std::size_t

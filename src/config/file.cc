@@ -95,7 +95,8 @@ private:
     if (text.ends_with('\r')) {
       refuse("ends in a carriage return; lines end in a line feed alone (sed -i 's/\\r$//' puts that right)");
     }
-    const auto control = std::find_if(text.begin(), text.end(), [](unsigned char c) { return c < ' ' && c != '\t'; });
+    const auto* const control =
+        std::find_if(text.begin(), text.end(), [](unsigned char c) { return c < ' ' && c != '\t'; });
     if (control != text.end()) {
       refuse(fmt::format("byte {:#04x} is not text; a line is 'key = value'", static_cast<unsigned char>(*control)));
     }

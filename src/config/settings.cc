@@ -85,12 +85,12 @@ public:
 
   // A number whose default is `target`'s value; 0 has no default to tell.
   template<typename Number>
-  Setting& number(std::string names, std::string type, Number& target, std::string help, long lowest, long highest)
+  Setting& number(const std::string& names, const std::string& type, Number& target, const std::string& help,
+                  long lowest, long highest)
   {
-    auto& setting =
-        text(std::move(names), std::move(type), std::move(help), [&target, lowest, highest](const std::string& value) {
-          target = static_cast<Number>(number_within(value, lowest, highest));
-        });
+    auto& setting = text(names, type, help, [&target, lowest, highest](const std::string& value) {
+      target = static_cast<Number>(number_within(value, lowest, highest));
+    });
     setting.by_default = target == 0 ? "" : fmt::format("{}", target);
     return setting;
   }

@@ -68,7 +68,7 @@ InterfaceFigures interface_figures(const Link& link, unsigned mtu_bytes)
   const double segment_bytes = std::max(mtu_bytes, 576U) - acknowledgement_bytes;
   const double send_bytes = product_bytes(link, link.send_mbit());
   const double faster_bytes = product_bytes(link, std::max(link.down_mbit, link.up_mbit));
-  const double round_trip_ms = static_cast<double>(link.round_trip.count());
+  const auto round_trip_ms = static_cast<double>(link.round_trip.count());
   const auto window = [&](double segments) { return within(least_window_segments, segments, most_window_segments); };
   return {.shaped_bit = static_cast<std::uint64_t>(std::llround(link.send_mbit() * 1e6 * shaped_share)),
           .queue_bytes = within(1e6, 8 * send_bytes + 1e6, most_bytes),

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 
 #include "peer/keeper.hh"
 #include "util/log.hh"
@@ -15,11 +16,11 @@ namespace pepsal {
 
 using namespace std::chrono_literals;
 
-Keepers::Keepers(Children& children, ConnectionTable& table, Header& header, const Config& config)
+Keepers::Keepers(Children& children, ConnectionTable& table, Header& header, Config config)
     : children_{children}
     , table_{table}
     , header_{header}
-    , config_{config}
+    , config_{std::move(config)}
 {
   queues_.resize(config_.peers.peers.size());
 }

@@ -21,7 +21,7 @@ public:
   using Time = std::chrono::steady_clock::time_point;
 
   // All must outlive it. Of `config` only the peers' options and what never changes is looked at.
-  Keepers(Children& children, ConnectionTable& table, Header& header, const Config& config);
+  Keepers(Children& children, ConnectionTable& table, Header& header, Config config);
   ~Keepers(); // ends them
   Keepers(const Keepers&) = delete;
   Keepers& operator=(const Keepers&) = delete;

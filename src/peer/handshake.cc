@@ -48,7 +48,7 @@ std::optional<Greeting> Greeting::parse(std::span<const std::byte, bytes> record
 std::array<std::byte, Welcome::bytes> Welcome::encode() const
 {
   auto record = begin_record<bytes>(version, static_cast<std::uint8_t>(verdict));
-  const auto end = std::copy(nonce.begin(), nonce.end(), record.begin() + head_bytes);
+  auto* const end = std::copy(nonce.begin(), nonce.end(), record.begin() + head_bytes);
   std::copy(proof.begin(), proof.end(), end);
   return record;
 }

@@ -124,7 +124,7 @@ bool PeerGate::shake_hands(TCPSocket& socket, const Endpoint& from)
 
 // The signal that retires this process is blocked but for the wait, so that it cannot come between the look and the
 // wait.
-bool PeerGate::wait_for_client(const TCPSocket& socket)
+bool PeerGate::wait_for_client(const TCPSocket& socket) const
 {
   sigset_t ending;
   sigset_t before;

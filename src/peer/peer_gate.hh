@@ -37,8 +37,8 @@ public:
 
 private:
   bool shake_hands(TCPSocket& socket, const Endpoint& from);
-  bool wait_for_client(const TCPSocket& socket);
-  std::optional<ProxyHeader> read_header(const TCPSocket& socket);
+  bool wait_for_client(const TCPSocket& socket) const;
+  static std::optional<ProxyHeader> read_header(const TCPSocket& socket);
   void refuse(const Endpoint& from, std::string_view reason);
 
   const Config& config_;

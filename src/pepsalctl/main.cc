@@ -42,8 +42,8 @@ void show_peer(const pepsal::PeerStatus& peer)
   const bool up = peer.up;
   const std::chrono::duration<double> since = pepsal::boot_time_now() - pepsal::BootTime{peer.since_ns.load()};
   fmt::print("peer {} {} for={:.0f} ready={} target={}{}{}\n", peer.address.address_string(), up ? "up" : "down",
-             since.count(), peer.ready.load(), peer.target.load(), up ? "" : " reason=",
-             up ? "" : pepsal::describe(peer.problem));
+             since.count(), peer.ready.load(), peer.target.load(),
+             up ? "" : " reason=", up ? "" : pepsal::describe(peer.problem));
 }
 
 void show_status(const pepsal::SharedSegment& segment)

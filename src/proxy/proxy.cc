@@ -242,7 +242,7 @@ private:
   }
 
   // Whoever knows a link's rates has the queue in the box (pepsal-satlink).
-  void carry(Session& session, const Link* arrival, const Link* departure, bool fast_opened)
+  static void carry(Session& session, const Link* arrival, const Link* departure, bool fast_opened)
   {
     ProbeGuard guard;
     if (arrival != nullptr && arrival->has_rates()) {

@@ -6,11 +6,11 @@
 
 #include <algorithm>
 #include <array>
+#include <ctime>
 
 #include <fmt/format.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <time.h>
 
 #include "util/log.hh"
 #include "util/system_error.hh"
@@ -360,7 +360,7 @@ bool Session::deliver(Leg& leg)
 
 // Whether the failure of a leg takes nothing from anybody: its peer had said all and been told all, and so has the
 // other, or it is about to end without having more to say.
-bool Session::ended_in_good_order(const Leg& failed, const Way& from_failed, const Way& to_failed) const
+bool Session::ended_in_good_order(const Leg& failed, const Way& from_failed, const Way& to_failed)
 {
   if (from_failed.end != Way::End::passed_on || from_failed.to.has_failed()) {
     return false;

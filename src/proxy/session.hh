@@ -100,7 +100,7 @@ private:
   // The end.
   void finish();
   bool deliver(Leg& leg);
-  bool ended_in_good_order(const Leg& failed, const Way& from_failed, const Way& to_failed) const;
+  static bool ended_in_good_order(const Leg& failed, const Way& from_failed, const Way& to_failed);
   void close_after(const Leg& failed);
   void close(Counter counter, std::string_view reason);
 
