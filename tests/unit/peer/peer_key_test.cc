@@ -83,7 +83,9 @@ TEST_F(KeyFile, MayBeNobodyElses)
 
 TEST_F(KeyFile, HasALength)
 {
-  write(std::string(PeerKey::least_file_bytes - 1, 'k') + "\n");
+  auto too_short = std::string(PeerKey::least_file_bytes - 1, 'k');
+  too_short += '\n';
+  write(too_short);
   EXPECT_NE(attempt().find("32 to 4096 bytes"), std::string::npos) << attempt();
   write("");
   EXPECT_NE(attempt().find("32 to 4096 bytes"), std::string::npos) << attempt();
