@@ -2,20 +2,14 @@
 # Runs scripts/demo as a newcomer does, and once with an interrupt: it succeeds, says what it should, and leaves
 # nothing behind. Needs root. PEPSAL_BIN_DIR names the folder of the programs.
 set -euo pipefail
-# shellcheck source=tests/support/need.sh
-source "$(dirname "$0")/../support/need.sh"
+# shellcheck source=tests/support/shell.sh
+source "$(dirname "$0")/../support/shell.sh"
 
 demo=$(dirname "$0")/../../scripts/demo
 readonly demo
 
 need_root "to make network namespaces"
 need_programs pgrep
-
-failures=0
-wrong() {
-  printf 'FAILED: %s\n' "$*"
-  failures=$((failures + 1))
-}
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -74,4 +68,4 @@ status=0
 ((status == 2)) || wrong "an unknown option ends with $status instead of 2"
 expect_text "unknown option '--slow'" 1
 
-((failures == 0)) || exit 1
+end_test

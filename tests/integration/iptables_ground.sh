@@ -7,8 +7,8 @@ set -euo pipefail
 
 test_file=$(readlink -f "$0")
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-# shellcheck source=tests/support/need.sh
-source tests/support/need.sh
+# shellcheck source=tests/support/shell.sh
+source tests/support/shell.sh
 readonly test_file script=$PWD/scripts/steering/pepsal-iptables
 
 if [[ ${1-} != --inside ]]; then
@@ -24,12 +24,10 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 variant=nft
-failures=0
-case_name=
 background=()
 
 wrong() { # never in a subshell, where the count would be lost
-  printf 'FAILED %s (%s): %s\n' "$case_name" "$variant" "$*"
+  printf 'FAILED: %s (%s): %s\n' "$case" "$variant" "$*"
   failures=$((failures + 1))
 }
 
@@ -43,7 +41,7 @@ start_in() { # namespace command…
   background+=($!)
 }
 
-eventually() { # what command…; waits for it to succeed
+wait_for() { # what command…; waits for it to succeed
   local what=$1 tries
   shift
   for ((tries = 0; tries < 200; tries++)); do
@@ -90,7 +88,7 @@ set_up() {
   ip -n server -6 route add default via fd02::1
   ip -n box route add 10.9.0.0/24 via 10.2.0.2
   box sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
-  for name in client0 server0; do eventually "IPv6 route of $name" has_own_routes $name; done
+  for name in client0 server0; do wait_for "IPv6 route of $name" has_own_routes $name; done
 }
 
 # IPv6 makes routes of its own, a little later; the anycast one comes last.
@@ -152,7 +150,7 @@ serve_in() { # namespace port…
     start_in "$name" socat -t 20 "TCP6-LISTEN:$port,fork,reuseaddr,ipv6-v6only=1" "$answer"
   done
   for port in "$@"; do
-    eventually "server on port $port" listening "$name" "$port" 2
+    wait_for "server on port $port" listening "$name" "$port" 2
   done
 }
 
@@ -183,8 +181,8 @@ has_daemon() {
 daemon() { # options…
   start_in box "$PEPSAL_BIN_DIR/pepsal" --instance "iptables-test-$variant" --pidfile "$work/pepsal.pid" \
     --drain-timeout 0 "$@"
-  eventually "queuer" box grep -q '^ *0 ' /proc/net/netfilter/nfnetlink_queue
-  eventually "daemon" listening box 5000 1
+  wait_for "queuer" box grep -q '^ *0 ' /proc/net/netfilter/nfnetlink_queue
+  wait_for "daemon" listening box 5000 1
 }
 
 # Runs the cases named, or all that the test has, with each variant of iptables; ends the test.
@@ -194,11 +192,11 @@ run_cases() { # [CASE…]
   cases=("$@")
   ((${#cases[@]})) || mapfile -t cases < <(declare -F | sed -n 's/^declare -f case_//p')
   for variant in nft legacy; do
-    for case_name in "${cases[@]}"; do
+    for case in "${cases[@]}"; do
       was_failures=$failures
-      "case_$case_name"
+      "case_$case"
       tear_down
-      ((failures > was_failures)) || echo "ok $case_name ($variant)"
+      ((failures > was_failures)) || echo "ok $case ($variant)"
     done
   done
   ((failures == 0)) || exit 1

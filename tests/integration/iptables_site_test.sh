@@ -81,7 +81,7 @@ case_limit_of_the_segment_size() {
   head -c 300000 /dev/zero | tr '\0' x >"$work/page"
   start_in server socat -t 20 "TCP4-LISTEN:81,fork,reuseaddr" "SYSTEM:cat $work/page"
   start_in server socat -t 20 "TCP6-LISTEN:81,fork,reuseaddr,ipv6-v6only=1" "SYSTEM:cat $work/page"
-  eventually "server of a page" listening server 81 2
+  wait_for "server of a page" listening server 81 2
   # What is longer is lost on the way in, whoever cut it into segments.
   for to in client0 box0; do ip netns exec "$(if [[ $to == box0 ]]; then echo client; else echo box; fi)" \
     ethtool -K $to tso off gso off gro off >/dev/null 2>&1 || true; done
@@ -118,7 +118,7 @@ case_port_of_the_daemon() {
   done
   # Without rules the daemon refuses them itself; and a port 5000 of another host is none of its business.
   timeout 5 ip netns exec client socat - TCP:10.1.0.1:5000 </dev/null >/dev/null 2>&1 || true
-  eventually "connection that the daemon refuses" refused_some
+  wait_for "connection that the daemon refuses" refused_some
   rules start --intercept client0
   talk_to_server 5000 "$client4" "$client6"
 }
@@ -161,7 +161,7 @@ case_bridge_passed_to_netfilter() {
   ip -n box link set br0 up
   box sysctl -qw net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1
   serve 80
-  eventually "way through the bridge" reaches 10.2.0.2
+  wait_for "way through the bridge" reaches 10.2.0.2
   talk_to_server 80 "$client4" "$client6" # the control
   daemon
   said=$(rules start --intercept br0 2>&1) || wrong "start on a bridge: $said"
@@ -186,7 +186,7 @@ case_quic_rejected() {
   set_up
   start_in server socat -t 5 UDP4-RECVFROM:443,fork 'SYSTEM:echo answer'
   start_in server socat -t 5 UDP6-RECVFROM:443,fork,ipv6only=1 'SYSTEM:echo answer'
-  eventually "QUIC server" bound_udp
+  wait_for "QUIC server" bound_udp
   expect "answer by UDP without PEPsal" answer "$(datagram 10.2.0.2)"
   expect "answer by UDP without PEPsal, IPv6" answer "$(datagram '[fd02::2]')"
   both -A FORWARD -p udp -j ACCEPT

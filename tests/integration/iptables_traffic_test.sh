@@ -66,7 +66,7 @@ END
     ip -n box $t rule add fwmark 1 lookup 100
     ip -n box $t route add local default dev lo table 100
   done
-  eventually "HAProxy" listening box 5555 2
+  wait_for "HAProxy" listening box 5555 2
   rules start --intercept server0
   talk 10.2.0.2 80 "$client4"
   talk '[fd02::2]' 80 "$client6"
@@ -94,7 +94,7 @@ case_with_the_daemon() {
       fi
       if [[ $mode == tproxy ]]; then daemon; else daemon --source own; fi
       rules start --intercept client0 --mode $mode --ports 80
-      case_name="with_the_daemon in $mode mode $masquerade MASQUERADE"
+      case="with_the_daemon in $mode mode $masquerade MASQUERADE"
       talk 10.2.0.2 443 "$four" # past the daemon
       talk '[fd02::2]' 443 "$six"
       [[ $mode == tproxy ]] || four=$box4 six=$box6
@@ -105,7 +105,7 @@ case_with_the_daemon() {
       rules stop
     done
   done
-  case_name=with_the_daemon
+  case=with_the_daemon
 }
 
 # To each address of the box: near and far, of either scope, and one that the box forwards to the server by DNAT. The
@@ -121,7 +121,7 @@ case_box_itself_never_intercepted() {
   tables6 -t nat -A PREROUTING -d fd01::1 -p tcp --dport 8080 -j DNAT --to-destination '[fd02::2]:80'
   daemon
   for round in control tproxy redirect; do
-    case_name="box_itself_never_intercepted, $round"
+    case="box_itself_never_intercepted, $round"
     [[ $round == control ]] || rules start --intercept client0 --intercept server0 --mode "$round"
     talk 10.1.0.1 22 "$client4"
     talk 10.2.0.1 22 "$client4"
@@ -133,7 +133,7 @@ case_box_itself_never_intercepted() {
     [[ $round == control ]] || expect "SYNs queued" "0 0" "$(counted 'SYNs queued')"
     rules stop
   done
-  case_name=box_itself_never_intercepted
+  case=box_itself_never_intercepted
 }
 
 # With room for one connection the second is bypassed, and leaves without any of our marks.
@@ -146,7 +146,7 @@ case_bypassed_without_a_mark() {
   tables -A FORWARD -p tcp --syn -m mark --mark 0x0/0xf0000 -m comment --comment clean
   tables -A FORWARD -p tcp --syn -m mark ! --mark 0x0/0xf0000 -m comment --comment marked
   start_in client sh -c 'sleep 30 | socat - TCP:10.2.0.2:80'
-  eventually "intercepted connection" counts intercepted "1 0"
+  wait_for "intercepted connection" counts intercepted "1 0"
   talk 10.2.0.2 80 "$client4"
   expect "SYNs bypassed" "1 0" "$(counted bypassed)"
   expect "SYNs forwarded with and without a mark of ours" "0 1" \

@@ -2,8 +2,8 @@
 # Help and manual page of each program name the same options with the same defaults. PEPSAL_BIN_DIR names the folder of
 # the programs.
 set -euo pipefail
-# shellcheck source=tests/support/need.sh
-source "$(dirname "$0")/../support/need.sh"
+# shellcheck source=tests/support/shell.sh
+source "$(dirname "$0")/../support/shell.sh"
 
 export LC_ALL=C
 
@@ -62,17 +62,14 @@ page_of() { # NAME
   mandoc -T ascii -O width=200 "$root/docs/$1.8" | col -bx | options_in 5
 }
 
-failures=0
 compare() { # PROGRAM COLUMN
   local name=${1##*/} differences
   # Every program has it, and not every one lists it.
   if ! differences=$(diff <(help_of "$1" "$2" | grep -v '^--help ') <(page_of "$name" | grep -v '^--help ')); then
-    printf 'FAILED: %s --help (<) and docs/%s.8 (>) differ:\n%s\n' "$name" "$name" "$differences"
-    failures=$((failures + 1))
+    wrong "$name --help (<) and docs/$name.8 (>) differ:"$'\n'"$differences"
   fi
   if (($(help_of "$1" "$2" | wc -l) == 0)); then
-    printf 'FAILED: no option found in %s --help\n' "$name"
-    failures=$((failures + 1))
+    wrong "no option found in $name --help"
   fi
 }
 
@@ -85,11 +82,9 @@ compare "$root/scripts/system/pepsal-satlink" 2
 while read -r key value; do
   default=$(help_of "$PEPSAL_BIN_DIR/pepsal" 2 | awk -v "name=--$key" '$1 == name { print $2 }')
   if [[ -z $default ]]; then
-    echo "FAILED: scripts/system/pepsal.conf: '$key' is no option of pepsal"
-    failures=$((failures + 1))
+    wrong "scripts/system/pepsal.conf: '$key' is no option of pepsal"
   elif [[ $default =~ ^[0-9]+$ && $default != "$value" ]]; then
-    echo "FAILED: scripts/system/pepsal.conf: $key = $value, and by default it is $default"
-    failures=$((failures + 1))
+    wrong "scripts/system/pepsal.conf: $key = $value, and by default it is $default"
   fi
 done < <(sed -nE 's/^#([a-z-]+) = ([^ ]+).*/\1 \2/p' "$root/scripts/system/pepsal.conf")
 
@@ -103,8 +98,7 @@ rows_of() { # COUNTERS|GAUGES: "name help" a line, as the compiler joins them
 explained() { # LIST ROWS DOCUMENT TEXT
   local differences
   if [[ -z $2 ]] || ! differences=$(diff <(cat <<<"$2") <(cat <<<"$4")); then
-    printf 'FAILED: %s of include/pepsal/counters.hh (<) and %s (>) differ:\n%s\n' "$1" "$3" "${differences:-no rows}"
-    failures=$((failures + 1))
+    wrong "$1 of include/pepsal/counters.hh (<) and $3 (>) differ:"$'\n'"${differences:-no rows}"
   fi
 }
 
@@ -120,5 +114,4 @@ explained GAUGES "$(rows_of GAUGES)" docs/pepsalctl.8 "$(
     name != "" { sub(/\.$/, ""); print name, tolower(substr($0, 1, 1)) substr($0, 2); name = "" }' | sort
 )"
 
-((failures == 0)) || exit 1
-echo "help, manual pages and example agree"
+end_test

@@ -4,22 +4,13 @@
 # programs.
 set -euo pipefail
 
-root=$(cd "$(dirname "$0")/../.." && pwd)
-readonly root
+# shellcheck source=tests/support/shell.sh
+source "$(dirname "$0")/../support/shell.sh"
+
+need_root "to make network namespaces"
+need_programs ip ncat
+
 readonly net=phb$$ server=10.84.0.2
-
-if ((EUID != 0)); then
-  echo "needs root to make network namespaces" >&2
-  [[ ${CI-} != true ]] || exit 1
-  exit 77
-fi
-
-failures=0
-wrong() {
-  printf 'FAILED: %s: %s\n' "$case" "$*"
-  failures=$((failures + 1))
-}
-
 work=$(mktemp -d)
 hosts=(gw server term1 term2 term3 user1 user2 user3)
 declare -A daemon=()
@@ -41,15 +32,6 @@ finish() {
 }
 trap finish EXIT
 trap 'exit 130' INT TERM
-
-eventually() { # COMMAND...
-  local try
-  for ((try = 0; try < 400; try++)); do
-    if "$@"; then return 0; fi
-    sleep 0.05
-  done
-  return 1
-}
 
 run_beside() { setsid ip netns exec "$net-$1" "${@:2}" >/dev/null 2>&1 </dev/null & disown; }
 
@@ -137,5 +119,4 @@ kill -TERM "${daemon[term3]}"
 eventually peers_up gw 2 || wrong "the gateway does not notice that one of three has gone"
 everybody_talks
 
-((failures == 0)) || exit 1
-echo "all cases pass"
+end_test

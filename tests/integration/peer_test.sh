@@ -4,60 +4,21 @@
 # cases run these alone.
 set -euo pipefail
 
-root=$(cd "$(dirname "$0")/../.." && pwd)
-readonly root
-readonly server=10.81.3.2 server6=fd00:81:3::2 user=10.81.1.2
-readonly lab=ppe$$
+# shellcheck source=tests/support/shell.sh
+source "$(dirname "$0")/../support/shell.sh"
 
-if ((EUID != 0)); then
-  echo "needs root to make network namespaces" >&2
-  [[ ${CI-} != true ]] || exit 1
-  exit 77
-fi
+need_root "to make network namespaces"
+need_programs ip curl nginx ncat openssl tcpdump iperf3
 
-failures=0
-wrong() {
-  printf 'FAILED: %s: %s\n' "$case" "$*"
-  failures=$((failures + 1))
-}
+readonly lab=ppe$$ server6=fd00:81:3::2
+# shellcheck source=tests/support/two_boxes.sh
+source "$(dirname "$0")/../support/two_boxes.sh"
 
-work=$(mktemp -d)
-pids=()
-satlab() { SATSIM=$PEPSAL_BIN_DIR/satsim "$root/scripts/lab/satlab" --name $lab --folder "$work" "$@"; }
-satbox() { "$root/scripts/lab/satbox" --name $lab "$@"; }
-in_role() { ip netns exec "$lab-$1" "${@:2}"; }
-counter() { satbox status "$1" | awk -v name="$2" '$1 == name { print $2 }'; } # ROLE NAME
-log_has() { satbox log "$1" | grep -qF -- "$2"; }                              # ROLE TEXT
 is_up() { # ROLE READY: the peer is up, with as many warm connections or more
   satbox status "$1" | awk -v "least=$2" '/^peer .* up / { match($0, /ready=[0-9]+/); ready = substr($0, RSTART + 6, RLENGTH - 6) }
     END { exit !(ready + 0 >= least + 0) }'
 }
 is_down() { satbox status "$1" | grep -q "^peer .* down .*$2"; }               # ROLE REASON
-
-finish() {
-  local role pid
-  for role in term gw; do satbox stop $role >/dev/null 2>&1 || true; done
-  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
-  satlab down >/dev/null 2>&1 || true
-  rm -rf "$work"
-}
-trap finish EXIT
-trap 'exit 130' INT TERM
-
-eventually() { # COMMAND...
-  local try
-  for ((try = 0; try < 400; try++)); do
-    if "$@"; then return 0; fi
-    sleep 0.05
-  done
-  return 1
-}
-
-# Runs a program of the lab until the end of the test.
-run_beside() { # ROLE COMMAND...
-  setsid ip netns exec "$lab-$1" "${@:2}" >/dev/null 2>&1 </dev/null &
-  pids+=($!)
-}
 
 url() { # FAMILY SCHEME FILE
   if [[ $1 == 4 ]]; then echo "$2://$server/$3"; else echo "$2://[$server6]/$3"; fi
@@ -509,5 +470,4 @@ cases=("$@")
   iperf_both_ways far_proxies_killed keeper_killed peer_goes_and_comes box_restarted data_in_syns mixed_families keys strangers bad_input)
 for name in "${cases[@]}"; do "$name"; done
 
-((failures == 0)) || exit 1
-echo "all cases pass"
+end_test

@@ -6,8 +6,8 @@
 set -euo pipefail
 
 cd "$(dirname "$0")/../.."
-# shellcheck source=tests/support/need.sh
-source tests/support/need.sh
+# shellcheck source=tests/support/shell.sh
+source tests/support/shell.sh
 readonly script=$PWD/scripts/system/pepsal-satlink
 export PEPSAL_BIN_DIR=${PEPSAL_BIN_DIR:-$PWD/build/bin}
 readonly test_file=$PWD/tests/integration/pepsal_satlink_test.sh
@@ -37,14 +37,6 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 
 # ---- the ground ------------------------------------------------------------------------------------------------------
-
-failures=0
-case_name=
-
-wrong() { # never in a subshell, where the count would be lost
-  printf 'FAILED %s: %s\n' "$case_name" "$*"
-  failures=$((failures + 1))
-}
 
 expect() { # what expected got
   [[ $2 == "$3" ]] || wrong "$1: '$3' instead of '$2'"
@@ -540,10 +532,10 @@ case_long_ten_flows() {
 
 cases=("$@")
 ((${#cases[@]})) || mapfile -t cases < <(declare -F | sed -n 's/^declare -f case_//p' | grep -v '^long_')
-for case_name in "${cases[@]}"; do
+for case in "${cases[@]}"; do
   was_failures=$failures
-  "case_$case_name"
-  [[ $case_name == long_* ]] || tear_down
-  ((failures > was_failures)) || echo "ok $case_name"
+  "case_$case"
+  [[ $case == long_* ]] || tear_down
+  ((failures > was_failures)) || echo "ok $case"
 done
-((failures == 0)) || exit 1
+end_test

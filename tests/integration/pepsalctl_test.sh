@@ -2,15 +2,14 @@
 # pepsalctl beside a running daemon, a dead one and none; and its usage. Needs root. PEPSAL_BIN_DIR names the folder of the
 # programs.
 set -euo pipefail
-# shellcheck source=tests/support/need.sh
-source "$(dirname "$0")/../support/need.sh"
+# shellcheck source=tests/support/shell.sh
+source "$(dirname "$0")/../support/shell.sh"
 
 need_root "to start the daemon"
 
 instance=ctl$$
 work=$(mktemp -d)
 manager=
-failures=0
 
 finish() {
   [[ -z $manager ]] || kill -KILL "$manager" 2>/dev/null || true
@@ -18,11 +17,6 @@ finish() {
 }
 trap finish EXIT
 trap 'exit 130' INT TERM
-
-wrong() {
-  printf 'FAILED: %s\n' "$*"
-  failures=$((failures + 1))
-}
 
 # Sets status; what was printed is in $work/out and $work/error.
 ctl() { # ARGUMENT...
@@ -107,5 +101,4 @@ usage
 not_running
 running
 manager_killed
-((failures == 0)) || exit 1
-echo "all cases pass"
+end_test

@@ -2,20 +2,14 @@
 # Runs a small part of scripts/satbench as its users do: it writes table, figures and plots, says what is wrong with bad
 # usage before it does anything, and leaves nothing behind. Needs root. PEPSAL_BIN_DIR names the folder of the programs.
 set -euo pipefail
-# shellcheck source=tests/support/need.sh
-source "$(dirname "$0")/../support/need.sh"
+# shellcheck source=tests/support/shell.sh
+source "$(dirname "$0")/../support/shell.sh"
 
 satbench=$(dirname "$0")/../../scripts/satbench
 readonly satbench
 
 need_root "to make network namespaces"
 need_programs python3
-
-failures=0
-wrong() {
-  printf 'FAILED: %s\n' "$*"
-  failures=$((failures + 1))
-}
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -77,4 +71,4 @@ for number in "$pid" "$programs_pid"; do
   done
 done
 
-((failures == 0)) || exit 1
+end_test

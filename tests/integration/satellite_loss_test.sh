@@ -5,8 +5,8 @@
 set -euo pipefail
 
 cd "$(dirname "$0")/../.."
-# shellcheck source=tests/support/need.sh
-source tests/support/need.sh
+# shellcheck source=tests/support/shell.sh
+source tests/support/shell.sh
 
 need_root "to make network namespaces"
 need_programs ip curl nginx
@@ -16,13 +16,7 @@ readonly lab=sat$$ server=10.81.3.2
 readonly patience=100 # seconds for a transfer; only a bound for failures
 export PEPSAL_BIN_DIR=$binaries SATSIM=$binaries/satsim
 
-failures=0
 work=
-
-wrong() {
-  printf 'FAILED %s: %s\n' "$case_name" "$*"
-  failures=$((failures + 1))
-}
 
 satlab() { scripts/lab/satlab --name "$lab" "$@"; }
 on_box() { scripts/lab/satbox --name "$lab" "$2" "$1" "${@:3}"; }
@@ -78,7 +72,7 @@ in_lab() { # SCENARIO DOWN-BYTES UP-BYTES: both at once
   pid=$!
   satlab run curl -sS --max-time "$patience" -o "$work/answer" -T "$work/upload" "http://$server/up/file" || up=$?
   wait "$pid" || down=$?
-  echo "$case_name: $2 bytes down and $3 up in $((SECONDS - begin)) s"
+  echo "$case: $2 bytes down and $3 up in $((SECONDS - begin)) s"
   ((down == 0)) || wrong "the download ended with curl's status $down"
   ((up == 0)) || wrong "the upload ended with curl's status $up"
   cmp "$work/www/file" "$work/download" || wrong "the download's bytes are not the server's"
@@ -130,8 +124,8 @@ case_falling_rate() { # 31 MB pass before the fall
 
 cases=("$@")
 (($# > 0)) || cases=(outage burst loss_1_percent loss_6_percent falling_rate)
-for case_name in "${cases[@]}"; do
-  "case_$case_name"
+for case in "${cases[@]}"; do
+  "case_$case"
   take_down
 done
-((failures == 0)) || exit 1
+end_test

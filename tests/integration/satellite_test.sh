@@ -2,52 +2,15 @@
 # Two boxes with a satellite between them: which leg is which, Fast Open from its first byte to its last fallback, and
 # that it never leaves the satellite. Needs root. PEPSAL_BIN_DIR names the folder of the programs.
 set -euo pipefail
-# shellcheck source=tests/support/need.sh
-source "$(dirname "$0")/../support/need.sh"
-
-readonly server=10.81.3.2 user=10.81.1.2
-readonly lab=pst$$
+# shellcheck source=tests/support/shell.sh
+source "$(dirname "$0")/../support/shell.sh"
 
 need_root "to make network namespaces"
 need_programs ip curl nginx ncat tcpdump ss
 
-failures=0
-wrong() {
-  printf 'FAILED: %s: %s\n' "$case" "$*"
-  failures=$((failures + 1))
-}
-
-work=$(mktemp -d)
-pids=()
-satlab() { SATSIM=$PEPSAL_BIN_DIR/satsim "$root/scripts/lab/satlab" --name $lab --folder "$work" "$@"; }
-satbox() { "$root/scripts/lab/satbox" --name $lab "$@"; }
-in_role() { ip netns exec "$lab-$1" "${@:2}"; }
-counter() { satbox status "$1" | awk -v name="$2" '$1 == name { print $2 }'; } # ROLE NAME
-
-finish() {
-  local role pid
-  for role in term gw; do satbox stop $role >/dev/null 2>&1 || true; done
-  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
-  satlab down >/dev/null 2>&1 || true
-  rm -rf "$work"
-}
-trap finish EXIT
-trap 'exit 130' INT TERM
-
-eventually() { # COMMAND...
-  local try
-  for ((try = 0; try < 200; try++)); do
-    if "$@"; then return 0; fi
-    sleep 0.05
-  done
-  return 1
-}
-
-# Runs a program of the lab until the end of the test.
-run_beside() { # ROLE COMMAND...
-  setsid ip netns exec "$lab-$1" "${@:2}" >/dev/null 2>&1 </dev/null &
-  pids+=($!)
-}
+readonly lab=pst$$
+# shellcheck source=tests/support/two_boxes.sh
+source "$(dirname "$0")/../support/two_boxes.sh"
 
 fetch() { # FILE: prints nothing, fails when what comes is not the file
   in_role user curl -fsS --max-time 30 -o "$work/got" "http://$server/$1" && cmp -s "$work/got" "$work/www/$1"
@@ -223,5 +186,4 @@ peer_absent
 gateway_alone
 bad_input
 
-((failures == 0)) || exit 1
-echo "all cases pass"
+end_test

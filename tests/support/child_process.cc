@@ -88,6 +88,9 @@ struct Prepared
   int err;
 };
 
+// Names the package of a program that is not there.
+constexpr auto no_program = "source '" PEPSAL_SOURCE_DIR "/scripts/common.sh'; no_program \"$0\" >&2; exit 127";
+
 [[noreturn]] void execute(const Prepared& prepared)
 {
   sigset_t none;
@@ -102,7 +105,11 @@ struct Prepared
   if (ready) {
     ::execvpe(prepared.arguments[0], prepared.arguments.data(), prepared.environment.data());
   }
-  ::dprintf(prepared.err, "cannot run %s: %s\n", prepared.arguments[0], ::strerrordesc_np(errno));
+  const int error = errno;
+  ::dprintf(prepared.err, "cannot run %s: %s\n", prepared.arguments[0], ::strerrordesc_np(error));
+  if (ready && error == ENOENT) {
+    ::execlp("bash", "bash", "-c", no_program, prepared.arguments[0], nullptr);
+  }
   ::_exit(127);
 }
 

@@ -1,0 +1,43 @@
+# What shell tests have in common: source this first. need_root and need_programs say at the start what the machine has
+# to have: a test that cannot run is skipped, but in CI (CI=true), where all has to be there, it fails; the last line it
+# prints says what it lacks. wrong notes a failure and the test goes on; end_test tells the outcome.
+# shellcheck shell=bash
+# shellcheck source=scripts/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../../scripts/common.sh"
+
+failures=0
+case=
+
+cannot_run() { # REASON
+  printf '%s\n' "$1" >&2
+  [[ ${CI-} != true ]] || exit 1
+  exit 77 # ctest's SKIP_RETURN_CODE
+}
+
+need_root() { ((EUID == 0)) || cannot_run "needs root${1:+ $1}"; } # [TO-DO-WHAT]
+
+need_programs() { # PROGRAM...
+  local program
+  for program in "$@"; do
+    [[ -n $(type -P "$program") ]] || cannot_run "$(no_program "$program")"
+  done
+}
+
+wrong() {
+  printf 'FAILED: %s%s\n' "${case:+$case: }" "$*"
+  failures=$((failures + 1))
+}
+
+eventually() { # COMMAND...: waits for it to succeed, 20 s at most
+  local try
+  for ((try = 0; try < 400; try++)); do
+    if "$@"; then return 0; fi
+    sleep 0.05
+  done
+  return 1
+}
+
+end_test() {
+  ((failures == 0)) || exit 1
+  echo "all cases pass"
+}

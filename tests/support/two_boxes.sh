@@ -1,0 +1,30 @@
+# A lab of scripts/lab/satlab with PEPsal on both boxes, which ends with the test. Source shell.sh before, and set lab,
+# the lab's name; server is where the lab's server has its address.
+# shellcheck shell=bash disable=SC2034,SC2154
+
+readonly server=10.81.3.2 user=10.81.1.2
+
+work=$(mktemp -d)
+pids=()
+
+satlab() { SATSIM=$PEPSAL_BIN_DIR/satsim "$root/scripts/lab/satlab" --name "$lab" --folder "$work" "$@"; }
+satbox() { "$root/scripts/lab/satbox" --name "$lab" "$@"; }
+in_role() { ip netns exec "$lab-$1" "${@:2}"; }
+counter() { satbox status "$1" | awk -v name="$2" '$1 == name { print $2 }'; } # ROLE NAME
+log_has() { satbox log "$1" | grep -qF -- "$2"; }                              # ROLE TEXT
+
+take_lab_down() {
+  local role pid
+  for role in term gw; do satbox stop $role >/dev/null 2>&1 || true; done
+  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+  satlab down >/dev/null 2>&1 || true
+  rm -rf "$work"
+}
+trap take_lab_down EXIT
+trap 'exit 130' INT TERM
+
+# Runs a program of the lab until the end of the test.
+run_beside() { # ROLE COMMAND...
+  setsid ip netns exec "$lab-$1" "${@:2}" >/dev/null 2>&1 </dev/null &
+  pids+=($!)
+}
