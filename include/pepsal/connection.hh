@@ -76,6 +76,14 @@ struct Endpoint
   }
 };
 
+// What a SYN asks for that no connection in two parts can give.
+enum class Unsplittable : std::uint8_t
+{
+  nothing,
+  authentication, // TCP-MD5 (RFC 2385) or TCP-AO (RFC 5925): each segment is signed by its sender
+  joining         // MP_JOIN (RFC 8684 section 3.2): it belongs to a connection that is elsewhere
+};
+
 // What a SYN tells of the connection it opens (RFC 9293 section 3.1, RFC 7323, RFC 2018).
 struct SynAttributes
 {
@@ -88,7 +96,7 @@ struct SynAttributes
   std::uint8_t ttl{};                         // TTL or hop limit on arrival
   bool sack_permitted{};
   bool timestamps{};
-  std::uint8_t reserved{};
+  Unsplittable unsplittable{};
 
   auto operator<=>(const SynAttributes&) const = default;
 };

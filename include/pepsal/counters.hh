@@ -22,6 +22,14 @@ namespace pepsal {
       "SYNs that bypass the proxy: the daemon is ending") \
   row(verdicts_bypass_overloaded, "pepsal_syns_bypassed_total", "reason=\"overloaded\"", \
       "SYNs that bypass the proxy: the system has no process left") \
+  row(verdicts_bypass_authentication, "pepsal_syns_bypassed_total", "reason=\"authentication\"", \
+      "SYNs that bypass the proxy: signed segments (TCP-MD5, TCP-AO)") \
+  row(verdicts_bypass_joining, "pepsal_syns_bypassed_total", "reason=\"joining\"", \
+      "SYNs that bypass the proxy: they join a multipath connection") \
+  row(verdicts_bypass_destination, "pepsal_syns_bypassed_total", "reason=\"destination\"", \
+      "SYNs that bypass the proxy: to an address that no router forwards to") \
+  row(syns_marked_already, "pepsal_syns_marked_already_total", "", \
+      "SYNs that came to the queue with a mark in the daemon's bits; they pass untouched") \
   row(syns_refreshed, "pepsal_syns_refreshed_total", "", "intercepted SYNs that were sent again") \
   row(packets_malformed, "pepsal_packets_malformed_total", "", \
       "queued packets that are no SYN that can be understood; they pass untouched") \

@@ -24,7 +24,7 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 static_assert(std::atomic<std::uint8_t>::is_always_lock_free);
 
 static constexpr std::uint64_t layout_magic = 0x6c61537045500a1aULL;
-static constexpr std::uint32_t layout_version = 3;
+static constexpr std::uint32_t layout_version = 4;
 
 // Index into the roster of processes; `no_owner` for a slot that nobody holds.
 using Owner = std::uint32_t;
@@ -129,6 +129,14 @@ enum class ProcessState : std::uint8_t
   keeper
 };
 
+// Lines of the log that outsiders can cause at will: each is written once a minute at most.
+enum class LimitedLine : std::uint8_t
+{
+  direct_connection,
+  warm_port_refusal
+};
+static constexpr std::size_t limited_lines = 2;
+
 struct RosterEntry
 {
   std::atomic<std::int32_t> pid;
@@ -150,7 +158,7 @@ struct Header
   std::atomic<bool> overloaded; // no more processes to be had: new connections bypass
   std::array<std::atomic<std::uint64_t>, counter_rows.size()> counters; // by Counter
   std::array<PeerStatus, PeerStatus::most_peers> peers;
-  std::atomic<std::int64_t> refusal_logged_ns; // CLOCK_BOOTTIME of the last line about a refusal at the warm port
+  std::array<std::atomic<std::int64_t>, limited_lines> logged_ns; // CLOCK_BOOTTIME of the last, by LimitedLine
 };
 
 // Where the parts of the memory begin, in bytes.

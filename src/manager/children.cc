@@ -67,7 +67,10 @@ pid_t Children::spawn(Role role, std::uint16_t index, const std::function<int(Ow
   records_[owner] = {.child = {.role = role, .owner = owner, .index = index}, .next_free = no_owner, .alive = true};
   pid_t pid = 0;
   try {
-    pid = fork_process([&] { return body(owner); });
+    pid = fork_process([&] {
+      ::signal(SIGINT, SIG_IGN); // Ctrl-C reaches the whole process group, and is for the manager: it drains
+      return body(owner);
+    });
   } catch (const SystemError&) {
     set_state(owner, ProcessState::none);
     records_[owner].alive = false;

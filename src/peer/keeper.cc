@@ -252,7 +252,7 @@ private:
   bool told_to_end()
   {
     while (const int signal = signals_.take()) {
-      if (signal == SIGTERM || signal == SIGINT) {
+      if (signal == SIGTERM) {
         return true;
       }
     }
@@ -316,7 +316,7 @@ private:
   }
 
   KeeperContext context_;
-  SignalDescriptor signals_{SIGTERM, SIGINT};
+  SignalDescriptor signals_{SIGTERM};
   PoolPolicy policy_;
   RetryPolicy retry_;
   std::map<std::uint64_t, TCPSocket> ready_; // by serial; each also waits in the queue

@@ -10,9 +10,9 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include "peer/destination.hh"
 #include "peer/handshake.hh"
 #include "peer/warm_socket.hh"
+#include "util/destination.hh"
 #include "util/log.hh"
 #include "util/system_error.hh"
 
@@ -164,7 +164,7 @@ bool PeerGate::allows(const ProxyHeader& header, const TCPSocket& socket, const 
     return true;
   }
   table_.count(Counter::warm_connections_refused);
-  if (table_.may_log_refusal(boot_time_now())) {
+  if (table_.may_log(LimitedLine::warm_port_refusal, boot_time_now())) {
     log::warning("refused client={} server={} of peer {}: {}", header.client, header.server, from.address_string(),
                  problem);
   }
@@ -175,7 +175,7 @@ bool PeerGate::allows(const ProxyHeader& header, const TCPSocket& socket, const 
 void PeerGate::refuse(const Endpoint& from, std::string_view reason)
 {
   table_.count(Counter::warm_connections_refused);
-  if (table_.may_log_refusal(boot_time_now())) {
+  if (table_.may_log(LimitedLine::warm_port_refusal, boot_time_now())) {
     log::warning("refused {} at the warm port: {}", from, reason);
   }
 }

@@ -19,14 +19,6 @@ namespace pepsal {
 
 namespace {
 
-// From where a dial starts; each is tried when the one before it cannot be had.
-enum class SourceBinding
-{
-  client_address_and_port,
-  client_address,
-  own
-};
-
 // ECN's two bits of the traffic class belong to TCP (RFC 3168); the rest is the DSCP (RFC 2474).
 constexpr std::uint8_t dscp_mask = 0xfc;
 
@@ -36,10 +28,9 @@ constexpr auto first_bytes_patience = std::chrono::milliseconds{20}; // beside a
 class Dialler
 {
 public:
-  Dialler(const Config& config, ConnectionTable& table, const Connection& connection, const TCPSocket& client,
-          const Link* link, bool with_first_bytes)
+  Dialler(const Config& config, const Connection& connection, const TCPSocket& client, const Link* link,
+          bool with_first_bytes)
       : config_{config}
-      , table_{table}
       , connection_{connection}
       , client_{client}
       , link_{link}
@@ -48,6 +39,14 @@ public:
   {}
 
   DialResult attempt(SourceBinding binding)
+  {
+    auto result = dial_from(binding);
+    result.source = binding;
+    return result;
+  }
+
+private:
+  DialResult dial_from(SourceBinding binding)
   {
     auto socket = prepare(binding);
     if (binding != SourceBinding::own) {
@@ -66,7 +65,6 @@ public:
     return result;
   }
 
-private:
   TCPSocket prepare(SourceBinding binding)
   {
     const int family = server_.family();
@@ -115,7 +113,6 @@ private:
     if (sent == -1) {
       return errno == EINPROGRESS ? 0 : -1; // a SYN without data, if the kernel has seen too many get lost
     }
-    table_.count(Counter::fastopen_dials);
     return check("recv", ::recv(client_.number(), bytes.data(), static_cast<std::size_t>(sent), 0));
   }
 
@@ -148,7 +145,6 @@ private:
   }
 
   const Config& config_;
-  ConnectionTable& table_;
   const Connection& connection_;
   const TCPSocket& client_;
   const Link* link_;
@@ -179,23 +175,21 @@ std::string dial_failure(int error)
   }
 }
 
-DialResult dial(const Config& config, ConnectionTable& table, const Connection& connection, const TCPSocket& client,
-                const Link* link, bool preserve_source, bool with_first_bytes)
+DialResult dial(const Config& config, const Connection& connection, const TCPSocket& client, const Link* link,
+                bool preserve_source, bool with_first_bytes)
 {
-  Dialler dialler{config, table, connection, client, link, with_first_bytes};
+  Dialler dialler{config, connection, client, link, with_first_bytes};
   if (preserve_source) {
     auto result = dialler.attempt(SourceBinding::client_address_and_port);
     if (!source_is_at_fault(result)) {
       return result;
     }
-    table.count(Counter::source_ports_changed);
     log::info("source port changed client={} server={}: the exact binding is taken", connection.client.to_string(),
               connection.server.to_string());
     result = dialler.attempt(SourceBinding::client_address);
     if (!source_is_at_fault(result)) {
       return result;
     }
-    table.count(Counter::source_addresses_changed);
     log::info("source address changed client={} server={}: no port of the client's address is free",
               connection.client.to_string(), connection.server.to_string());
   }

@@ -3,11 +3,19 @@
 #include <string>
 
 #include "config/config.hh"
-#include "shared/connection_table.hh"
+#include "pepsal/connection.hh"
 #include "tcp/listener.hh"
 #include "util/socket.hh"
 
 namespace pepsal {
+
+// From where a dial starts; each is tried when the one before it cannot be had.
+enum class SourceBinding
+{
+  client_address_and_port,
+  client_address,
+  own
+};
 
 // How a dial ended.
 enum class DialEnd
@@ -23,6 +31,7 @@ struct DialResult
   TCPSocket socket;            // non-blocking, when connected
   int error{};                 // errno of a failed dial
   std::uint64_t first_bytes{}; // of the client's, taken from its socket and carried by the SYN
+  SourceBinding source{};      // of the last attempt
 };
 
 // One word for the reason of a closing line: "refused", "timeout", "unreachable" or "error-N".
@@ -30,11 +39,11 @@ std::string dial_failure(int error);
 
 // Dials `connection.server` on behalf of `client` (the accepted socket), from the client's address and
 // port if `preserve_source`; `link` is the one it leaves by, nullptr on the terrestrial side. Where that exact binding
-// is taken, from its address and another port, then from the box's own, each counted. DSCP is the SYN's. Gives up when
+// is taken, from its address and another port, then from the box's own. DSCP is the SYN's. Gives up when
 // the client resets meanwhile or --connect-timeout is over. With --fastopen a dial on the satellite leg carries in its
 // SYN what the client sends within its first milliseconds (RFC 7413, without cookie), unless it is told to leave them.
 // Throws SystemError only when no socket can be had or an option of the profile is refused.
-DialResult dial(const Config& config, ConnectionTable& table, const Connection& connection, const TCPSocket& client,
-                const Link* link, bool preserve_source, bool with_first_bytes = true);
+DialResult dial(const Config& config, const Connection& connection, const TCPSocket& client, const Link* link,
+                bool preserve_source, bool with_first_bytes = true);
 
 } // namespace pepsal

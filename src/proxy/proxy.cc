@@ -12,14 +12,13 @@
 #include <thread>
 
 #include <fmt/format.h>
-#include <ifaddrs.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "link/figures.hh"
 #include "peer/peer_gate.hh"
+#include "proxy/destination.hh"
 #include "proxy/server_leg.hh"
 #include "proxy/session.hh"
 #include "tcp/probe_guard.hh"
@@ -53,24 +52,6 @@ void on_manager_death(int /*signal*/)
   ::close(listener_fd); // nobody is left to accept for; the port becomes free
 }
 
-bool is_own_address(const Endpoint& endpoint)
-{
-  ifaddrs* list = nullptr;
-  check("getifaddrs", ::getifaddrs(&list));
-  bool found = false;
-  for (const auto* i = list; i != nullptr && !found; i = i->ifa_next) {
-    if (i->ifa_addr == nullptr || (i->ifa_addr->sa_family != AF_INET && i->ifa_addr->sa_family != AF_INET6)) {
-      continue;
-    }
-    SocketAddress address;
-    std::memcpy(address.get(), i->ifa_addr,
-                i->ifa_addr->sa_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
-    found = address.endpoint().address == endpoint.address;
-  }
-  ::freeifaddrs(list);
-  return found;
-}
-
 std::string_view name_of(const Link* link)
 {
   return link != nullptr ? "satellite" : "terrestrial";
@@ -82,14 +63,6 @@ void show_title(const Connection& connection)
   fmt::format_to(std::back_inserter(title), "pepsal: proxy {} -> {}", connection.client, connection.server);
   set_title({title.data(), title.size()});
 }
-
-// A connection with all that is known of where it wants to go.
-struct Destination
-{
-  Connection connection;
-  std::optional<ConnectionTable::Claim> claim;
-  bool redirected; // by nat REDIRECT: the client's address cannot be kept
-};
 
 class Proxy
 {
@@ -165,17 +138,28 @@ private:
         fast_opened = false;
       }
     }
-    auto destination = find_destination(client, address);
+    Route route{};
+    auto destination = find_destination(
+        context_.table, client, address,
+        [&](const Endpoint& server) {
+          route = route_to(server);
+          return route.is_local;
+        },
+        context_.self, boot_time_now());
     if (!destination) {
       context_.table.count(Counter::direct_connections_refused);
-      log::info("refused client={}: it was not redirected here, or wants this proxy itself", address);
+      if (context_.table.may_log(LimitedLine::direct_connection, boot_time_now())) {
+        log::info(
+            "refused client={}: it was not redirected here, or wants this machine itself; so many since the start: {}",
+            address, context_.table.counter(Counter::direct_connections_refused));
+      }
       return;
     }
     const auto& config = context_.config;
     Session session{context_.table, std::move(client), profile_of(config, arrival), destination->connection,
                     destination->claim};
     const bool preserve = config.source == Source::preserve && !destination->redirected;
-    const auto* const departure = link_towards(destination->connection.server);
+    const auto* const departure = link_of_route(route);
     auto leg = open_server_leg(config, context_.table, context_.warm_queues, destination->connection, session.client(),
                                departure, preserve, 0);
     switch (leg.end) {
@@ -212,7 +196,8 @@ private:
     });
     busy = 1;
     context_.set_state(ProcessState::busy);
-    if (!header || !gate.allows(*header, peer, address, is_own_address)) {
+    if (!header ||
+        !gate.allows(*header, peer, address, [this](const auto& endpoint) { return route_to(endpoint).is_local; })) {
       return;
     }
     Connection connection{.client = header->client, .server = header->server, .syn = {}};
@@ -221,7 +206,7 @@ private:
     context_.table.count(Counter::warm_connections_served);
     apply_profile(peer, profile_of(config, arrival)); // instead of what an idle connection is watched by
     Session session{context_.table, std::move(peer), profile_of(config, arrival), connection, claim};
-    const auto* const departure = link_towards(connection.server);
+    const auto* const departure = link_of_route(route_to(connection.server));
     auto leg = open_server_leg(config, context_.table, context_.warm_queues, connection, session.client(), departure,
                                config.source == Source::preserve, header->hops);
     switch (leg.end) {
@@ -289,47 +274,13 @@ private:
     return client.state() != TCP_SYN_RECV;
   }
 
-  // The link that the way to a server leaves by; nullptr: the terrestrial side.
-  const Link* link_towards(const Endpoint& server) const
+  Route route_to(const Endpoint& server) const { return find_route(server, context_.config.marks.server_leg()); }
+
+  // The link that a way leaves by; nullptr: the terrestrial side.
+  const Link* link_of_route(const Route& route) const
   {
     const auto& links = context_.config.links;
-    return links.empty() ? nullptr : find_link(links, outgoing_interface(server, context_.config.marks.server_leg()));
-  }
-
-  // The table knows the destination; where it has no entry (its queuer was killed, it was full) the
-  // kernel does. Nothing for a connection that nobody redirected, or that would come back here.
-  std::optional<Destination> find_destination(const TCPSocket& client, const Endpoint& address)
-  {
-    auto& table = context_.table;
-    const auto now = boot_time_now();
-    Connection connection{.client = address, .server = client.local_endpoint(), .syn = {}};
-    auto claim = table.claim(address, connection.server, context_.self, now);
-    bool redirected = false;
-    if (!claim) {
-      const auto original = client.redirected_from();
-      redirected = original && *original != connection.server;
-      if (redirected) {
-        connection.server = *original;
-        claim = table.claim(address, *original, context_.self, now);
-      } else if (connection.server.port == context_.config.port && is_own_address(connection.server)) {
-        claim = table.claim_newest(address, context_.self, now);
-        redirected = claim.has_value();
-      }
-    }
-    if (claim) {
-      connection = claim->connection;
-    }
-    if (connection.server.port == context_.config.port && is_own_address(connection.server)) {
-      if (claim) {
-        table.release(*claim);
-      }
-      return std::nullopt;
-    }
-    table.count(claim ? Counter::destinations_from_table : Counter::destinations_from_kernel);
-    if (!claim) {
-      claim = table.insert_connecting(connection, context_.self, now);
-    }
-    return Destination{.connection = connection, .claim = claim, .redirected = redirected};
+    return links.empty() ? nullptr : find_link(links, name_of_interface(route.interface));
   }
 
   ProxyContext context_;

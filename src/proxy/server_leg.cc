@@ -14,11 +14,25 @@ namespace pepsal {
 
 namespace {
 
+void count(const DialResult& dialled, bool preserve_source, ConnectionTable& table)
+{
+  if (preserve_source && dialled.source != SourceBinding::client_address_and_port) {
+    table.count(Counter::source_ports_changed);
+  }
+  if (preserve_source && dialled.source == SourceBinding::own) {
+    table.count(Counter::source_addresses_changed);
+  }
+  if (dialled.first_bytes > 0) {
+    table.count(Counter::fastopen_dials);
+  }
+}
+
 ServerLeg dialled_leg(const Config& config, ConnectionTable& table, const Connection& connection,
                       const TCPSocket& client, const Link* link, bool preserve_source,
                       std::span<const std::byte> unsent)
 {
-  auto dialled = dial(config, table, connection, client, link, preserve_source, unsent.empty());
+  auto dialled = dial(config, connection, client, link, preserve_source, unsent.empty());
+  count(dialled, preserve_source, table);
   if (dialled.end == DialEnd::failed) {
     return {.end = DialEnd::failed,
             .reason = fmt::format("dial-{}", dial_failure(dialled.error)),

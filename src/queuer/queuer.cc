@@ -1,8 +1,9 @@
-// The queuer's policy: which SYNs are intercepted and which go end to end. Called by the
-// main of pepsal-queuer. Whatever is in a packet, it goes on: intercepted, bypassed or untouched.
+// The queuer's loop: a SYN from the queue to its verdict. Called by the main of pepsal-queuer. Whatever is in a packet,
+// it goes on: intercepted, bypassed or untouched.
 
 #include "queuer/queuer.hh"
 
+#include "queuer/decision.hh"
 #include "queuer/packet_queue.hh"
 #include "queuer/syn_parser.hh"
 #include "util/log.hh"
@@ -31,27 +32,43 @@ public:
       return;
     }
     connection->syn.arrival_interface = packet.arrival_interface;
-    const auto decision = decide(*connection);
-    table_.count(decision);
-    const auto value = decision == Counter::verdicts_intercept ? marks_.intercept() : marks_.bypass();
-    verdict.repeat((packet.mark & ~marks_.value_mask()) | value);
+    if ((packet.mark & marks_.value_mask()) != 0) {
+      let_marked_go(std::move(verdict));
+      return;
+    }
+    const auto decision = note(*connection);
+    table_.count(counter_of(decision));
+    const auto value = decision == Decision::intercept ? marks_.intercept() : marks_.bypass();
+    verdict.repeat(packet.mark | value);
   }
 
 private:
-  Counter decide(const Connection& connection)
+  // A decided SYN goes round the hook once and is seen by its mark. One that has a mark here was decided before, or the
+  // rules look for marks in other bits: repeated again, it would go round for ever.
+  void let_marked_go(Verdict verdict)
   {
-    if (header_.draining) {
-      return Counter::verdicts_bypass_draining;
+    table_.count(Counter::syns_marked_already);
+    verdict.release();
+    if (marked_warning_.allows()) {
+      log::warning("SYNs come to the queue that have a mark in this daemon's bits ({:#x}): their rules have another "
+                   "--mark-shift, or rules of the site set these bits; they bypass the proxy",
+                   marks_.value_mask());
     }
-    if (header_.overloaded) {
-      return Counter::verdicts_bypass_overloaded;
+  }
+
+  // The decision, and an entry for what is intercepted.
+  Decision note(const Connection& connection)
+  {
+    const auto decision = decide(connection, header_.draining, header_.overloaded);
+    if (decision != Decision::intercept) {
+      return decision;
     }
     switch (table_.insert_pending(connection, self_, boot_time_now())) {
     case ConnectionTable::Insertion::inserted:
-      return Counter::verdicts_intercept;
+      return Decision::intercept;
     case ConnectionTable::Insertion::refreshed:
       table_.count(Counter::syns_refreshed);
-      return Counter::verdicts_intercept;
+      return Decision::intercept;
     case ConnectionTable::Insertion::full:
       break;
     }
@@ -59,7 +76,7 @@ private:
       log::warning("the connection table is full ({} entries, --max-connections {}): new connections bypass the proxy",
                    table_.size(), header_.max_connections.load());
     }
-    return Counter::verdicts_bypass_full;
+    return Decision::bypass_full;
   }
 
   const Marks& marks_;
@@ -67,6 +84,7 @@ private:
   const Header& header_;
   Owner self_;
   log::RateLimit full_warning_{std::chrono::seconds{60}};
+  log::RateLimit marked_warning_{std::chrono::seconds{60}};
 };
 
 } // namespace

@@ -34,6 +34,12 @@ const std::uint8_t* address_at(Bytes bytes, std::size_t offset)
   return reinterpret_cast<const std::uint8_t*>(bytes.subspan(offset).data());
 }
 
+// What netinet/tcp.h does not name.
+constexpr std::uint8_t option_md5_signature = 19;  // RFC 2385
+constexpr std::uint8_t option_authentication = 29; // RFC 5925
+constexpr std::uint8_t option_multipath = 30;      // RFC 8684 section 3
+constexpr std::uint8_t multipath_join = 1;         // its subtype, in the upper half of the third byte
+
 // RFC 9293 section 3.2; window scale and timestamps RFC 7323, SACK-permitted RFC 2018.
 void parse_options(Bytes options, SynAttributes& syn)
 {
@@ -62,6 +68,10 @@ void parse_options(Bytes options, SynAttributes& syn)
       syn.sack_permitted = true;
     } else if (kind == TCPOPT_TIMESTAMP && length == TCPOLEN_TIMESTAMP) {
       syn.timestamps = true;
+    } else if (kind == option_md5_signature || kind == option_authentication) {
+      syn.unsplittable = Unsplittable::authentication;
+    } else if (kind == option_multipath && length > 2 && byte_at(options, 2) >> 4 == multipath_join) {
+      syn.unsplittable = Unsplittable::joining;
     }
     options = options.subspan(length);
   }

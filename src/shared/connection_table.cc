@@ -244,31 +244,6 @@ std::optional<ConnectionTable::Claim> ConnectionTable::claim(const Endpoint& cli
   return result;
 }
 
-std::optional<ConnectionTable::Claim> ConnectionTable::claim_newest(const Endpoint& client, Owner proxy, BootTime now)
-{
-  // Losing a race for the newest entry means that another process took or refreshed it; the next round
-  // looks again, and each lost round is another's success, so this ends.
-  for (;;) {
-    std::optional<Sighting> newest;
-    std::uint32_t newest_slot = 0;
-    search(place_of(client), [&](std::uint32_t slot) {
-      const auto sighting = sight(slot, client);
-      if (sighting && sighting->is_pending() && (!newest || sighting->since > newest->since)) {
-        newest = sighting;
-        newest_slot = slot;
-      }
-      return false;
-    });
-    if (!newest) {
-      return std::nullopt;
-    }
-    const auto connecting = newest->control.next(SlotState::connecting, proxy);
-    if (take(newest_slot, newest->control, connecting)) {
-      return claimed(newest_slot, connecting, newest->connection, now);
-    }
-  }
-}
-
 std::optional<ConnectionTable::Claim> ConnectionTable::insert_connecting(const Connection& connection, Owner proxy,
                                                                          BootTime now)
 {

@@ -71,9 +71,6 @@ public:
   // Proxy: takes the pending entry of exactly this client and server; nothing if there is none.
   std::optional<Claim> claim(const Endpoint& client, const Endpoint& server, Owner proxy, BootTime now);
 
-  // Proxy: takes the newest pending entry of this client, whatever its server.
-  std::optional<Claim> claim_newest(const Endpoint& client, Owner proxy, BootTime now);
-
   // Proxy: enters a connection that no queuer noted; nothing if the table is full.
   std::optional<Claim> insert_connecting(const Connection& connection, Owner proxy, BootTime now);
 
@@ -107,13 +104,14 @@ public:
   }
   std::uint64_t counter(Counter counter) const { return view_.value(counter); }
 
-  // Whether a line about a refusal at the warm port may be logged now: one a minute, of whichever process.
-  bool may_log_refusal(BootTime now)
+  // Whether a line of this kind may be logged now: one a minute, of whichever process.
+  bool may_log(LimitedLine line, BootTime now)
   {
     constexpr BootTime interval = std::chrono::minutes{1};
-    auto before = header_->refusal_logged_ns.load(std::memory_order_relaxed);
+    auto& logged = header_->logged_ns.at(static_cast<std::size_t>(line));
+    auto before = logged.load(std::memory_order_relaxed);
     return (before == 0 || now.count() - before >= interval.count()) &&
-           header_->refusal_logged_ns.compare_exchange_strong(before, now.count(), std::memory_order_relaxed);
+           logged.compare_exchange_strong(before, now.count(), std::memory_order_relaxed);
   }
 
 private:

@@ -51,45 +51,57 @@ Request request_for(const Endpoint& destination, std::uint32_t mark)
   return request;
 }
 
-// RTA_OIF of an RTM_NEWROUTE message; 0 when it is another message, such as an error.
-unsigned interface_in(std::span<const std::byte> answer)
+// What an RTM_NEWROUTE message says; no route when it is another message, such as an error.
+Route route_in(std::span<const std::byte> answer)
 {
   nlmsghdr header{};
-  if (answer.size() < NLMSG_LENGTH(sizeof(rtmsg))) {
-    return 0;
+  rtmsg route{};
+  if (answer.size() < NLMSG_LENGTH(sizeof route)) {
+    return {};
   }
   std::memcpy(&header, answer.data(), sizeof header);
+  std::memcpy(&route, answer.data() + NLMSG_LENGTH(0), sizeof route);
   if (header.nlmsg_type != RTM_NEWROUTE || header.nlmsg_len > answer.size()) {
-    return 0;
+    return {};
   }
+  Route result{.interface = 0, .is_local = route.rtm_type == RTN_LOCAL};
   auto attributes = answer.first(header.nlmsg_len).subspan(NLMSG_LENGTH(sizeof(rtmsg)));
   while (attributes.size() >= sizeof(rtattr)) {
     rtattr attribute{};
     std::memcpy(&attribute, attributes.data(), sizeof attribute);
     if (attribute.rta_len < RTA_LENGTH(0) || attribute.rta_len > attributes.size()) {
-      return 0;
+      break;
     }
-    if (unsigned index = 0; attribute.rta_type == RTA_OIF && attribute.rta_len == RTA_LENGTH(sizeof index)) {
-      std::memcpy(&index, attributes.data() + RTA_LENGTH(0), sizeof index);
-      return index;
+    if (attribute.rta_type == RTA_OIF && attribute.rta_len == RTA_LENGTH(sizeof result.interface)) {
+      std::memcpy(&result.interface, attributes.data() + RTA_LENGTH(0), sizeof result.interface);
+      break;
     }
     attributes = attributes.subspan(std::min<std::size_t>(RTA_ALIGN(attribute.rta_len), attributes.size()));
   }
-  return 0;
+  return result;
 }
 
 } // namespace
 
-std::string outgoing_interface(const Endpoint& destination, std::uint32_t mark)
+Route find_route(const Endpoint& destination, std::uint32_t mark)
 {
   const auto netlink = Socket::create(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
   const auto request = request_for(destination, mark);
   check("send RTM_GETROUTE", ::send(netlink.number(), &request, request.header.nlmsg_len, 0));
   std::array<std::byte, 1024> answer{};
   const auto bytes = check("recv RTM_GETROUTE", ::recv(netlink.number(), answer.data(), answer.size(), 0));
-  const auto index = interface_in(std::span{answer}.first(static_cast<std::size_t>(bytes)));
+  return route_in(std::span{answer}.first(static_cast<std::size_t>(bytes)));
+}
+
+std::string name_of_interface(std::uint32_t index)
+{
   std::array<char, IF_NAMESIZE> name{};
   return index != 0 && ::if_indextoname(index, name.data()) != nullptr ? name.data() : std::string{};
+}
+
+std::string outgoing_interface(const Endpoint& destination, std::uint32_t mark)
+{
+  return name_of_interface(find_route(destination, mark).interface);
 }
 
 } // namespace pepsal

@@ -1,28 +1,14 @@
 #pragma once
 
-#include <vector>
+#include <string_view>
 
 #include "util/endpoint.hh"
 
 namespace pepsal {
 
-// Whether a client beyond this machine may want to reach `server` through it. Not unspecified, loopback, link-local,
-// multicast, broadcast and reserved addresses (RFC 6890), which no router forwards, and not port 0. This machine's own
-// addresses are told apart by OwnAddresses.
-bool is_possible_destination(const Endpoint& server);
-
-// The addresses of this machine's interfaces as they were when it was made (getifaddrs(3)): tens of microseconds.
-class OwnAddresses
-{
-public:
-  // Throws SystemError when the kernel cannot be asked.
-  OwnAddresses();
-
-  // Whatever the port.
-  bool have(const Endpoint& endpoint) const;
-
-private:
-  std::vector<Endpoint> addresses_;
-};
+// Why no client beyond this machine may want to reach the address through it: it is unspecified, loopback, link-local
+// or multicast (RFC 6890, RFC 4291), which no router forwards, or has no port. Empty when it may. Whether an address is
+// this machine's own is for the caller to find out.
+std::string_view forbidden_destination(const Endpoint& destination);
 
 } // namespace pepsal

@@ -338,6 +338,18 @@ TEST_P(DrainTest, TransferUnderWayIsCompleted)
   EXPECT_EQ(path_of_new_connection(listener), Path::direct);
 }
 
+// Ctrl-C: the terminal sends SIGINT to all processes of the foreground at once.
+TEST_P(DrainTest, AnInterruptFromTheTerminalIsForTheManager)
+{
+  const auto listener = listen_here();
+  const auto pair = connect(listener);
+  ASSERT_EQ(::kill(-daemon().process().pid(), SIGINT), 0) << "it leads its process group";
+  ASSERT_TRUE(daemon().log_line("draining: 1 connections").has_value());
+  pair.talk();
+  EXPECT_EQ(daemon().counter("queuers_restarted"), 0);
+  EXPECT_EQ(daemon().counter("proxies_lost"), 0);
+}
+
 INSTANTIATE_TEST_SUITE_P(Proxied, DrainTest, testing::ValuesIn(proxied_modes()), arrangement_name);
 
 class DrainTimeoutTest : public ConnectionTest

@@ -150,6 +150,21 @@ TEST_P(MalformedTest, OptionsOfTheIpHeaderAreSkipped)
   }
 }
 
+// What the SYN asks for cannot be had in two parts.
+TEST_P(MalformedTest, ASynThatJoinsAnotherConnectionPasses)
+{
+  constexpr std::array join{std::byte{30}, std::byte{12}, std::byte{0x10}}; // RFC 8684 section 3.2
+  auto syn = bytes_of({"MP_JOIN", 1008, 8, 12});
+  std::copy(join.begin(), join.end(), syn.end() - 12);
+  const RawSocket client{net().client(), family()};
+  const RawSocket server{net().server(), family()};
+  client.send(server_at(0), syn);
+  EXPECT_TRUE(server.receives(syn));
+  if (proxied()) {
+    EXPECT_EQ(daemon().counter("verdicts_bypass_joining"), 1);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, MalformedTest, testing::ValuesIn(every_mode()), arrangement_name);
 
 } // namespace pepsal::test

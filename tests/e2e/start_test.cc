@@ -334,7 +334,7 @@ TEST_F(StartTest, DirectConnectionIsClosedAndCounted)
   }
   EXPECT_TRUE(eventually([&] { return daemon().counter("direct_connections_refused") == 4; }));
   EXPECT_EQ(daemon().counter("connections_opened"), 0);
-  EXPECT_EQ(daemon().log_lines("refused client="), 4);
+  EXPECT_EQ(daemon().log_lines("refused client="), 1) << "one a minute, whoever causes them";
 }
 
 // With a syslog daemon that nobody here wrote, at the socket where programs expect it.

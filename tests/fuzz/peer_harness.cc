@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "peer/answer.hh"
-#include "peer/destination.hh"
 #include "peer/handshake.hh"
 #include "peer/proxy_header.hh"
+#include "util/destination.hh"
 
 using namespace pepsal;
 

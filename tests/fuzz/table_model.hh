@@ -166,10 +166,8 @@ private:
     case 6:
     case 7:
     case 8:
-      claim();
-      break;
     case 9:
-      claim_newest();
+      claim();
       break;
     case 10:
       insert_connecting();
@@ -239,27 +237,6 @@ private:
     const auto claim = table_.claim(connection.client, connection.server, owner, tick());
     require(claim.has_value() == (known != entries_.end()), "a pending entry was missed, or claimed where none is");
     if (claim) {
-      hold(known->second, *claim, owner);
-    }
-  }
-
-  void claim_newest()
-  {
-    const auto client = client_of(choices_.below(shape_.clients));
-    const auto owner = first_proxy + choices_.below(proxies);
-    auto newest = BootTime::min();
-    const auto [first, last] = entries_.equal_range(client);
-    for (auto entry = first; entry != last; ++entry) {
-      if (entry->second.state == SlotState::pending) {
-        newest = std::max(newest, entry->second.since);
-      }
-    }
-    const auto claim = table_.claim_newest(client, owner, tick());
-    require(claim.has_value() == (newest != BootTime::min()), "the newest pending entry was missed");
-    if (claim) {
-      require(claim->connection.client == client, "claimed another client's entry");
-      const auto known = find_pending(claim->connection);
-      require(known != entries_.end() && known->second.since == newest, "claimed an entry that is not the newest");
       hold(known->second, *claim, owner);
     }
   }

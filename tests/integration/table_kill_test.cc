@@ -163,12 +163,6 @@ void note_own(Arena& arena)
   arena.table().insert_pending(own, queuer, 1s);
 }
 
-void note_own_twice(Arena& arena)
-{
-  note_own(arena);
-  arena.table().insert_pending(Traffic::connection(1, 2), queuer, 2s);
-}
-
 // Takes all slots of the victim's home bucket, so that it must spill.
 void fill_home_bucket(Arena& arena)
 {
@@ -219,7 +213,6 @@ std::vector<Scenario> scenarios()
       {"Refresh", note_own, insert_own},
       {"RefreshWithOtherAttributes", note_own, insert_altered},
       {"Claim", note_own, [](ConnectionTable& table) { table.claim(own.client, own.server, victim, 3s); }},
-      {"ClaimNewest", note_own_twice, [](ConnectionTable& table) { table.claim_newest(own.client, victim, 3s); }},
       {"InsertConnecting", nothing, [](ConnectionTable& table) { table.insert_connecting(own, victim, 3s); }},
       {"ClaimOpenRelease", note_own, claim_and_release},
       {"WholeLife", nothing, live_and_die},
@@ -278,10 +271,6 @@ protected:
       EXPECT_TRUE(entry.state != SlotState::pending || entry.bytes_up + entry.bytes_down == 0);
     });
     EXPECT_FALSE(table.claim(stale.client, stale.server, proxy, 15s));
-    while (const auto claim = table.claim_newest(own.client, proxy, 15s)) {
-      EXPECT_NE(claim->connection.server, stale.server);
-      table.release(*claim);
-    }
   }
 
   // Before the collection others go on, with their own connections and with the victim's.

@@ -85,20 +85,9 @@ private:
   {
     const auto client = random.below(clients_);
     const auto wanted = Traffic::connection(client, random.below(Traffic::servers));
-    std::optional<ConnectionTable::Claim> claim;
-    switch (random.below(4)) {
-    case 0:
-      claim = table_.claim_newest(wanted.client, owner, boot_time_now());
-      expect(!claim || Traffic::belongs_to(claim->connection, client));
-      break;
-    case 1:
-      claim = table_.insert_connecting(wanted, owner, boot_time_now());
-      expect(!claim || claim->connection == wanted);
-      break;
-    default:
-      claim = table_.claim(wanted.client, wanted.server, owner, boot_time_now());
-      expect(!claim || claim->connection == wanted);
-    }
+    auto claim = random.below(4) == 0 ? table_.insert_connecting(wanted, owner, boot_time_now())
+                                      : table_.claim(wanted.client, wanted.server, owner, boot_time_now());
+    expect(!claim || claim->connection == wanted);
     if (claim) {
       ++claims_;
       expect(holders_[claim->slot].exchange(owner) == no_owner);

@@ -45,15 +45,6 @@ TEST_F(ConnectionTableTest, KeepsServersOfOneSourceApart)
   EXPECT_EQ(table.claim(connection(1).client, connection(1, 443).server, proxy, 3s)->connection.server.port, 443);
 }
 
-TEST_F(ConnectionTableTest, NewestPendingWinsWhereTheServerIsUnknown)
-{
-  table.insert_pending(connection(1, 443), queuer, 2s);
-  table.insert_pending(connection(1, 80), queuer, 1s);
-  EXPECT_EQ(table.claim_newest(connection(1).client, proxy, 3s)->connection.server.port, 443);
-  EXPECT_EQ(table.claim_newest(connection(1).client, proxy, 3s)->connection.server.port, 80);
-  EXPECT_FALSE(table.claim_newest(connection(1).client, proxy, 3s));
-}
-
 TEST_F(ConnectionTableTest, RetransmittedSynRefreshes)
 {
   table.insert_pending(connection(1), queuer, 1s);

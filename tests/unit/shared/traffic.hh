@@ -64,17 +64,6 @@ struct Traffic
                   .ttl = static_cast<std::uint8_t>(words[0] >> 32)};
     return result;
   }
-
-  // Whether `connection` is one of this client's, whole and unmixed.
-  static bool belongs_to(const Connection& connection, std::uint32_t client_number)
-  {
-    for (std::uint32_t server = 0; server < servers; ++server) {
-      if (connection == Traffic::connection(client_number, server)) {
-        return true;
-      }
-    }
-    return false;
-  }
 };
 
 } // namespace pepsal::test
