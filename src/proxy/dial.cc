@@ -71,13 +71,7 @@ private:
     TCPSocket socket{check("socket", ::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0))};
     socket.set_mark(config_.marks.server_leg());
     apply_profile(socket, profile_of(config_, link_));
-    if (const int dscp = connection_.syn.traffic_class & dscp_mask; dscp != 0) {
-      if (family == AF_INET6) {
-        socket.set_option(IPPROTO_IPV6, IPV6_TCLASS, dscp, "IPV6_TCLASS");
-      } else {
-        socket.set_option(IPPROTO_IP, IP_TOS, dscp, "IP_TOS");
-      }
-    }
+    keep_what_the_ip_header_said(socket, family);
     if (config_.max_segment_size != 0) {
       socket.set_option(IPPROTO_TCP, TCP_MAXSEG, config_.max_segment_size, "TCP_MAXSEG");
     }
@@ -86,6 +80,17 @@ private:
       socket.set_option(SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
     }
     return socket;
+  }
+
+  void keep_what_the_ip_header_said(TCPSocket& socket, int family) const
+  {
+    const bool ipv6 = family == AF_INET6;
+    if (const int dscp = connection_.syn.traffic_class & dscp_mask; dscp != 0) {
+      socket.set_option(ipv6 ? IPPROTO_IPV6 : IPPROTO_IP, ipv6 ? IPV6_TCLASS : IP_TOS, dscp, "traffic class");
+    }
+    if (const int left = connection_.syn.ttl - 1; left > 0) { // as this router would have passed it on
+      socket.set_option(ipv6 ? IPPROTO_IPV6 : IPPROTO_IP, ipv6 ? IPV6_UNICAST_HOPS : IP_TTL, left, "hop limit");
+    }
   }
 
   bool fast_open() const { return config_.fastopen && link_ != nullptr && with_first_bytes_; }

@@ -4,6 +4,7 @@
 #include "fixture.hh"
 
 #include <atomic>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -310,6 +311,21 @@ TEST_P(StreamTest, UrgentBytesStayInOrder)
   server.end_sending();
   EXPECT_EQ(client.receive_all(), "before!after");
   expect_proxied(1);
+}
+
+// As GTSM (RFC 5082) sees it: the server gets what a router leaves of the client's hop limit, 64 being the box's own.
+TEST_P(StreamTest, HopLimitOfTheClient)
+{
+  net().client().set_sysctl("ipv4/ip_default_ttl", "100");
+  net().client().set_sysctl("ipv6/conf/all/hop_limit", "100");
+  net().client().set_sysctl("ipv6/conf/eth0/hop_limit", "100");
+  for (const auto* program : {"iptables", "ip6tables"}) {
+    const bool ipv4 = std::string_view{program} == "iptables";
+    net().server().must_run({program, "-w", "-A", "INPUT", "-p", "tcp", "--dport", "7000", "-m", ipv4 ? "ttl" : "hl",
+                             ipv4 ? "--ttl-lt" : "--hl-lt", "99", "-j", "DROP"});
+  }
+  const auto listener = listen_here();
+  connect(listener).talk();
 }
 
 INSTANTIATE_TEST_SUITE_P(All, StreamTest, testing::ValuesIn(every_mode()), arrangement_name);
