@@ -249,12 +249,12 @@ TEST(SynParserOptions, Timestamps)
 TEST(SynParserOptions, WhatNoProxyCanGiveIsNoted)
 {
   const Bytes md5 = Bytes{19, 18} + Bytes(16, 7);
-  const Bytes authentication = Bytes{29, 16} + Bytes(14, 7);
+  const Bytes ao = Bytes{29, 16} + Bytes(14, 7);
   const Bytes join{30, 12, 0x10, 1, 1, 2, 3, 4, 5, 6, 7, 8};
   const Bytes capable{30, 4, 0x01, 0x81};
   EXPECT_EQ(attributes(mss_1460).unsplittable, Unsplittable::nothing);
   EXPECT_EQ(attributes(md5).unsplittable, Unsplittable::authentication);
-  EXPECT_EQ(attributes(mss_1460 + authentication).unsplittable, Unsplittable::authentication);
+  EXPECT_EQ(attributes(mss_1460 + ao).unsplittable, Unsplittable::authentication);
   EXPECT_EQ(attributes(mss_1460 + join).unsplittable, Unsplittable::joining);
   EXPECT_EQ(attributes(mss_1460 + capable).unsplittable, Unsplittable::nothing);
   EXPECT_EQ(attributes({30, 2}).unsplittable, Unsplittable::nothing) << "no subtype";
