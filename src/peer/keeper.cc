@@ -91,7 +91,7 @@ private:
   {
     while (const auto notice = context_.queue.next_notice()) {
       if (notice->lost) {
-        rebuild_queue(serials_up_to(notice->serial));
+        give_all_up(notice->serial);
       } else if (ready_.erase(notice->serial) != 0) {
         policy_.taken(ready(), Clock::now());
         if (ready_.empty() && exhausted_line_.allows()) {
@@ -102,13 +102,15 @@ private:
     }
   }
 
-  std::vector<std::uint64_t> serials_up_to(std::uint64_t last) const
+  // A peer that has forgotten one connection has most likely forgotten all that were made before. Of many that are lost
+  // together only the first says something new.
+  void give_all_up(std::uint64_t lost)
   {
-    std::vector<std::uint64_t> serials;
-    for (auto i = ready_.begin(); i != ready_.upper_bound(last); ++i) {
-      serials.push_back(i->first);
+    if (lost >= oldest_trusted_) {
+      oldest_trusted_ = next_serial_;
+      context_.queue.take_back();
+      ready_.clear();
     }
-    return serials;
   }
 
   void drop_surplus()
@@ -322,6 +324,7 @@ private:
   std::map<std::uint64_t, TCPSocket> ready_; // by serial; each also waits in the queue
   std::vector<WarmDial> dials_;
   std::uint64_t next_serial_{1};
+  std::uint64_t oldest_trusted_{}; // made before this one: given up
   std::uint64_t watched_{};
   bool up_{};
   log::RateLimit exhausted_line_{std::chrono::seconds{60}};

@@ -30,8 +30,7 @@ public:
   // The next connection, if there is one: never waits. The keeper is told.
   std::optional<Ticket> take();
 
-  // A connection that was taken has met a peer that does not know it any more: the keeper gives up those that are as
-  // old.
+  // A connection that was taken has met a peer that does not know it any more: the keeper gives up all that are ready.
   void report_lost(std::uint64_t serial);
 
   // Keeper: all that nobody has taken yet, without telling anyone.

@@ -144,10 +144,10 @@ private:
     return left > 0 && ::poll(watched_.data(), watched_.size(), static_cast<int>(left)) != 0;
   }
 
-  // The far side has passed nothing on exactly if it says so, or ends the stream without an answer: until it begins to
-  // read the header its process's end, even by SIGKILL, is a FIN, and from then on a reset (see PeerGate). A reset that
-  // follows a FIN shows as an end, one without as ECONNRESET: then the far box may have passed on what was sent, before
-  // it was lost. Where nothing of the client's was sent, there is nothing to be passed on twice.
+  // The far side has passed nothing on exactly if it says so, or ends the stream without an answer: until the
+  // header reaches it its process's end, even by SIGKILL, is a FIN, and from then on a reset (see PeerGate). A reset
+  // that follows a FIN shows as an end, one without as ECONNRESET: then the far box may have passed on what was sent,
+  // before it was lost. Where nothing of the client's was sent, there is nothing to be passed on twice.
   Outcome read_answer()
   {
     const auto bytes = ::recv(warm_.number(), record_.data() + received_, record_.size() - received_, MSG_DONTWAIT);

@@ -33,7 +33,11 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
-run_beside() { setsid ip netns exec "$net-$1" "${@:2}" >/dev/null 2>&1 </dev/null & disown; }
+serve_beside() { # HOST PORT COMMAND...
+  setsid ip netns exec "$net-$1" "${@:3}" >/dev/null 2>&1 </dev/null &
+  disown
+  eventually listens "$net-$1" "$2" || wrong "nobody listens at port $2 of $1"
+}
 
 # wire HOST INTERFACE ADDRESS HOST INTERFACE ADDRESS
 wire() {
@@ -71,9 +75,9 @@ set_up() {
     inside "user$i" ip route add default via "10.82.$i.1"
     inside "term$i" ip route add default via "10.9.$i.2"
     inside gw ip route add "10.82.$i.0/24" via "10.9.$i.1"
-    run_beside "user$i" ncat -lk -p 7001 --sh-exec "echo user$i"
+    serve_beside "user$i" 7001 ncat -lk -p 7001 --sh-exec "echo user$i"
   done
-  run_beside server ncat -lk -p 7001 --sh-exec "echo server"
+  serve_beside server 7001 ncat -lk -p 7001 --sh-exec "echo server"
 }
 
 says() { # HOST ADDRESS WORD: what the service there says first

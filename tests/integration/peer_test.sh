@@ -86,11 +86,11 @@ http { access_log $work/access.log;
        client_body_temp_path $work/b; proxy_temp_path $work/p; fastcgi_temp_path $work/f; uwsgi_temp_path $work/u;
        scgi_temp_path $work/s; }
 END
-  run_beside server nginx -c "$work/nginx.conf"
-  run_beside user ncat -lk -p 7001 --sh-exec "head -c 6; echo answer" # asked from the server's side
-  run_beside server ncat -lk -p 7002 --sh-exec "echo banner; cat"     # speaks first
+  serve_beside server 80 nginx -c "$work/nginx.conf"
+  serve_beside user 7001 ncat -lk -p 7001 --sh-exec "head -c 6; echo answer" # asked from the server's side
+  serve_beside server 7002 ncat -lk -p 7002 --sh-exec "echo banner; cat"     # speaks first
   # Answers once the client's stream has ended.
-  run_beside server python3 -c '
+  serve_beside server 7003 python3 -c '
 import socket
 listener = socket.create_server(("", 7003))
 while True:
@@ -100,7 +100,7 @@ while True:
         said += piece
     client.sendall(said + b"-end-seen")
     client.close()'
-  run_beside server iperf3 -s
+  serve_beside server 5201 iperf3 -s
   case=control
   eventually fetch 4 http small || wrong "no way to the server without the boxes"
 }
@@ -147,7 +147,7 @@ speaks_and_half_closes() {
   eventually table_shows_it gw || wrong "the gateway's table does not show the connection"
   wait $client || true
   [[ $(<"$work/said") == $'banner\nmine' ]] || wrong "answer '$(<"$work/said")'"
-  answer=$(in_role user sh -c "printf hello | timeout 10 ncat $server 7003")
+  answer=$(in_role user sh -c "printf hello | timeout 10 ncat $server 7003" || true)
   [[ $answer == hello-end-seen ]] || wrong "the server does not see the client's end: '$answer'"
 }
 
@@ -155,7 +155,7 @@ from_the_server() {
   local answer used
   case=from_the_server
   used=$(counter gw warm_connections_used)
-  answer=$(in_role server sh -c "{ printf hello-; sleep 2; } | timeout 10 ncat $user 7001")
+  answer=$(in_role server sh -c "{ printf hello-; sleep 2; } | timeout 10 ncat $user 7001" || true)
   [[ $answer == hello-answer ]] || wrong "answer '$answer'"
   (($(counter gw warm_connections_used) == used + 1)) || wrong "the gateway did not use its peer"
 }
@@ -171,9 +171,9 @@ refused_there() {
 box_itself() {
   local answer refused
   case=box_itself
-  run_beside gw ncat -lk -p 7010 --sh-exec "echo gateway"
+  serve_beside gw 7010 ncat -lk -p 7010 --sh-exec "echo gateway"
   refused=$(counter gw warm_connections_refused)
-  answer=$(in_role user timeout 10 ncat --recv-only 10.81.3.1 7010)
+  answer=$(in_role user timeout 10 ncat --recv-only 10.81.3.1 7010 || true)
   [[ $answer == gateway ]] || wrong "the gateway's own service says '$answer'"
   (($(counter gw warm_connections_refused) == refused + 1)) || wrong "the refusal is not counted"
 }
@@ -269,13 +269,20 @@ END
   eventually log_has gw "reason=reset-by-client" || wrong "the gateway does not see the client's reset"
 }
 
+have_ended() { # PID...
+  local pid
+  for pid; do ! kill -0 "$pid" 2>/dev/null || return 1; done
+}
+
 # Waiting proxies killed one and all: the end of their streams proves that nothing was passed on, and what follows goes
-# by another way, once.
+# by another way, once. They have ended first: what reaches one that is dying makes its end a reset, which proves nothing.
 far_proxies_killed() {
-  local pid before
+  local waiting before
   case=far_proxies_killed
   eventually is_up term 4 || wrong "the pool is not full"
-  for pid in $(processes_of gw "proxy waiting"); do kill -KILL "$pid"; done
+  mapfile -t waiting < <(processes_of gw "proxy waiting")
+  kill -KILL "${waiting[@]}"
+  eventually have_ended "${waiting[@]}" || wrong "processes outlive SIGKILL"
   before=$(wc -l <"$work/access.log")
   fetch 4 http small || wrong "the file does not arrive whole"
   sleep 0.3

@@ -37,6 +37,9 @@ eventually() { # COMMAND...: waits for it to succeed, 20 s at most
   return 1
 }
 
+# Whether a program of that namespace listens at a TCP port.
+listens() { [[ -n $(ip netns exec "$1" ss -Htln "sport = :$2") ]]; } # NAMESPACE PORT
+
 end_test() {
   ((failures == 0)) || exit 1
   echo "all cases pass"

@@ -28,3 +28,9 @@ run_beside() { # ROLE COMMAND...
   setsid ip netns exec "$lab-$1" "${@:2}" >/dev/null 2>&1 </dev/null &
   pids+=($!)
 }
+
+# The same for a server: returns when it listens.
+serve_beside() { # ROLE PORT COMMAND...
+  run_beside "$1" "${@:3}"
+  eventually listens "$lab-$1" "$2" || wrong "nobody listens at port $2 of $1"
+}
