@@ -21,7 +21,7 @@ namespace pepsal {
   row(verdicts_bypass_draining, "pepsal_syns_bypassed_total", "reason=\"draining\"", \
       "SYNs that bypass the proxy: the daemon is ending") \
   row(verdicts_bypass_overloaded, "pepsal_syns_bypassed_total", "reason=\"overloaded\"", \
-      "SYNs that bypass the proxy: the system has no process left") \
+      "SYNs that bypass the proxy: the system has no process left, or proxies die at once") \
   row(verdicts_bypass_authentication, "pepsal_syns_bypassed_total", "reason=\"authentication\"", \
       "SYNs that bypass the proxy: signed segments (TCP-MD5, TCP-AO)") \
   row(verdicts_bypass_joining, "pepsal_syns_bypassed_total", "reason=\"joining\"", \
@@ -83,7 +83,7 @@ namespace pepsal {
   row(max_connections, "pepsal_max_connections", "", "entries allowed in the table") \
   row(entries, "pepsal_entries", "", "entries in the table: connections, and SYNs whose connection has not come yet") \
   row(draining, "pepsal_draining", "", "1 while the daemon ends") \
-  row(overloaded, "pepsal_overloaded", "", "1 while the system has no process left")
+  row(overloaded, "pepsal_overloaded", "", "1 while the system has no process left, or proxies die at once")
 // clang-format on
 
 #define PEPSAL_ENUMERATOR(name, metric, labels, help) name,

@@ -155,7 +155,7 @@ struct Header
   std::atomic<std::uint64_t> entries_removed; // less these, but for what a killed process left half counted
   std::atomic<std::int32_t> manager_pid;
   std::atomic<bool> draining;   // the daemon is ending: new connections bypass
-  std::atomic<bool> overloaded; // no more processes to be had: new connections bypass
+  std::atomic<bool> overloaded; // no more processes, or proxies die at once: new connections bypass
   std::array<std::atomic<std::uint64_t>, counter_rows.size()> counters; // by Counter
   std::array<PeerStatus, PeerStatus::most_peers> peers;
   std::array<std::atomic<std::int64_t>, limited_lines> logged_ns; // CLOCK_BOOTTIME of the last, by LimitedLine

@@ -107,6 +107,7 @@ std::optional<Children::Ended> Children::reap()
       continue;
     }
     const auto& child = records_[*owner].child;
+    const auto last_state = state(*owner);
     const bool crashed = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
     records_[*owner].alive = false;
     roster_[*owner].pid = 0;
@@ -117,7 +118,7 @@ std::optional<Children::Ended> Children::reap()
     } else {
       give_back(*owner);
     }
-    return Ended{.pid = pid, .child = child, .crashed = crashed, .status = status};
+    return Ended{.pid = pid, .child = child, .crashed = crashed, .status = status, .state = last_state};
   }
 }
 

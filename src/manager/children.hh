@@ -38,10 +38,12 @@ public:
   {
     pid_t pid;
     Child child;
-    bool crashed; // by a signal or with a failure status
-    int status;   // as wait(2) gives it
+    bool crashed;       // by a signal or with a failure status
+    int status;         // as wait(2) gives it
+    ProcessState state; // the last that it showed
 
     std::string manner() const; // for the log: "signal 9", "status 1"
+    bool had_connection() const { return state == ProcessState::busy; }
   };
 
   explicit Children(const SharedSegment& segment);

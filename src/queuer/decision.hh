@@ -13,7 +13,7 @@ enum class Decision : std::uint8_t
   intercept,
   bypass_full,           // the table has no room for it
   bypass_draining,       // the daemon is ending
-  bypass_overloaded,     // the system has no process left
+  bypass_overloaded,     // the system has no process left, or proxies die at once
   bypass_authentication, // Unsplittable::authentication
   bypass_joining,        // Unsplittable::joining
   bypass_destination     // to where nothing is dialled: forbidden_destination()

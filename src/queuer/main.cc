@@ -1,14 +1,14 @@
-// The queuer's program, executed by the manager with: instance, queue, roster number, mark shift, the
-// descriptor on which to say "ready" or what is wrong, and where to log. Fails when the queue is taken or
-// the shared table is gone.
+// The queuer's program, executed by the manager. It says "ready" or what is wrong by a descriptor that it was given.
+// Fails when the queue is taken or the shared table is gone.
 
 #include <cerrno>
-#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
+#include <string>
 #include <string_view>
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -20,14 +20,28 @@
 
 namespace {
 
-unsigned number(std::string_view text)
+struct Options
 {
-  unsigned value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) {
-    throw std::invalid_argument{fmt::format("'{}' is not a number", text)};
-  }
-  return value;
+  std::string instance;
+  std::uint16_t queue{};
+  pepsal::Owner owner{};
+  unsigned mark_shift{};
+  int ready_fd{};
+  bool syslog{};
+};
+
+Options parse(int argc, char** argv)
+{
+  Options options;
+  CLI::App app{"reads SYNs from a netfilter queue; started by pepsal, not by hand", "pepsal-queuer"};
+  app.add_option("--instance", options.instance, "whose table")->required();
+  app.add_option("--queue", options.queue, "NFQUEUE number")->required();
+  app.add_option("--owner", options.owner, "number in the table's roster")->required();
+  app.add_option("--mark-shift", options.mark_shift, "lowest of the four mark bits")->required()->check(CLI::Range(28));
+  app.add_option("--ready", options.ready_fd, "descriptor on which to say \"ready\", or what is wrong")->required();
+  app.add_flag("--syslog", options.syslog, "log there and not to stderr");
+  app.parse(argc, argv);
+  return options;
 }
 
 // One message, then the manager hears no more.
@@ -37,40 +51,44 @@ void report(int fd, std::string_view text)
   ::close(fd);
 }
 
-} // namespace
-
-int main(int argc, char** argv)
+int run(const Options& options, int argc, char** argv)
 {
-  constexpr int arguments = 7;
-  if (argc != arguments) {
-    std::fputs("pepsal-queuer: started by pepsal, not by hand\n", stderr);
-    return 2;
-  }
   bool ready = false;
-  int ready_fd = STDERR_FILENO;
   try {
-    const auto queue = static_cast<std::uint16_t>(number(argv[2]));
-    const pepsal::Marks marks{.shift = number(argv[4])};
-    ready_fd = static_cast<int>(number(argv[5]));
-    if (std::string_view{argv[6]} == "syslog") {
+    if (options.syslog) {
       pepsal::log::use_syslog();
     }
-    const auto segment = pepsal::SharedSegment::open(argv[1], pepsal::SharedSegment::Access::read_write);
+    const pepsal::Marks marks{.shift = options.mark_shift};
+    const auto segment = pepsal::SharedSegment::open(options.instance, pepsal::SharedSegment::Access::read_write);
     pepsal::ConnectionTable table{segment};
-    const auto owner = static_cast<pepsal::Owner>(number(argv[3]));
     pepsal::prepare_titles(argc, argv, environ);
-    pepsal::set_title(fmt::format("pepsal: queuer (queue {})", queue));
-    pepsal::run_queuer(marks, table, owner, queue, [&] {
-      report(ready_fd, "ready");
+    pepsal::set_title(fmt::format("pepsal: queuer (queue {})", options.queue));
+    pepsal::run_queuer(marks, table, options.owner, options.queue, [&] {
+      report(options.ready_fd, "ready");
       ready = true;
     });
   } catch (const pepsal::SystemError& error) {
     const bool taken = error.code().value() == EPERM || error.code().value() == EBUSY;
     const auto* const mend = taken ? ": another program has this queue, choose another --queue" : "";
     const auto text = fmt::format("{}{}", error.what(), mend);
-    ready ? pepsal::log::write(LOG_ERR, text) : report(ready_fd, text);
+    ready ? pepsal::log::write(LOG_ERR, text) : report(options.ready_fd, text);
   } catch (const std::exception& error) {
-    ready ? pepsal::log::write(LOG_ERR, error.what()) : report(ready_fd, error.what());
+    ready ? pepsal::log::write(LOG_ERR, error.what()) : report(options.ready_fd, error.what());
   }
   return EXIT_FAILURE;
+}
+
+} // namespace
+
+int main(int argc, char** argv)
+{
+  try {
+    return run(parse(argc, argv), argc, argv);
+  } catch (const CLI::Success& help) {
+    std::fputs("pepsal-queuer: reads SYNs from a netfilter queue; started by pepsal, not by hand\n", stdout);
+    return EXIT_SUCCESS;
+  } catch (const CLI::Error&) {
+    std::fputs("pepsal-queuer: started by pepsal, not by hand\n", stderr);
+    return 2;
+  }
 }

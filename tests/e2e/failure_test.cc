@@ -215,6 +215,23 @@ TEST_P(KillTest, ProxyTakesItsConnectionWithIt)
   EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
 }
 
+// Proxies that cannot even wait for a connection must not keep the machine busy, nor connections for a dead service.
+TEST_P(KillTest, ProxiesThatDieAtOnceAreForkedEverMoreSlowly)
+{
+  const auto listener = listen_here();
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{4};
+  while (std::chrono::steady_clock::now() < deadline && daemon().counter("overloaded") == 0) {
+    for (const auto& idle : daemon().processes("proxy idle")) {
+      ::kill(idle.pid, SIGKILL); // it may have gone already
+    }
+  }
+  EXPECT_EQ(path_of_new_connection(listener), Path::direct);
+  EXPECT_LT(daemon().counter("proxies_forked"), 100);
+  EXPECT_EQ(daemon().log_lines("before it had a connection"), 1);
+  EXPECT_TRUE(eventually([&] { return daemon().counter("overloaded") == 0; }));
+  EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
+}
+
 // Whatever of PEPsal dies in the middle of a transfer, nobody takes what came for all.
 TEST_P(KillTest, CutTransferHasNoCleanEnd)
 {

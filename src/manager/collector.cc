@@ -1,0 +1,32 @@
+// Collection of the table, and the closing lines of connections whose proxies could not write them. Called by the
+// manager now and then and after each death. Cannot fail.
+
+#include "manager/collector.hh"
+
+#include "util/endpoint.hh"
+#include "util/log.hh"
+
+namespace pepsal {
+
+void Collector::collect(std::chrono::seconds lifetime, std::string_view reason)
+{
+  const auto collected = table_.collect(
+      boot_time_now() - lifetime, [this](Owner owner) { return children_.is_alive(owner); },
+      [&](const ConnectionTable::Entry& entry) { log_lost(entry, reason); });
+  children_.forget_dead();
+  table_.count(Counter::pending_expired, collected.expired);
+  table_.count(Counter::slots_recovered, collected.recovered);
+  pending_ = collected.pending;
+}
+
+void Collector::log_lost(const ConnectionTable::Entry& entry, std::string_view reason)
+{
+  table_.count(Counter::connections_reset);
+  table_.count(Counter::bytes_up, entry.bytes_up);
+  table_.count(Counter::bytes_down, entry.bytes_down);
+  const std::chrono::duration<double> duration = boot_time_now() - entry.since;
+  log::info("closed client={} server={} up={} down={} duration={:.3f} reason={}", entry.connection.client,
+            entry.connection.server, entry.bytes_up, entry.bytes_down, duration.count(), reason);
+}
+
+} // namespace pepsal

@@ -1,0 +1,206 @@
+// Forking proxies ahead of need. Called by the manager. Only the listeners can end the start; want of processes makes
+// new connections bypass, and is tried again.
+
+#include "manager/proxies.hh"
+
+#include <algorithm>
+#include <utility>
+
+#include <csignal>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "peer/peer_listener.hh"
+#include "peer/pool_policy.hh"
+#include "proxy/proxy.hh"
+#include "util/system_error.hh"
+
+namespace pepsal {
+
+using namespace std::chrono_literals;
+
+Proxies::Proxies(Children& children, ConnectionTable& table, Header& header, Keepers& keepers, const Config& config,
+                 std::function<void()> let_go)
+    : manager_{::getpid()}
+    , children_{children}
+    , table_{table}
+    , header_{header}
+    , keepers_{keepers}
+    , config_{config}
+    , let_go_{std::move(let_go)}
+    , accepted_{check("eventfd", ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))}
+{}
+
+void Proxies::listen()
+{
+  listeners_ = open_listeners(config_);
+  for (auto& listener : open_peer_listeners(config_)) {
+    listeners_.push_back(std::move(listener));
+  }
+  spares_.assign(listeners_.size(), SparePolicy{config_.spare_proxies});
+}
+
+void Proxies::keep_ready(Time now)
+{
+  std::uint64_t ignored = 0;
+  [[maybe_unused]] const auto bytes = ::read(accepted_.number(), &ignored, sizeof ignored);
+  if (!is_listening() || now < retry_forks_at_) {
+    return;
+  }
+  filling_ = false;
+  for (std::size_t i = 0; i < listeners_.size(); ++i) {
+    const auto idle = children_.count_idle(static_cast<std::uint16_t>(i));
+    if (filled_once_) {
+      spares_[i].observe(idle, now);
+    }
+    const auto missing = spares_[i].take_missing(idle, now);
+    for (std::uint32_t forked = 0; forked < missing && may_start(i, idle + forked); ++forked) {
+      if (!start(i)) {
+        pause_forking(now + 1s);
+        return;
+      }
+    }
+    filling_ |= missing == 0 && may_start(i, idle) && !spares_[i].is_met(idle);
+  }
+  filled_once_ = true;
+  header_.overloaded = false;
+}
+
+void Proxies::pause_forking(Time until)
+{
+  header_.overloaded = true;
+  retry_forks_at_ = until;
+}
+
+// The limit is on all listeners' proxies together; what is idle at one of them must not leave another without any,
+// because what was intercepted there would wait for ever.
+bool Proxies::may_start(std::size_t listener, std::uint32_t idle_there) const
+{
+  if (listeners_[listener].for_peers) { // further warm connections wait to be accepted
+    return children_.count(Children::Role::proxy) < config_.max_connections &&
+           children_.count_waiting() + idle_there < most_waiting();
+  }
+  return children_.count(Children::Role::proxy) < config_.max_connections || (idle_there == 0 && listeners_.size() > 1);
+}
+
+// So many far proxies may wait for clients of all peers together, whatever these ask for.
+std::uint32_t Proxies::most_waiting() const
+{
+  constexpr std::uint32_t most_of_a_peer = 2 * PoolPolicy::most;
+  const auto peers = static_cast<std::uint32_t>(config_.peers.peers.size());
+  return std::max(std::min(most_of_a_peer * peers, config_.max_connections / 2), 1U);
+}
+
+bool Proxies::start(std::size_t listener)
+{
+  try {
+    children_.spawn(Children::Role::proxy, static_cast<std::uint16_t>(listener),
+                    [&](Owner owner) { return run_child(owner, listener); });
+    table_.count(Counter::proxies_forked);
+    return true;
+  } catch (const SystemError& error) {
+    table_.count(Counter::forks_failed);
+    if (fork_warning_.allows()) {
+      log::warning("{}: new connections bypass the proxy, {} proxies go on", error.what(),
+                   children_.count(Children::Role::proxy));
+    }
+    return false;
+  }
+}
+
+// In the proxy's process.
+int Proxies::run_child(Owner owner, std::size_t listener)
+{
+  let_go_();
+  auto own = std::move(listeners_[listener]);
+  listeners_.clear();
+  return run_proxy({.config = config_,
+                    .table = table_,
+                    .listener = own,
+                    .self = owner,
+                    .manager = manager_,
+                    .set_state =
+                        [this, owner, listener](ProcessState state) {
+                          children_.set_state(owner, state);
+                          if (state == ProcessState::busy) {
+                            wake_manager_if_needed(listener);
+                          }
+                        },
+                    .peer_key = keepers_.key(),
+                    .warm_queues = keepers_.queues()});
+}
+
+// In a proxy's process, which knows as many proxies as there were when it was forked: seeing too few idle ones wakes
+// the manager too often, never too late.
+void Proxies::wake_manager_if_needed(std::size_t listener) const
+{
+  if (!spares_[listener].is_low(children_.count_idle(static_cast<std::uint16_t>(listener)))) {
+    return;
+  }
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(accepted_.number(), &one, sizeof one);
+}
+
+void Proxies::note_end(const Children::Ended& ended, Time now)
+{
+  if (!ended.crashed) {
+    back_off_.served();
+    return;
+  }
+  table_.count(Counter::proxies_lost);
+  if (ended.had_connection()) {
+    log::warning("proxy {} was lost ({})", ended.pid, ended.manner());
+    return;
+  }
+  back_off_.died(now);
+  if (death_warning_.allows()) {
+    log::warning("proxy {} was lost before it had a connection ({}); the next ones start in {} ms", ended.pid,
+                 ended.manner(), back_off_.pause().count());
+  }
+  if (!back_off_.may_fork(now)) {
+    retry_forks_at_ = std::max(retry_forks_at_, now + back_off_.pause());
+    header_.overloaded = header_.overloaded || back_off_.pause() > BackOff::first;
+  }
+}
+
+void Proxies::follow(const Config& before)
+{
+  for (auto& listener : listeners_) {
+    reconfigure(listener, before, config_);
+  }
+  spares_.assign(listeners_.size(), SparePolicy{config_.spare_proxies});
+  retire_idle();
+  changed_at_ = boot_time_now();
+  retiring_ = true;
+}
+
+void Proxies::retire_old()
+{
+  if (!retiring_) {
+    return;
+  }
+  retiring_ = boot_time_now() < changed_at_ + 1s;
+  children_.signal(Children::Role::proxy, SIGTERM,
+                   [this](const auto& child) { return children_.started(child.owner) < changed_at_; });
+}
+
+void Proxies::retire_idle() const
+{
+  children_.signal(Children::Role::proxy, SIGTERM, [](const auto&) { return true; });
+}
+
+std::uint32_t Proxies::busy() const
+{
+  std::uint32_t idle = children_.count_waiting();
+  for (std::size_t i = 0; i < spares_.size(); ++i) {
+    idle += children_.count_idle(static_cast<std::uint16_t>(i));
+  }
+  return children_.count(Children::Role::proxy) - std::min(idle, children_.count(Children::Role::proxy));
+}
+
+bool Proxies::is_restless() const
+{
+  return retiring_ || filling_ || header_.overloaded || Time::clock::now() < retry_forks_at_;
+}
+
+} // namespace pepsal

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "config/config.hh"
+#include "manager/children.hh"
+#include "manager/keepers.hh"
+#include "manager/spare_policy.hh"
+#include "shared/connection_table.hh"
+#include "tcp/listener.hh"
+#include "util/file_descriptor.hh"
+#include "util/log.hh"
+
+namespace pepsal {
+
+// The proxies and the listeners they accept on: forked ahead of need, replaced when they were used, retired when the
+// configuration changes or the daemon ends.
+class Proxies
+{
+public:
+  using Time = std::chrono::steady_clock::time_point;
+
+  // All must outlive it; `config` may change between calls. A proxy begins with `let_go`, which closes what is the
+  // manager's alone.
+  Proxies(Children& children, ConnectionTable& table, Header& header, Keepers& keepers, const Config& config,
+          std::function<void()> let_go);
+
+  // Opens the listeners, those for peers too. Throws as open_listeners() does.
+  void listen();
+  // Closes them: what has not been accepted is reset.
+  void stop_listening() { listeners_.clear(); }
+  bool is_listening() const { return !listeners_.empty(); }
+
+  // Forks what is missing. When the system has no process, or proxies die without having served, new connections bypass
+  // until it is tried again.
+  void keep_ready(Time now);
+
+  // A proxy has ended.
+  void note_end(const Children::Ended& ended, Time now);
+
+  // The configuration has changed from `before`: listeners follow it, and idle proxies give way to new ones.
+  void follow(const Config& before);
+
+  // Tells idle proxies of before the last change again: one that was about to enter accept() misses the first time.
+  void retire_old();
+
+  // All idle ones end.
+  void retire_idle() const;
+
+  // Proxies with a connection in hand.
+  std::uint32_t busy() const;
+
+  // Whether it wants to be looked after soon, without an event.
+  bool is_restless() const;
+
+  // Readable when a proxy has taken a connection and few idle ones are left.
+  int wake_ups() const { return accepted_.number(); }
+
+private:
+  bool may_start(std::size_t listener, std::uint32_t idle_there) const;
+  std::uint32_t most_waiting() const;
+  bool start(std::size_t listener);
+  int run_child(Owner owner, std::size_t listener);
+  void wake_manager_if_needed(std::size_t listener) const;
+  void pause_forking(Time until);
+
+  const pid_t manager_;
+  Children& children_;
+  ConnectionTable& table_;
+  Header& header_;
+  Keepers& keepers_;
+  const Config& config_;
+  std::function<void()> let_go_;
+  FileDescriptor accepted_; // an eventfd: a proxy became busy
+  std::vector<Listener> listeners_;
+  std::vector<SparePolicy> spares_; // by listener
+  bool filled_once_{};
+  bool filling_{}; // idle ones are missing, but not so many that it is urgent
+  bool retiring_{};
+  BootTime changed_at_{}; // the configuration
+  Time retry_forks_at_{};
+  BackOff back_off_;
+  log::RateLimit fork_warning_{std::chrono::seconds{60}};
+  log::RateLimit death_warning_{std::chrono::seconds{60}};
+};
+
+} // namespace pepsal

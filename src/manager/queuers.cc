@@ -1,0 +1,130 @@
+// Starting and watching the queuers, programs of their own. Called by the manager. A queuer that cannot start ends the
+// daemon's start with one line; one that is lost later is only logged, as netfilter lets SYNs pass meanwhile.
+
+#include "manager/queuers.hh"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include <csignal>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "util/log.hh"
+#include "util/process.hh"
+#include "util/system_error.hh"
+
+namespace pepsal {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// In the queuer's process: becomes pepsal-queuer, which stands beside this program.
+[[noreturn]] void execute_queuer(const FixedConfig& config, pid_t manager, Owner owner, std::uint16_t queue, int ready)
+{
+  die_with_parent(manager, SIGKILL);
+  unblock_signals();
+  check("fcntl F_SETFD", ::fcntl(ready, F_SETFD, 0)); // the one descriptor that it inherits
+  const std::string program = std::filesystem::read_symlink("/proc/self/exe").replace_filename("pepsal-queuer");
+  std::vector<std::string> words{program,
+                                 "--instance=" + config.instance,
+                                 fmt::format("--queue={}", queue),
+                                 fmt::format("--owner={}", owner),
+                                 fmt::format("--mark-shift={}", config.marks.shift),
+                                 fmt::format("--ready={}", ready)};
+  if (config.daemon) {
+    words.emplace_back("--syslog");
+  }
+  std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
+  for (auto& word : words) {
+    arguments.push_back(word.data());
+  }
+  arguments.push_back(nullptr);
+  ::execv(program.c_str(), arguments.data());
+  throw SystemError{errno, fmt::format("exec {}", program)};
+}
+
+} // namespace
+
+Queuers::Queuers(Children& children, ConnectionTable& table, const FixedConfig& config)
+    : children_{children}
+    , table_{table}
+    , config_{config}
+{}
+
+Queuers::~Queuers()
+{
+  children_.signal(Children::Role::queuer, SIGTERM, [](const auto&) { return true; });
+  while (children_.count(Children::Role::queuer) > 0) {
+    children_.reap();
+    std::this_thread::sleep_for(1ms);
+  }
+}
+
+void Queuers::start_all()
+{
+  for (unsigned queue = config_.first_queue; queue <= config_.last_queue; ++queue) {
+    start(static_cast<std::uint16_t>(queue));
+  }
+}
+
+// Returns when the queuer says that it has its queue: one word by a pipe, or what is wrong.
+void Queuers::start(std::uint16_t queue)
+{
+  std::array<int, 2> ends{};
+  check("pipe2", ::pipe2(ends.data(), O_CLOEXEC));
+  const FileDescriptor read_end{ends[0]};
+  FileDescriptor write_end{ends[1]};
+  const pid_t manager = ::getpid();
+  children_.spawn(Children::Role::queuer, queue, [&](Owner owner) -> int {
+    try {
+      execute_queuer(config_, manager, owner, queue, write_end.number());
+    } catch (const SystemError& error) {
+      [[maybe_unused]] const auto written = ::write(write_end.number(), error.what(), std::strlen(error.what()));
+    }
+    return EXIT_FAILURE;
+  });
+  write_end.close();
+  std::array<char, 512> answer{};
+  const auto bytes = ::read(read_end.number(), answer.data(), answer.size());
+  const std::string_view text{answer.data(), static_cast<std::size_t>(std::max<ssize_t>(bytes, 0))};
+  if (text != "ready") {
+    throw std::runtime_error{text.empty() ? fmt::format("queuer of queue {} ended at its start", queue)
+                                          : std::string{text}};
+  }
+}
+
+void Queuers::note_loss(std::uint16_t queue, std::string_view manner)
+{
+  log::warning("queuer of queue {} was lost ({})", queue, manner);
+  lost_.push_back(queue);
+}
+
+void Queuers::restart_lost(Time now)
+{
+  if (now < next_look()) {
+    return;
+  }
+  retry_at_ = now + 1s;
+  std::erase_if(lost_, [this](std::uint16_t queue) {
+    try {
+      start(queue);
+      table_.count(Counter::queuers_restarted);
+      log::warning("queuer of queue {} started again", queue);
+      return true;
+    } catch (const std::runtime_error& error) {
+      log::error("{}: connections pass by without the proxy; trying again", error.what());
+      return false;
+    }
+  });
+}
+
+} // namespace pepsal

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "config/config.hh"
+#include "manager/children.hh"
+#include "shared/connection_table.hh"
+
+namespace pepsal {
+
+// The queuers, one process for each NFQUEUE number of --queue, and their supervision.
+class Queuers
+{
+public:
+  using Time = std::chrono::steady_clock::time_point;
+
+  // All must outlive it. Of `config` only what is fixed while the daemon runs is looked at.
+  Queuers(Children& children, ConnectionTable& table, const FixedConfig& config);
+  ~Queuers(); // ends them
+  Queuers(const Queuers&) = delete;
+  Queuers& operator=(const Queuers&) = delete;
+
+  // Starts all and waits until each has its queue. Throws std::runtime_error with the queuer's own words when one
+  // cannot, SystemError when the system has no processes.
+  void start_all();
+
+  void note_loss(std::uint16_t queue, std::string_view manner);
+  // A lost one is started again at once; one that cannot start is tried every second.
+  void restart_lost(Time now);
+  Time next_look() const { return lost_.empty() ? Time::max() : retry_at_; }
+
+private:
+  void start(std::uint16_t queue);
+
+  Children& children_;
+  ConnectionTable& table_;
+  const FixedConfig& config_;
+  std::vector<std::uint16_t> lost_; // queues
+  Time retry_at_{};
+};
+
+} // namespace pepsal

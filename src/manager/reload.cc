@@ -1,0 +1,31 @@
+// What changes with a reload, and what does not. Called by the manager on SIGHUP. Cannot fail: what was read was
+// checked before.
+
+#include "manager/reload.hh"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace pepsal {
+
+Reload plan_reload(const Config& running, Config fresh, std::uint32_t room)
+{
+  std::vector<std::string> warnings;
+  const FixedConfig& fixed = running;
+  for (const auto option : differing_options(fixed, fresh)) {
+    warnings.push_back(fmt::format("{} changes only with a restart", option));
+  }
+  static_cast<FixedConfig&>(fresh) = fixed;
+  if (fresh.max_connections > room) {
+    warnings.push_back(
+        fmt::format("max-connections: the daemon has room for the {} it started with; more take a restart", room));
+    fresh.max_connections = room;
+  }
+  for (auto& warning : link_warnings(running.links, fresh.links)) {
+    warnings.push_back(std::move(warning));
+  }
+  return {.config = std::move(fresh), .warnings = std::move(warnings)};
+}
+
+} // namespace pepsal
