@@ -9,6 +9,7 @@
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 
 #include "util/system_error.hh"
@@ -43,6 +44,27 @@ void Leg::set_keepalive(std::chrono::seconds interval)
   const auto seconds = static_cast<int>(interval.count());
   socket.set_option(IPPROTO_TCP, TCP_KEEPINTVL, seconds, "TCP_KEEPINTVL");
   socket.set_option(IPPROTO_TCP, TCP_KEEPIDLE, seconds, "TCP_KEEPIDLE"); // starts the timer again
+}
+
+int Leg::deliver()
+{
+  using namespace std::chrono_literals;
+  constexpr auto longest_pause = 250ms;
+  for (std::chrono::milliseconds pause = 1ms;; pause = std::min<std::chrono::milliseconds>(2 * pause, longest_pause)) {
+    const auto facts = tcp_facts(socket);
+    if (facts.state == TCP_SYN_RECV) {
+      socket.set_nodelay(); // pushes
+    } else if (unacknowledged_bytes() == 0) {
+      return 0;
+    } else if (facts.state == TCP_CLOSE) {
+      const int error_of_socket = socket.take_error();
+      return error_of_socket != 0 ? error_of_socket : ECONNRESET;
+    }
+    if (!liveness.lives(facts, std::chrono::steady_clock::now())) {
+      return ETIMEDOUT;
+    }
+    ::poll(nullptr, 0, static_cast<int>(pause.count()));
+  }
 }
 
 void Leg::end_in_good_order()

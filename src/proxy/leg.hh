@@ -35,6 +35,9 @@ struct Leg
   // From now on the leg is probed after so much silence, and as often.
   void set_keepalive(std::chrono::seconds interval);
 
+  // Waits until the peer has acknowledged all, however long it takes while it lives; 0, or the errno that ends the leg.
+  int deliver();
+
   // What is to happen when the socket is closed: the connection ends when all is delivered, which the kernel sees to
   // for the user timeout, instead of being reset.
   void end_in_good_order();

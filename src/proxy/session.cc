@@ -19,10 +19,6 @@ namespace pepsal {
 
 namespace {
 
-using namespace std::chrono_literals;
-
-constexpr auto shortest_inspection_interval = 2s; // once nothing moves; then each is twice as long as the one before
-constexpr auto longest_inspection_interval = 60s;
 constexpr int push_interval_ms = 2; // in a handshake
 
 // Nanoseconds instead of a system call: milliseconds are enough here.
@@ -65,8 +61,7 @@ void Session::run()
     way->flow.emplace(way->from.socket, way->to.socket, *way->bytes);
   }
   up_.ready = true; // most clients have sent something by now
-  inspected_ = coarse_now();
-  inspection_interval_ = shortest_inspection_interval;
+  inspection_.begin(coarse_now());
   while (up_.is_open() || down_.is_open()) {
     move(up_);
     move(down_);
@@ -189,7 +184,7 @@ int Session::time_to_wait_ms() const
   if (in_handshake_) {
     return push_interval_ms;
   }
-  const auto left = inspected_ + inspection_interval_ - coarse_now();
+  const auto left = inspection_.due() - coarse_now();
   return static_cast<int>(std::max<std::int64_t>(0, std::chrono::ceil<std::chrono::milliseconds>(left).count()));
 }
 
@@ -229,7 +224,7 @@ void Session::wait()
   if (in_handshake_) {
     push_handshake();
   }
-  if (const auto now = coarse_now(); now >= inspected_ + inspection_interval_) {
+  if (const auto now = coarse_now(); now >= inspection_.due()) {
     inspect(now);
   }
 }
@@ -263,52 +258,25 @@ void Session::push_handshake()
 
 void Session::inspect(Clock::time_point now)
 {
-  const auto span = std::chrono::duration_cast<std::chrono::milliseconds>(now - inspected_);
-  const auto client = tcp_facts(client_.socket);
-  const auto server = tcp_facts(server_.socket);
-  const auto bytes = up_.bytes->load() + down_.bytes->load();
-  const bool quiet = bytes == bytes_before_;
-  inspected_ = now;
-  bytes_before_ = bytes;
   thread_refused_ = false;
-  if (!is_still_alive(client_, client, now) || !is_still_alive(server_, server, now)) {
-    return;
-  }
-  quiet_inspections_ = quiet ? quiet_inspections_ + 1 : 0;
-  if (quiet && !thread_.is_running()) {
-    up_.flow->rest();
-    down_.flow->rest();
-  }
-  if (quiet_inspections_ >= 2) { // answers to the last bytes are over
-    follow_keepalives(span, client, server);
-  }
-  client_.facts_before = client;
-  server_.facts_before = server;
-  const auto longest = std::min<std::chrono::milliseconds>(
-      {longest_inspection_interval, client_.user_timeout / 4, server_.user_timeout / 4});
-  inspection_interval_ = std::min(quiet ? 2 * inspection_interval_ : shortest_inspection_interval, longest);
-}
-
-bool Session::is_still_alive(Leg& leg, const TcpFacts& facts, Clock::time_point now)
-{
-  if (!leg.is_silent && !leg.liveness.lives(facts, now)) {
-    take_flow_back();
-    fail_leg(leg, ETIMEDOUT);
-  }
-  return !leg.has_failed();
-}
-
-void Session::follow_keepalives(std::chrono::milliseconds span, const TcpFacts& client, const TcpFacts& server)
-{
-  const auto follow = [span](const Leg& heard, const TcpFacts& facts, Leg& follower) {
-    const auto keepalives = unasked_segments(heard.facts_before, facts, span, heard.keepalive);
-    const auto interval = followed_interval(span, keepalives, follower.usual_keepalive);
-    if (interval != follower.keepalive && follower.probes && !follower.is_silent) {
-      follower.set_keepalive(interval);
+  switch (inspection_.look(client_, server_, up_.bytes->load() + down_.bytes->load(), now)) {
+  case Inspection::Finding::moving:
+    break;
+  case Inspection::Finding::quiet:
+    if (!thread_.is_running()) {
+      up_.flow->rest();
+      down_.flow->rest();
     }
-  };
-  follow(client_, client, server_);
-  follow(server_, server, client_);
+    break;
+  case Inspection::Finding::client_is_dead:
+    take_flow_back();
+    fail_leg(client_, ETIMEDOUT);
+    break;
+  case Inspection::Finding::server_is_dead:
+    take_flow_back();
+    fail_leg(server_, ETIMEDOUT);
+    break;
+  }
 }
 
 // Both ways are over. Nothing is given up while its receiver lives: the process waits for a slow one.
@@ -335,26 +303,10 @@ void Session::finish()
   close(Counter::connections_closed, "finished");
 }
 
-// Waits until the peer has acknowledged all; false when it fails before.
-bool Session::deliver(Leg& leg)
+void Session::deliver(Leg& leg)
 {
-  constexpr auto longest_pause = 250ms;
-  for (std::chrono::milliseconds pause = 1ms;; pause = std::min<std::chrono::milliseconds>(2 * pause, longest_pause)) {
-    const auto facts = tcp_facts(leg.socket);
-    if (facts.state == TCP_SYN_RECV) {
-      leg.socket.set_nodelay(); // pushes
-    } else if (leg.unacknowledged_bytes() == 0) {
-      return true;
-    } else if (facts.state == TCP_CLOSE) {
-      const int error = leg.socket.take_error();
-      fail_leg(leg, error != 0 ? error : ECONNRESET);
-      return false;
-    }
-    if (!leg.liveness.lives(facts, coarse_now())) {
-      fail_leg(leg, ETIMEDOUT);
-      return false;
-    }
-    ::poll(nullptr, 0, static_cast<int>(pause.count()));
+  if (const int error = leg.deliver(); error != 0) {
+    fail_leg(leg, error);
   }
 }
 

@@ -12,6 +12,7 @@
 
 #include "proxy/copy_thread.hh"
 #include "proxy/flow.hh"
+#include "proxy/inspection.hh"
 #include "proxy/leg.hh"
 #include "shared/connection_table.hh"
 #include "util/socket.hh"
@@ -94,12 +95,10 @@ private:
 
   // Looking after the legs now and then.
   void inspect(Clock::time_point now);
-  bool is_still_alive(Leg& leg, const TcpFacts& facts, Clock::time_point now);
-  void follow_keepalives(std::chrono::milliseconds span, const TcpFacts& client, const TcpFacts& server);
 
   // The end.
   void finish();
-  bool deliver(Leg& leg);
+  void deliver(Leg& leg);
   static bool ended_in_good_order(const Leg& failed, const Way& from_failed, const Way& to_failed);
   void close_after(const Leg& failed);
   void close(Counter counter, std::string_view reason);
@@ -116,11 +115,7 @@ private:
   bool thread_refused_{};
   bool in_handshake_{};
   const Leg* first_failed_{};
-
-  std::chrono::milliseconds inspection_interval_{};
-  Clock::time_point inspected_{};
-  std::uint64_t bytes_before_{}; // at the last inspection
-  int quiet_inspections_{};      // in a row, in which no byte moved
+  Inspection inspection_;
 };
 
 } // namespace pepsal
