@@ -72,15 +72,16 @@ void Proxies::pause_forking(Time until)
   retry_forks_at_ = until;
 }
 
-// The limit is on all listeners' proxies together; what is idle at one of them must not leave another without any,
-// because what was intercepted there would wait for ever.
+// The limit is on all listeners' proxies together. But none is ever without an idle one, because what was intercepted
+// there would wait for ever: at another listener all may be idle, and a port used again may be taken though the table
+// is full (see pepsal-iptables, LATE). The roster bounds these.
 bool Proxies::may_start(std::size_t listener, std::uint32_t idle_there) const
 {
   if (listeners_[listener].for_peers) { // further warm connections wait to be accepted
     return children_.count(Children::Role::proxy) < config_.max_connections &&
            children_.count_waiting() + idle_there < most_waiting();
   }
-  return children_.count(Children::Role::proxy) < config_.max_connections || (idle_there == 0 && listeners_.size() > 1);
+  return children_.count(Children::Role::proxy) < config_.max_connections || idle_there == 0;
 }
 
 // So many far proxies may wait for clients of all peers together, whatever these ask for.

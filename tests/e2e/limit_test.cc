@@ -54,6 +54,32 @@ TEST_P(FullTableTest, NewConnectionsPassAndEstablishedOnesGoOn)
   one_more.talk();
 }
 
+// The kernel still has the connection before on the box, in TIME_WAIT, and would not forward a SYN to its address.
+TEST_P(FullTableTest, PortOfAConnectionThatWasProxiedMayBeUsedAgain)
+{
+  const auto listener = listen_here();
+  const auto source = Topology::client_address(family(), 40'001);
+  const auto talk_once = [&] {
+    const auto client = Connection::connect(net().client(), listener.local(), source);
+    const auto server = listener.accept();
+    client.send("once more");
+    EXPECT_EQ(server.receive_text(9), "once more");
+    server.end_sending(); // first, so that the box is in TIME_WAIT and not the client
+    EXPECT_EQ(client.receive_all(), "");
+    client.end_sending();
+    EXPECT_EQ(server.receive_all(), "");
+  };
+  talk_once();
+  EXPECT_TRUE(eventually([&] { return daemon().counter("entries") == 0; }));
+  std::vector<Pair> established;
+  for (std::size_t i = 0; i < room; ++i) {
+    established.push_back(connect(listener));
+    established.back().talk();
+  }
+  talk_once();
+  EXPECT_GE(daemon().counter("verdicts_bypass_full"), 1);
+}
+
 INSTANTIATE_TEST_SUITE_P(Proxied, FullTableTest, testing::ValuesIn(proxied_modes_and_masquerade()), arrangement_name);
 
 // The limit of the daemon's own user, so that no other process is hurt. Nobody else has its number.

@@ -6,7 +6,7 @@
 wanted() { # family table
   case $2:$mode in
     raw:tproxy)
-      chains PRE SOCK LEG HERE SYN TAKE PASS ASK OUT INFO
+      chains PRE SOCK LEG HERE SYN TAKE LATE PASS ASK OUT INFO
       raw_tproxy "$1"
       raw_syn "$1"
       ;;
@@ -117,9 +117,17 @@ raw_syn() { # family
     echo "-A ${prefix}_SYN -m physdev --physdev-is-in -j RETURN"
   fi
   for interface in "${interfaces[@]}"; do
-    echo "-A ${prefix}_SYN -i $interface -m mark --mark 0x0/$value_mask -g ${prefix}_ASK"
+    echo "-A ${prefix}_SYN -i $interface -m mark --mark 0x0/$value_mask -j ${prefix}_ASK"
   done
   if [[ $mode == tproxy ]]; then
+    # Early demux gives a SYN that is to pass to the TIME_WAIT socket of a proxied connection before it, and then it is
+    # not forwarded. So such a SYN is taken, whatever was decided.
+    for interface in "${interfaces[@]}"; do
+      echo "-A ${prefix}_PASS -i $interface -m socket --transparent -g ${prefix}_LATE"
+      echo "-A ${prefix}_SYN -i $interface -m mark --mark 0x0/$value_mask -m socket --transparent -g ${prefix}_LATE"
+    done
+    echo "-A ${prefix}_LATE -j MARK --set-xmark $intercepted/$value_mask"
+    echo "-A ${prefix}_LATE -g ${prefix}_TAKE"
     echo "-A ${prefix}_TAKE -j CT --notrack"
   else
     echo "-A ${prefix}_TAKE -j RETURN" # tracked, as NAT demands; the rule is there to count
