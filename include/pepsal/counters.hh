@@ -18,6 +18,8 @@ namespace pepsal {
   row(verdicts_intercept, "pepsal_syns_intercepted_total", "", "SYNs steered into the proxy") \
   row(verdicts_bypass_full, "pepsal_syns_bypassed_total", "reason=\"full\"", \
       "SYNs that bypass the proxy: the table is full") \
+  row(verdicts_bypass_client, "pepsal_syns_bypassed_total", "reason=\"client\"", \
+      "SYNs that bypass the proxy: their client has as many connections as one may have") \
   row(verdicts_bypass_draining, "pepsal_syns_bypassed_total", "reason=\"draining\"", \
       "SYNs that bypass the proxy: the daemon is ending") \
   row(verdicts_bypass_overloaded, "pepsal_syns_bypassed_total", "reason=\"overloaded\"", \
@@ -55,6 +57,8 @@ namespace pepsal {
   row(bytes_down, "pepsal_bytes_total", "direction=\"down\"", "bytes passed on, of ended connections: to the client") \
   row(pending_expired, "pepsal_pending_expired_total", "", \
       "SYNs whose connection never came; many at once are a SYN flood") \
+  row(pending_displaced, "pepsal_pending_displaced_total", "", \
+      "SYNs that were forgotten before their connection came, as too many waited; a SYN flood") \
   row(slots_recovered, "pepsal_slots_recovered_total", "", "entries that dead processes left") \
   row(proxies_forked, "pepsal_proxies_forked_total", "", "proxies started") \
   row(proxies_lost, "pepsal_proxies_lost_total", "", "proxies killed or crashed") \

@@ -24,7 +24,7 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 static_assert(std::atomic<std::uint8_t>::is_always_lock_free);
 
 static constexpr std::uint64_t layout_magic = 0x6c61537045500a1aULL;
-static constexpr std::uint32_t layout_version = 4;
+static constexpr std::uint32_t layout_version = 5;
 
 // Index into the roster of processes; `no_owner` for a slot that nobody holds.
 using Owner = std::uint32_t;
@@ -151,6 +151,7 @@ struct Header
   std::uint32_t roster_capacity;
   std::uint64_t hash_key;
   std::atomic<std::uint32_t> max_connections; // the limit on entries
+  std::atomic<std::uint32_t> max_per_client;  // the limit on those of one IPv4 address or IPv6 /64
   std::atomic<std::uint64_t> entries_added;   // slots in use are these
   std::atomic<std::uint64_t> entries_removed; // less these, but for what a killed process left half counted
   std::atomic<std::int32_t> manager_pid;

@@ -9,6 +9,12 @@
 
 namespace pepsal {
 
+std::uint32_t per_client_limit(const Config& config)
+{
+  constexpr std::uint32_t least = 64;
+  return config.max_per_client != 0 ? config.max_per_client : std::max(config.max_connections / 4, least);
+}
+
 std::vector<std::string_view> differing_options(const FixedConfig& one, const FixedConfig& other)
 {
   std::vector<std::string_view> names;

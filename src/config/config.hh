@@ -64,6 +64,7 @@ struct Config : FixedConfig
 {
   bool verbose{};
   std::uint32_t max_connections{8192};
+  std::uint32_t max_per_client{}; // 0: as per_client_limit() says
   std::chrono::seconds pending_lifetime{60};
   std::chrono::seconds gc_interval{5};
   std::chrono::seconds connect_timeout{30};
@@ -79,6 +80,10 @@ struct Config : FixedConfig
   bool fastopen{};                  // data in SYNs that leave by, or arrive from, a satellite interface (RFC 7413)
   std::uint16_t max_segment_size{}; // bytes; 0: the path's
 };
+
+// How many connections one client may have: an IPv4 address or an IPv6 /64. Unless it was told, a quarter of all, but
+// 64 where all are few.
+std::uint32_t per_client_limit(const Config& config);
 
 // The options of the fixed part whose values differ, without dashes.
 std::vector<std::string_view> differing_options(const FixedConfig& one, const FixedConfig& other);

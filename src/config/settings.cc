@@ -145,6 +145,9 @@ void add_capacity(SettingList& list, Config& config)
   list.begin("Capacity");
   list.number("-c,--max-connections", "N", config.max_connections, "Connections at once; further ones bypass", 1,
               1'000'000);
+  list.number("--max-connections-per-client", "N", config.max_per_client,
+              "Connections of one client, an IPv4 address or IPv6 /64, at once", 1, 1'000'000)
+      .by_default = "a quarter of all";
   list.seconds("-t,--pending-lifetime", config.pending_lifetime, "How long a SYN without its connection is remembered",
                1, 3600);
   list.seconds("-g,--gc-interval", config.gc_interval, "Time between collections of stale entries", 1, 3600);

@@ -53,6 +53,7 @@ public:
       , children_{segment_}
   {
     config_.max_connections = limits_.connections;
+    segment_.header().max_per_client = per_client_limit(config_);
   }
 
   ~Manager() { segment_.remove_name(); }
@@ -257,6 +258,7 @@ private:
       }
       const auto before = std::exchange(config_, std::move(plan.config));
       segment_.header().max_connections = config_.max_connections;
+      segment_.header().max_per_client = per_client_limit(config_);
       log::configure(config_.verbose);
       proxies_.follow(before);
       log::info("configuration read again: new connections follow it");

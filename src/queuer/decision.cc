@@ -13,6 +13,8 @@ Counter counter_of(Decision decision)
     return Counter::verdicts_intercept;
   case Decision::bypass_full:
     return Counter::verdicts_bypass_full;
+  case Decision::bypass_client:
+    return Counter::verdicts_bypass_client;
   case Decision::bypass_draining:
     return Counter::verdicts_bypass_draining;
   case Decision::bypass_overloaded:

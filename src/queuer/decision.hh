@@ -12,6 +12,7 @@ enum class Decision : std::uint8_t
 {
   intercept,
   bypass_full,           // the table has no room for it
+  bypass_client,         // its client has as many connections as one may have
   bypass_draining,       // the daemon is ending
   bypass_overloaded,     // the system has no process left, or proxies die at once
   bypass_authentication, // Unsplittable::authentication

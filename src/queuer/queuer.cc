@@ -3,8 +3,10 @@
 
 #include "queuer/queuer.hh"
 
+#include "queuer/census.hh"
 #include "queuer/decision.hh"
 #include "queuer/packet_queue.hh"
+#include "queuer/pending_share.hh"
 #include "queuer/syn_parser.hh"
 #include "util/log.hh"
 
@@ -43,6 +45,8 @@ public:
   }
 
 private:
+  static constexpr std::uint32_t shares = 4; // of which SYNs whose connection has not come may take one, for each queue
+
   // A decided SYN goes round the hook once and is seen by its mark. One that has a mark here was decided before, or the
   // rules look for marks in other bits: repeated again, it would go round for ever.
   void let_marked_go(Verdict verdict)
@@ -63,11 +67,29 @@ private:
     if (decision != Decision::intercept) {
       return decision;
     }
-    switch (table_.insert_pending(connection, self_, boot_time_now())) {
+    const auto now = std::chrono::steady_clock::now();
+    if (!census_.has_room(connection.client, header_.max_per_client, now)) {
+      if (census_.is_news(connection.client, now)) {
+        log::warning("client {} has as many connections as one may have ({}, --max-connections-per-client): its new "
+                     "connections bypass the proxy",
+                     connection.client.address_string(), header_.max_per_client.load());
+      }
+      return Decision::bypass_client;
+    }
+    ConnectionTable::Pending entry;
+    auto insertion = table_.insert_pending(connection, self_, boot_time_now(), entry);
+    if (insertion == ConnectionTable::Insertion::full && waiting_.displace_oldest()) {
+      table_.count(Counter::pending_displaced);
+      insertion = table_.insert_pending(connection, self_, boot_time_now(), entry);
+    }
+    switch (insertion) {
     case ConnectionTable::Insertion::inserted:
+      census_.add(connection.client);
+      table_.count(Counter::pending_displaced, waiting_.add(entry) ? 1 : 0);
       return Decision::intercept;
     case ConnectionTable::Insertion::refreshed:
       table_.count(Counter::syns_refreshed);
+      table_.count(Counter::pending_displaced, waiting_.add(entry) ? 1 : 0);
       return Decision::intercept;
     case ConnectionTable::Insertion::full:
       break;
@@ -83,6 +105,8 @@ private:
   ConnectionTable& table_;
   const Header& header_;
   Owner self_;
+  ClientCensus census_{table_};
+  PendingShare waiting_{table_, header_.max_connections / shares};
   log::RateLimit full_warning_{std::chrono::seconds{60}};
   log::RateLimit marked_warning_{std::chrono::seconds{60}};
 };

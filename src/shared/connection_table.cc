@@ -166,8 +166,8 @@ std::optional<std::uint32_t> ConnectionTable::reserve(const Place& place, Owner 
   return std::nullopt;
 }
 
-bool ConnectionTable::refresh(std::uint32_t slot, const Sighting& sighting, const Connection& connection, Owner queuer,
-                              BootTime now)
+std::optional<Control> ConnectionTable::refresh(std::uint32_t slot, const Sighting& sighting,
+                                                const Connection& connection, Owner queuer, BootTime now)
 {
   if (sighting.connection == connection) {
     // The proxy may look for the entry at this moment, so it stays pending. The time is not the
@@ -177,18 +177,27 @@ bool ConnectionTable::refresh(std::uint32_t slot, const Sighting& sighting, cons
     for (auto seen = since.load(std::memory_order_relaxed);
          seen < now.count() && !since.compare_exchange_weak(seen, now.count(), std::memory_order_acq_rel);) {
     }
-    return take(slot, sighting.control, sighting.control.next(SlotState::pending, no_owner));
+    const auto pending = sighting.control.next(SlotState::pending, no_owner);
+    return take(slot, sighting.control, pending) ? std::optional{pending} : std::nullopt;
   }
   const auto reserved = sighting.control.next(SlotState::reserved, queuer);
   if (!take(slot, sighting.control, reserved)) {
-    return false;
+    return std::nullopt;
   }
   fill(slot, connection, now);
-  slots_[slot].control.store(reserved.next(SlotState::pending, no_owner).word, std::memory_order_release);
-  return true;
+  const auto pending = reserved.next(SlotState::pending, no_owner);
+  slots_[slot].control.store(pending.word, std::memory_order_release);
+  return pending;
 }
 
 ConnectionTable::Insertion ConnectionTable::insert_pending(const Connection& connection, Owner queuer, BootTime now)
+{
+  Pending ignored;
+  return insert_pending(connection, queuer, now, ignored);
+}
+
+ConnectionTable::Insertion ConnectionTable::insert_pending(const Connection& connection, Owner queuer, BootTime now,
+                                                           Pending& entry)
 {
   const auto place = place_of(connection.client);
   std::uint32_t of_client = 0;
@@ -196,7 +205,8 @@ ConnectionTable::Insertion ConnectionTable::insert_pending(const Connection& con
     auto sighting = sight(slot, connection.client);
     for (; sighting && sighting->is_pending() && sighting->connection.server == connection.server;
          sighting = sight(slot, connection.client)) {
-      if (refresh(slot, *sighting, connection, queuer, now)) {
+      if (const auto control = refresh(slot, *sighting, connection, queuer, now)) {
+        entry = {.slot = slot, .control = *control};
         return true;
       }
     }
@@ -214,8 +224,19 @@ ConnectionTable::Insertion ConnectionTable::insert_pending(const Connection& con
   }
   fill(*slot, connection, now);
   expose(*slot);
-  slots_[*slot].control.store(control.next(SlotState::pending, no_owner).word, std::memory_order_release);
+  entry = {.slot = *slot, .control = control.next(SlotState::pending, no_owner)};
+  slots_[*slot].control.store(entry.control.word, std::memory_order_release);
   return Insertion::inserted;
+}
+
+bool ConnectionTable::displace(const Pending& entry)
+{
+  const auto reserved = entry.control.next(SlotState::reserved, no_owner);
+  if (!take(entry.slot, entry.control, reserved)) {
+    return false;
+  }
+  free_reserved(entry.slot, reserved);
+  return true;
 }
 
 ConnectionTable::Claim ConnectionTable::claimed(std::uint32_t slot, Control control, const Connection& connection,

@@ -42,6 +42,13 @@ public:
     full
   };
 
+  // An entry as it was when it became pending.
+  struct Pending
+  {
+    std::uint32_t slot{};
+    Control control;
+  };
+
   // A slot that its holder owns.
   struct Claim
   {
@@ -65,8 +72,13 @@ public:
 
   // Queuer: notes a SYN. A retransmitted SYN refreshes its pending entry, which stays to be claimed
   // meanwhile unless its attributes changed. `full` when the limit on connections is reached, the
-  // client has `max_per_client` of them, or all buckets in reach are full.
+  // client has `max_per_client` of them, or all buckets in reach are full. Unless it is full, `entry` tells where it
+  // is.
+  Insertion insert_pending(const Connection& connection, Owner queuer, BootTime now, Pending& entry);
   Insertion insert_pending(const Connection& connection, Owner queuer, BootTime now);
+
+  // Queuer: frees an entry if it is pending as it was; false when it was claimed, refreshed or freed since.
+  bool displace(const Pending& entry);
 
   // Proxy: takes the pending entry of exactly this client and server; nothing if there is none.
   std::optional<Claim> claim(const Endpoint& client, const Endpoint& server, Owner proxy, BootTime now);
@@ -138,7 +150,8 @@ private:
     bool is_pending() const { return control.state() == SlotState::pending; }
   };
   std::optional<Sighting> sight(std::uint32_t slot, const Endpoint& client) const;
-  bool refresh(std::uint32_t slot, const Sighting& sighting, const Connection& connection, Owner queuer, BootTime now);
+  std::optional<Control> refresh(std::uint32_t slot, const Sighting& sighting, const Connection& connection,
+                                 Owner queuer, BootTime now);
   bool take(std::uint32_t slot, Control from, Control to);
   std::optional<std::uint32_t> reserve(const Place& place, Owner owner, Control& control);
   void fill(std::uint32_t slot, const Connection& connection, BootTime now);

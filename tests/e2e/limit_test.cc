@@ -82,6 +82,57 @@ TEST_P(FullTableTest, PortOfAConnectionThatWasProxiedMayBeUsedAgain)
 
 INSTANTIATE_TEST_SUITE_P(Proxied, FullTableTest, testing::ValuesIn(proxied_modes_and_masquerade()), arrangement_name);
 
+// One client that opens all it can never keeps another from being accelerated.
+class ClientLimitTest : public ConnectionTest
+{
+protected:
+  static constexpr std::size_t room = 3;
+
+  DaemonOptions daemon_options() const override
+  {
+    return {.arguments = {"--max-connections", "100", "--max-connections-per-client", std::to_string(room)}};
+  }
+
+  // The client's host has many addresses; of IPv6 another /64.
+  Endpoint address_of_another_client()
+  {
+    const std::string address = family() == Family::ipv4 ? "10.77.9.9" : "fd00:77:9::9";
+    const auto* version = family() == Family::ipv4 ? "-4" : "-6";
+    const auto gateway = Topology::client_address(family()).address_string();
+    const auto length = family() == Family::ipv4 ? "/32" : "/128";
+    net().client().must_run({"ip", version, "address", "add", address + length, "dev", "lo"});
+    net().box().must_run({"ip", version, "route", "add", address + length, "via", gateway});
+    net().server().must_run({"ip", version, "route", "replace", address + length, "via",
+                             Topology::box_server_side(family()).address_string()});
+    return *Endpoint::parse(address, 0);
+  }
+};
+
+TEST_P(ClientLimitTest, OneThatOpensAllItCanKeepsNobodyElseOut)
+{
+  const auto listener = listen_here();
+  std::vector<Pair> held;
+  for (std::size_t i = 0; i < room; ++i) {
+    held.push_back(connect(listener));
+    held.back().talk();
+  }
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(path_of_new_connection(listener), Path::direct);
+  }
+  EXPECT_GE(daemon().counter("verdicts_bypass_client"), 5);
+  EXPECT_EQ(daemon().log_lines("has as many connections as one may have"), 1);
+  const auto before = daemon().counter("connections_accepted");
+  const auto other = Connection::connect(net().client(), listener.local(), address_of_another_client());
+  const auto server = listener.accept();
+  other.send("hello");
+  EXPECT_EQ(server.receive_text(5), "hello");
+  EXPECT_EQ(daemon().counter("connections_accepted"), before + 1);
+  held.pop_back();
+  EXPECT_TRUE(eventually([&] { return path_of_new_connection(listener) == Path::proxied; })) << "an end makes room";
+}
+
+INSTANTIATE_TEST_SUITE_P(Proxied, ClientLimitTest, testing::ValuesIn(proxied_modes()), arrangement_name);
+
 // The limit of the daemon's own user, so that no other process is hurt. Nobody else has its number.
 class NoProcessesTest : public NetworkTest
 {

@@ -36,8 +36,13 @@ TEST(Decision, WhatCannotBeSplitBypassesForItsOwnReason)
 
 TEST(Decision, EachHasACounterOfItsOwn)
 {
-  const auto decisions = {Decision::intercept,         Decision::bypass_full,        Decision::bypass_draining,
-                          Decision::bypass_overloaded, Decision::bypass_destination, Decision::bypass_authentication,
+  const auto decisions = {Decision::intercept,
+                          Decision::bypass_full,
+                          Decision::bypass_draining,
+                          Decision::bypass_overloaded,
+                          Decision::bypass_client,
+                          Decision::bypass_destination,
+                          Decision::bypass_authentication,
                           Decision::bypass_joining};
   for (const auto one : decisions) {
     for (const auto other : decisions) {

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <unordered_map>
+
+#include "shared/connection_table.hh"
+
+namespace pepsal {
+
+// How many entries of the table each client has: an IPv4 address, or an IPv6 /64, which is what one host may choose its
+// addresses from (RFC 4291 section 2.5.1). Counted by walking the table, so that nothing has to be kept right between
+// processes that may be killed; what this queuer has let in since the last walk is added, what other queuers have let
+// in is seen at the next one. The clock is the caller's.
+class ClientCensus
+{
+public:
+  using Time = std::chrono::steady_clock::time_point;
+
+  static constexpr auto longest_age = std::chrono::milliseconds{250}; // of a count that lets a client in
+  static constexpr auto shortest_age = std::chrono::milliseconds{10}; // of one that keeps a client out
+
+  // The table must outlive it.
+  explicit ClientCensus(const ConnectionTable& table)
+      : table_{table}
+  {}
+
+  // Whether this client has fewer entries than `most`.
+  bool has_room(const Endpoint& client, std::uint32_t most, Time now);
+
+  // An entry of this client was made.
+  void add(const Endpoint& client) { ++entries_[key_of(client)]; }
+
+  // Whether the limit was met by this client for the first time in a minute, which is worth a line in the log. No more
+  // than a thousand clients are remembered.
+  bool is_news(const Endpoint& client, Time now);
+
+private:
+  using Key = std::uint64_t; // of the address: an IPv4 one whole, of an IPv6 one the first half
+
+  static Key key_of(const Endpoint& client);
+  void take(Time now);
+
+  const ConnectionTable& table_;
+  std::unordered_map<Key, std::uint32_t> entries_;
+  Time taken_{};
+  bool counted_once_{};
+  std::unordered_map<Key, Time> told_;
+};
+
+} // namespace pepsal
