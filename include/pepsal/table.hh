@@ -196,6 +196,7 @@ struct TableEntry
   Connection connection;
   std::uint64_t bytes_up;
   std::uint64_t bytes_down;
+  std::uint32_t slot{}; // its number, as long as it is in use; set by for_each()
 };
 
 // Reads a table that others write. Whatever they write, nothing outside the memory is read: sizes are taken once and
@@ -267,12 +268,14 @@ public:
   // Calls `visit` with a TableEntry for every slot in use; entries that change meanwhile may be shown or not.
   template<typename Visit> void for_each(const Visit& visit) const
   {
-    for (const auto& slot : slots_) {
+    for (std::uint32_t index = 0; index < slots_.size(); ++index) {
+      const auto& slot = slots_[index];
       const Control before{slot.control.load(std::memory_order_acquire)};
       if (before.state() == SlotState::free || before.state() == SlotState::reserved) {
         continue;
       }
-      const auto entry = observe(slot, before);
+      auto entry = observe(slot, before);
+      entry.slot = index;
       if (slot.control.load(std::memory_order_relaxed) == before.word) {
         visit(entry);
       }

@@ -54,18 +54,23 @@ options_in() { # COLUMN
     END { tell() }' | sort
 }
 
-help_of() { # PROGRAM COLUMN
-  { "$1" --help; } | options_in "$2"
+# A program with commands tells of their options in the help of each.
+help_of() { # PROGRAM COLUMN [COMMAND...]
+  local command
+  {
+    "$1" --help
+    for command in "${@:3}"; do "$1" "$command" --help; done
+  } | options_in "$2" | sort -u
 }
 
 page_of() { # NAME
   mandoc -T ascii -O width=200 "$root/docs/$1.8" | col -bx | options_in 5
 }
 
-compare() { # PROGRAM COLUMN
+compare() { # PROGRAM COLUMN [COMMAND...]
   local name=${1##*/} differences
   # Every program has it, and not every one lists it.
-  if ! differences=$(diff <(help_of "$1" "$2" | grep -v '^--help ') <(page_of "$name" | grep -v '^--help ')); then
+  if ! differences=$(diff <(help_of "$@" | grep -v '^--help ') <(page_of "$name" | grep -v '^--help ')); then
     wrong "$name --help (<) and docs/$name.8 (>) differ:"$'\n'"$differences"
   fi
   if (($(help_of "$1" "$2" | wc -l) == 0)); then
@@ -74,7 +79,7 @@ compare() { # PROGRAM COLUMN
 }
 
 compare "$PEPSAL_BIN_DIR/pepsal" 2
-compare "$PEPSAL_BIN_DIR/pepsalctl" 2
+compare "$PEPSAL_BIN_DIR/pepsalctl" 2 list show status
 compare "$root/scripts/steering/pepsal-iptables" 2
 compare "$root/scripts/system/pepsal-satlink" 2
 

@@ -135,7 +135,7 @@ carries() {
   log_has gw "client=$user:" || wrong "the gateway's closing lines do not name the client"
 }
 
-table_shows_it() { "$PEPSAL_BIN_DIR/pepsalctl" --instance "$lab-$1" list | grep -qE "^open client=$user:[0-9]+ server=$server:7002 "; }
+table_shows_it() { "$PEPSAL_BIN_DIR/pepsalctl" --instance "$lab-$1" list --peer 0.0.0.0/0 | grep -qE " open +$user:[0-9]+ +$server:7002 "; }
 
 # Servers that speak first, half-closes both ways, and the table meanwhile.
 speaks_and_half_closes() {

@@ -43,11 +43,20 @@ usage() {
   grep -q status "$work/out" || wrong "--help does not tell of status"
   succeeds --version
   grep -q '^pepsalctl [0-9]' "$work/out" || wrong "--version says '$(cat "$work/out")'"
-  fails 2 "status|list"
+  fails 2 "list|show|status"
   fails 2 "'dance'" dance
   fails 2 "'more'" list more
   fails 2 "'--loud'" --loud status
   fails 2 "--instance" status --instance
+  fails 2 "'ten' is not a port" list --port ten
+  fails 2 "'70000' is not a port" list --port 70000
+  fails 2 "'10.1/16' is not an address or a prefix" list --client 10.1/16
+  fails 2 "'x' is not an address or a prefix" list --server x
+  fails 2 "'x' is not an address or a prefix" list --peer x
+  fails 2 "'closed' is not one of pending, connecting, open" list --state closed
+  fails 2 "'sat' is not one of client, server" list --leg sat
+  fails 2 "'size' is not one of id, state, client, server, age" list --sort size
+  fails 2 "connection" show
   fails 2 "'../etc'" --instance ../etc status
 }
 
@@ -63,13 +72,18 @@ running() {
     sleep 0.05
   done
   succeeds --instance "$instance" status
-  ! grep -vE '^[a-z_]+ [0-9]+$' "$work/out" || wrong "status prints other things than a name and a value a line"
+  ! grep -vE '^[a-z_]+ [0-9]+$|^[a-z, ]+:$|^$' "$work/out" ||
+    wrong "status prints other things than a name and a value a line, and headings"
   [[ $(value manager_pid) == "$manager" && $(value max_connections) == 100 && $(value entries) == 0 ]] ||
     wrong "status shows another daemon: $(head -n 6 "$work/out")"
   (($(value proxies_forked) >= 1)) || wrong "no proxy was forked, says status"
   succeeds status --instance "$instance"
   succeeds --instance "$instance" list
-  [[ ! -s $work/out ]] || wrong "list shows connections where there are none: $(cat "$work/out")"
+  [[ $(sed 1d "$work/out") == "total 0: "* ]] || wrong "list shows connections where there are none: $(cat "$work/out")"
+  fails 1 "no connection 1" --instance "$instance" show 1
+  fails 1 "no connection of 10.0.0.2:4" --instance "$instance" show 10.0.0.2:4
+  fails 2 "'10.0.0.2' is neither an ID" --instance "$instance" show 10.0.0.2
+  fails 2 "'::1:80' is neither an ID" --instance "$instance" show ::1:80
 
   # A connection that nobody redirected.
   nsenter -t "$manager" -n bash -c 'exec 3<>/dev/tcp/127.0.0.1/5000; read -r -t 5 <&3' || true

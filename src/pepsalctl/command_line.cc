@@ -1,0 +1,155 @@
+// The command line of pepsalctl. Fails with UsageError; help and version are printed here.
+
+#include "pepsalctl/command_line.hh"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <string_view>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "config/config.hh"
+#include "util/usage_error.hh"
+
+namespace pepsal {
+
+namespace {
+
+constexpr auto usage = "pepsalctl [--instance NAME] list|show|status [OPTION...]";
+
+struct CommandName
+{
+  const char* name;
+  Command command;
+  const char* help;
+};
+
+constexpr std::array commands{
+    CommandName{"list", Command::list, "Connections, one a line"},
+    CommandName{"show", Command::show, "All that is known of a connection"},
+    CommandName{"status", Command::status, "State, processes, peers and counters"},
+};
+
+[[noreturn]] void refuse(std::string_view option, std::string_view value, std::string_view allowed)
+{
+  throw UsageError{fmt::format("{}: '{}' is not {}", option, value, allowed)};
+}
+
+void add_prefix(CLI::App& app, const std::string& name, std::optional<Prefix>& prefix, const std::string& help)
+{
+  app.add_option_function<std::string>(
+         name,
+         [name, &prefix](const std::string& text) {
+           prefix = Prefix::parse(text);
+           if (!prefix) {
+             refuse(name, text, "an address or a prefix such as 10.1.0.0/16");
+           }
+         },
+         help)
+      ->type_name("PREFIX");
+}
+
+// An option whose value is one of some words; `index_of` the word is given to `set`.
+template<typename Set>
+void add_word(CLI::App& app, const std::string& name, const std::vector<std::string_view>& words, const Set& set,
+              const std::string& help)
+{
+  app.add_option_function<std::string>(
+         name,
+         [name, words, set](const std::string& text) {
+           const auto found = std::find(words.begin(), words.end(), text);
+           if (found == words.end()) {
+             refuse(name, text, fmt::format("one of {}", fmt::join(words, ", ")));
+           }
+           set(static_cast<std::size_t>(found - words.begin()));
+         },
+         help)
+      ->type_name("WORD");
+}
+
+void add_port(CLI::App& app, std::optional<std::uint16_t>& port)
+{
+  app.add_option_function<std::string>(
+         "--port",
+         [&port](const std::string& text) {
+           std::uint16_t number = 0;
+           const auto* const end = text.data() + text.size();
+           const auto read = std::from_chars(text.data(), end, number);
+           if (read.ec != std::errc{} || read.ptr != end || number == 0) {
+             refuse("--port", text, "a port, 1 to 65535");
+           }
+           port = number;
+         },
+         "Only connections to this port of their server")
+      ->type_name("PORT");
+}
+
+void add_selection(CLI::App& app, Selection& selection)
+{
+  constexpr std::array states{SlotState::pending, SlotState::connecting, SlotState::open};
+  add_prefix(app, "--client", selection.client, "Only connections of clients with such an address");
+  add_prefix(app, "--server", selection.server, "Only connections to servers with such an address");
+  add_prefix(app, "--peer", selection.peer, "Only warm connections, of the box with such an address");
+  add_port(app, selection.port);
+  add_word(
+      app, "--state", {"pending", "connecting", "open"},
+      [states, &selection](std::size_t index) { selection.state = states.at(index); },
+      "Only connections in this state");
+  add_word(
+      app, "--leg", {"client", "server"},
+      [&selection](std::size_t index) { selection.leg = static_cast<LegName>(index); },
+      "RTT, RETR and QUEUED of this leg alone, and only connections that have it");
+  add_word(
+      app, "--sort", {column_names.begin(), column_names.end()},
+      [&selection](std::size_t index) { selection.sort = static_cast<Column>(index); },
+      "Column to sort by: id, state, client, server, age, up, down, rtt, retr, queued");
+}
+
+void add_commands(CLI::App& app, CommandLine& line)
+{
+  for (const auto& [name, command, help] : commands) {
+    auto* const added = app.add_subcommand(name, help);
+    added->callback([&line, chosen = command] { line.command = chosen; });
+    added->add_flag("--json", line.json, "For programs, with all figures whole");
+  }
+  add_selection(*app.get_subcommand("list"), line.selection);
+  app.get_subcommand("show")
+      ->add_option("connection", line.which, "Its ID, as list shows it, or its client, ADDRESS:PORT")
+      ->type_name("ID|CLIENT")
+      ->required();
+}
+
+} // namespace
+
+CommandLine parse_command_line(int argc, char** argv)
+{
+  CommandLine line;
+  CLI::App app{"Shows what a running PEPsal does", "pepsalctl"};
+  app.set_version_flag("-V,--version", "pepsalctl " PEPSAL_VERSION);
+  app.add_option("--instance", line.instance, "Name of the daemon's instance")
+      ->check(check_instance_name)
+      ->capture_default_str()
+      ->type_name("NAME");
+  app.fallthrough(); // --instance may stand behind the command; commands made from here on inherit that
+  add_commands(app, line);
+  app.require_subcommand(0, 1);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    app.exit(success);
+    return {};
+  } catch (const CLI::ExtrasError&) {
+    throw UsageError{fmt::format("unexpected '{}': {}", app.remaining(true).front(), usage)};
+  } catch (const CLI::ParseError& error) {
+    throw UsageError{error.what()};
+  }
+  if (!line.command) {
+    throw UsageError{fmt::format("no command: {}", usage)};
+  }
+  return line;
+}
+
+} // namespace pepsal

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "pepsalctl/selection.hh"
+
+namespace pepsal {
+
+enum class Command
+{
+  list,
+  show,
+  status
+};
+
+// What the administrator has asked for.
+struct CommandLine
+{
+  std::string instance{"default"};
+  std::optional<Command> command{}; // none when help or the version was asked for, which are printed then
+  Selection selection{};            // of list
+  std::string which{};              // of show: an ID, or ADDRESS:PORT of a client
+  bool json{};
+};
+
+// Throws UsageError with one line that names the word and what is allowed.
+CommandLine parse_command_line(int argc, char** argv);
+
+} // namespace pepsal

@@ -1,0 +1,21 @@
+#pragma once
+
+#include "pepsalctl/command_line.hh"
+#include "shared/shared_segment.hh"
+
+// What pepsalctl does, a function and a file a command. Each prints to stdout. They throw SystemError when the kernel
+// does not tell of its sockets, and std::runtime_error for what is not there; each is one line.
+namespace pepsal {
+
+// The table of `list`, headings first; `leg` as in Selection.
+std::vector<std::string> list_lines(const std::vector<ShownConnection>& connections, std::optional<LegName> leg);
+
+void list(const SharedSegment& segment, const CommandLine& line);
+// Those with this ID, or of this client, ADDRESS:PORT. Throws UsageError for what is neither, std::runtime_error when
+// there is none.
+std::vector<ShownConnection> find_connections(const SharedSegment& segment, const std::string& which);
+
+void show(const SharedSegment& segment, const CommandLine& line);
+void show_status(const SharedSegment& segment, const CommandLine& line);
+
+} // namespace pepsal

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "pepsalctl/connections.hh"
+#include "util/prefix.hh"
+
+namespace pepsal {
+
+// One side of the box.
+enum class LegName
+{
+  client,
+  server
+};
+
+enum class Column
+{
+  id,
+  state,
+  client,
+  server,
+  age,
+  up,
+  down,
+  rtt,
+  retransmissions,
+  queued
+};
+inline constexpr std::array<std::string_view, 10> column_names{"id",   "state", "client", "server", "age", "up",
+                                                               "down", "rtt",   "retr",   "queued"}; // by Column
+
+// Which connections are shown, in which order.
+struct Selection
+{
+  std::optional<Prefix> client{};
+  std::optional<Prefix> server{};
+  std::optional<Prefix> peer{};        // of the box across the satellite
+  std::optional<std::uint16_t> port{}; // the server's
+  std::optional<SlotState> state{};
+  std::optional<LegName> leg{}; // its figures alone count, and connections that have none are left out
+  Column sort{Column::id};
+
+  bool has(const ShownConnection& connection) const;
+  // What is left of all, sorted: names and addresses rising, quantities falling, the largest first.
+  std::vector<ShownConnection> of(std::vector<ShownConnection> all) const;
+};
+
+// Sums over the legs that count; the round trip, in microseconds, is the longer one.
+struct LegFigures
+{
+  std::uint32_t rtt_us{};
+  std::uint64_t retransmissions{}; // segments
+  std::uint64_t queued{};          // bytes in the box: not read yet, or not acknowledged
+};
+LegFigures figures_of(const ShownConnection& connection, std::optional<LegName> leg);
+
+} // namespace pepsal
