@@ -69,8 +69,7 @@ int serve(const pepsal::Config& config, const std::vector<const char*>& argument
     if (config.daemon) {
       pepsal::log::error("{}", error.what());
     }
-    std::fprintf(stderr, "pepsal: %s\n", error.what());
-    return EXIT_FAILURE;
+    throw;
   }
 }
 
@@ -93,8 +92,10 @@ int main(int argc, char** argv)
     if (!config.daemon) {
       return serve(config, arguments, [] {});
     }
-    pepsal::log::use_syslog();
-    return pepsal::run_in_background([&](const auto& ready) { return serve(config, arguments, ready); });
+    return pepsal::run_in_background([&](const auto& ready) {
+      pepsal::log::use_syslog();
+      return serve(config, arguments, ready);
+    });
   } catch (const pepsal::UsageError& error) {
     std::fprintf(stderr, "pepsal: %s\n", error.what());
     return exit_usage;

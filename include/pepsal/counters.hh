@@ -64,6 +64,7 @@ namespace pepsal {
   row(proxies_lost, "pepsal_proxies_lost_total", "", "proxies killed or crashed") \
   row(queuers_restarted, "pepsal_queuers_restarted_total", "", "queuers started again") \
   row(forks_failed, "pepsal_forks_failed_total", "", "times that the system had no process left") \
+  row(log_lines_lost, "pepsal_log_lines_lost_total", "", "lines of the log that nobody took in time") \
   row(fastopen_dials, "pepsal_fastopen_dials_total", "", "dials that carried data in the SYN") \
   row(fastopen_dials_accepted, "pepsal_fastopen_dials_accepted_total", "", \
       "dials whose data in the SYN the other box took") \

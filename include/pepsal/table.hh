@@ -140,6 +140,7 @@ static constexpr std::size_t limited_lines = 2;
 struct RosterEntry
 {
   std::atomic<std::int32_t> pid;
+  std::atomic<std::uint16_t> index;     // the queuer's queue, the proxy's listener, or the keeper's peer
   std::atomic<std::int64_t> started_ns; // CLOCK_BOOTTIME; with the pid, a process's identity
 };
 

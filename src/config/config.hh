@@ -63,6 +63,7 @@ struct FixedConfig
 struct Config : FixedConfig
 {
   bool verbose{};
+  bool hide_connections{}; // from process titles
   std::uint32_t max_connections{8192};
   std::uint32_t max_per_client{}; // 0: as per_client_limit() says
   std::chrono::seconds pending_lifetime{60};

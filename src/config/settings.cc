@@ -117,6 +117,7 @@ void add_service(SettingList& list, Config& config)
   list.begin("Service");
   list.flag("-d,--daemon", config.daemon, "Run in the background; return once the service is ready");
   list.flag("-v,--verbose", config.verbose, "Log debug messages too");
+  list.flag("--hide-connections", config.hide_connections, "Keep addresses out of the titles that ps(1) shows to all");
   list.number("-p,--port", "PORT", config.port, "Listening TCP port", 1, 65535);
   list.text("-a,--address", "ADDRESS", "Listening address",
             [&config](const std::string& text) {

@@ -64,10 +64,17 @@ pid_t Children::spawn(Role role, std::uint16_t index, const std::function<int(Ow
 {
   const auto owner = take_number();
   set_state(owner, initial_state(role));
-  records_[owner] = {.child = {.role = role, .owner = owner, .index = index}, .next_free = no_owner, .alive = true};
+  roster_[owner].index = index;
+  records_[owner] = {.child = {.role = role, .owner = owner, .index = index},
+                     .pid = 0,
+                     .started = {},
+                     .next_free = no_owner,
+                     .alive = true};
   pid_t pid = 0;
   try {
     pid = fork_process([&] {
+      memory_ = {};
+      records_ = {};
       ::signal(SIGINT, SIG_IGN); // Ctrl-C reaches the whole process group, and is for the manager: it drains
       return body(owner);
     });
@@ -77,17 +84,19 @@ pid_t Children::spawn(Role role, std::uint16_t index, const std::function<int(Ow
     give_back(owner);
     throw;
   }
+  records_[owner].pid = pid;
+  records_[owner].started = boot_time_now();
   roster_[owner].pid = pid;
-  roster_[owner].started_ns = boot_time_now().count();
+  roster_[owner].started_ns = records_[owner].started.count();
   ++count_of(role);
   return pid;
 }
 
-// The roster of all that ever lived at once is walked; that is as long as it is full, and most are not.
+// The records of all that ever lived at once are walked; few more than live.
 std::optional<Owner> Children::find(pid_t pid) const
 {
   for (Owner owner = 1; owner <= highest_; ++owner) {
-    if (roster_[owner].pid.load(std::memory_order_relaxed) == pid) {
+    if (records_[owner].alive && records_[owner].pid == pid) {
       return owner;
     }
   }
@@ -141,7 +150,7 @@ std::uint32_t Children::count_idle(std::uint16_t listener) const
   for (Owner owner = 1; owner <= highest_; ++owner) {
     const auto its_state = state(owner);
     idle += (its_state == ProcessState::idle || its_state == ProcessState::starting) &&
-            records_[owner].child.index == listener;
+            roster_[owner].index.load(std::memory_order_relaxed) == listener;
   }
   return idle;
 }
@@ -178,7 +187,7 @@ void Children::signal(Role role, int signal, const std::function<bool(const Chil
   for (Owner owner = 1; owner <= highest_; ++owner) {
     const auto& record = records_[owner];
     if (record.alive && record.child.role == role && which(record.child)) {
-      ::kill(roster_[owner].pid, signal); // it may have ended already and waits to be reaped
+      ::kill(record.pid, signal); // it may have ended already and waits to be reaped
     }
   }
 }

@@ -71,14 +71,16 @@ public:
   void signal(Role role, int signal, const std::function<bool(const Child&)>& which) const;
 
   ProcessState state(Owner owner) const;
-  BootTime started(Owner owner) const { return BootTime{roster_[owner].started_ns.load()}; }
+  BootTime started(Owner owner) const { return records_[owner].started; }
   void set_state(Owner owner, ProcessState state);
 
 private:
-  // What is known of a number beside its entry in the roster.
+  // What the manager acts on. The roster, which every process may write, says the same for display alone.
   struct Record
   {
     Child child;
+    pid_t pid; // not given to another process before it is reaped (wait(2))
+    BootTime started;
     Owner next_free;
     bool alive;
   };
@@ -90,8 +92,8 @@ private:
 
   std::span<RosterEntry> roster_;
   std::span<std::atomic<std::uint8_t>> states_;
-  // Shared memory, though nobody else reads it: fork(2) makes the manager copy every page of its own that
-  // it writes to between two forks.
+  // Not private memory, of which fork(2) makes the manager copy every page that it writes to between two forks. A child
+  // unmaps it before anything else.
   boost::interprocess::mapped_region memory_;
   std::span<Record> records_;
   Owner first_free_{no_owner};

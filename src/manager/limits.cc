@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::uint64_t tasks_per_connection = 2;
 constexpr std::uint64_t tasks_for_others = 256; // left to the rest of the system and to this daemon's own
+constexpr std::uint64_t tasks_of_our_own = 8;   // what a user's limit has to leave: manager, queuers, keepers
 
 std::optional<std::uint64_t> number_in(const std::string& file)
 {
@@ -49,14 +50,15 @@ std::optional<std::uint64_t> limit_of(__rlimit_resource resource)
 
 } // namespace
 
-Limits find_limits(std::uint32_t wanted)
+Limits find_limits(std::uint32_t wanted, bool as_another_user)
 {
   Limits result{.connections = wanted, .descriptors = limit_of(RLIMIT_NOFILE).value_or(1U << 20), .scarcest = {}};
-  const auto consider = [&](const char* name, std::optional<std::uint64_t> tasks) {
+  const auto consider = [&](const char* name, std::optional<std::uint64_t> tasks,
+                            std::uint64_t others = tasks_for_others) {
     if (!tasks) {
       return;
     }
-    const auto room = *tasks > tasks_for_others ? (*tasks - tasks_for_others) / tasks_per_connection : 1;
+    const auto room = *tasks > others ? (*tasks - others) / tasks_per_connection : 1;
     if (room < result.connections) {
       result.connections = static_cast<std::uint32_t>(std::max<std::uint64_t>(room, 1));
       result.scarcest = fmt::format("{} {}", name, *tasks);
@@ -65,8 +67,8 @@ Limits find_limits(std::uint32_t wanted)
   consider("kernel.pid_max", number_in("/proc/sys/kernel/pid_max"));
   consider("kernel.threads-max", number_in("/proc/sys/kernel/threads-max"));
   consider("the cgroup's pids.max", cgroup_tasks());
-  if (::geteuid() != 0) {
-    consider("RLIMIT_NPROC", limit_of(RLIMIT_NPROC));
+  if (as_another_user || ::geteuid() != 0) { // root is not bound by it (setrlimit(2))
+    consider("RLIMIT_NPROC", limit_of(RLIMIT_NPROC), tasks_of_our_own);
   }
   return result;
 }

@@ -16,8 +16,9 @@ struct Limits
 
 // Reads RLIMIT_NOFILE, RLIMIT_NPROC, kernel.pid_max, kernel.threads-max and the cgroup's pids.max
 // (getrlimit(2), proc(5), the kernel's cgroup-v2 documentation) and says how many of `wanted`
-// connections, a process with two threads each, they allow; at least 1.
-Limits find_limits(std::uint32_t wanted);
+// connections, a process with two threads each, they allow; at least 1. RLIMIT_NPROC counts for a user who is not root,
+// or who will not be (--user).
+Limits find_limits(std::uint32_t wanted, bool as_another_user = false);
 
 // Throws std::runtime_error with the mend when RLIMIT_NOFILE is too low for a manager with so many listeners, and for
 // proxies. They need few: no process has more than one connection.

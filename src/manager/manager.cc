@@ -46,14 +46,17 @@ public:
   Manager(Config config, std::function<Config()> reload)
       : config_{std::move(config)}
       , read_configuration_{std::move(reload)}
-      , limits_{find_limits(config_.max_connections)}
-      , segment_{SharedSegment::create(config_.instance, {.max_connections = limits_.connections,
-                                                          .processes = limits_.connections + roster_reserve})}
+      , limits_{find_limits(config_.max_connections, !config_.user.empty())}
+      , segment_{SharedSegment::create(
+            config_.instance,
+            {.max_connections = limits_.connections, .processes = limits_.connections + roster_reserve},
+            owner_before(config_.user))}
       , table_{segment_}
       , children_{segment_}
   {
     config_.max_connections = limits_.connections;
     segment_.header().max_per_client = per_client_limit(config_);
+    table_.count_lost_log_lines();
   }
 
   ~Manager() { segment_.remove_name(); }
@@ -76,6 +79,12 @@ public:
   }
 
 private:
+  // Whose the memory of a daemon before this one may be.
+  static std::optional<uid_t> owner_before(const std::string& user)
+  {
+    return user.empty() ? std::nullopt : std::optional{find_user(user).user};
+  }
+
   // All that can fail, while the one who started the daemon is still there to read why.
   void start()
   {
@@ -87,7 +96,6 @@ private:
     if (!config_.user.empty()) {
       const auto user = find_user(config_.user);
       segment_.give_to(user.user, user.group);
-      pid_file_->give_to(user.user, user.group);
       become_user(config_.user);
     }
     queuers_.start_all();

@@ -1,62 +1,74 @@
-// The pid file of libbsd's pidfile(3bsd) as an object. Fails when another process holds the file or its
-// place cannot be written.
+// The pid file as an object. Fails when another process holds the file or its place cannot be written.
 
 #include "manager/pid_file.hh"
 
+#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <stdexcept>
+#include <string_view>
 
-#include <bsd/libutil.h>
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "util/system_error.hh"
 
 namespace pepsal {
 
+namespace {
+
+std::string holder_in(const FileDescriptor& file)
+{
+  std::array<char, 16> text{};
+  const auto bytes = ::pread(file.number(), text.data(), text.size(), 0);
+  const std::string_view all{text.data(), static_cast<std::size_t>(std::max<ssize_t>(bytes, 0))};
+  return std::string{all.substr(0, all.find_first_not_of("0123456789"))};
+}
+
+} // namespace
+
 PidFile::PidFile(const std::string& path)
-    : path_{path}
 {
   constexpr mode_t readable_by_all = 0644;
+  const auto place = std::filesystem::absolute(path);
+  const auto call = fmt::format("pid file {}", path);
+  name_ = place.filename();
   std::error_code ignored; // the open that follows says what is wrong
-  created_directory_ = std::filesystem::create_directories(std::filesystem::path{path}.parent_path(), ignored);
-  pid_t holder = 0;
-  handle_ = ::pidfile_open(path.c_str(), readable_by_all, &holder);
-  if (handle_ == nullptr) {
-    if (errno == EEXIST) {
-      throw std::runtime_error{fmt::format(
-          "pid file {} is held by the running process {}: stop it or choose another --pidfile", path, holder)};
-    }
-    throw SystemError{errno, fmt::format("pid file {}", path)};
+  std::filesystem::create_directories(place.parent_path(), ignored);
+  folder_ = FileDescriptor{check(call, ::open(place.parent_path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC))};
+  FileDescriptor file{check(call, ::openat(folder_.number(), name_.c_str(),
+                                           O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, readable_by_all))};
+  struct stat facts
+  {};
+  check(call, ::fstat(file.number(), &facts));
+  if (!S_ISREG(facts.st_mode) || (facts.st_uid != 0 && facts.st_uid != ::geteuid())) {
+    throw std::runtime_error{
+        fmt::format("pid file {} is not the daemon's but user number {}'s: remove it", path, facts.st_uid)};
   }
-  if (::pidfile_write(handle_) == -1) {
-    const int error = errno;
-    ::pidfile_remove(handle_);
-    throw SystemError{error, fmt::format("pid file {}", path)};
+  if (::flock(file.number(), LOCK_EX | LOCK_NB) == -1) {
+    throw std::runtime_error{fmt::format(
+        "pid file {} is held by the running process {}: stop it or choose another --pidfile", path, holder_in(file))};
   }
+  const auto text = std::to_string(::getpid());
+  check(call, ::ftruncate(file.number(), 0));
+  check(call, ::pwrite(file.number(), text.data(), text.size(), 0));
+  file_ = std::move(file);
 }
 
 PidFile::~PidFile()
 {
-  if (handle_ != nullptr) {
-    ::pidfile_remove(handle_);
-  }
-}
-
-void PidFile::give_to(uid_t user, gid_t group)
-{
-  check("chown " + path_, ::chown(path_.c_str(), user, group));
-  if (created_directory_) {
-    const auto directory = std::filesystem::path{path_}.parent_path();
-    check("chown " + directory.string(), ::chown(directory.c_str(), user, group));
+  if (file_.is_open() && ::unlinkat(folder_.number(), name_.c_str(), 0) == -1) {
+    [[maybe_unused]] const auto emptied = ::ftruncate(file_.number(), 0);
   }
 }
 
 void PidFile::abandon()
 {
-  ::pidfile_close(handle_);
-  handle_ = nullptr;
+  file_.close();
+  folder_.close();
 }
 
 } // namespace pepsal

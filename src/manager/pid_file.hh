@@ -2,34 +2,30 @@
 
 #include <string>
 
-#include <sys/types.h>
-
-struct pidfh;
+#include "util/file_descriptor.hh"
 
 namespace pepsal {
 
-// The pid file, locked while this process lives and removed with the object.
+// The pid file: locked (flock(2)) while this process lives, and removed with the object. File and folder stay root's,
+// so that nobody whom the daemon has become can put another file in their place; a daemon that is not root any more,
+// and may not remove the file, empties it.
 class PidFile
 {
 public:
-  // Creates the directory too, if it is missing. Throws std::runtime_error naming the pid that holds the
-  // file, or SystemError.
+  // Creates the folder too, if it is missing. Throws std::runtime_error naming the pid that holds the file, or the user
+  // whose it is, when that is neither root nor this process's; SystemError when the place is none, or a link.
   explicit PidFile(const std::string& path);
   ~PidFile();
   PidFile(const PidFile&) = delete;
   PidFile& operator=(const PidFile&) = delete;
 
-  // Makes `user` the owner of the file, and of the directory if it was created for it, so that the file
-  // can be removed after becoming that user.
-  void give_to(uid_t user, gid_t group);
-
   // In a child: lets go of the lock that fork(2) shared, without removing the file.
   void abandon();
 
 private:
-  pidfh* handle_{};
-  std::string path_;
-  bool created_directory_{};
+  FileDescriptor folder_;
+  std::string name_; // in the folder
+  FileDescriptor file_;
 };
 
 } // namespace pepsal

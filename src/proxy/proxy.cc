@@ -57,8 +57,12 @@ std::string_view name_of(const Link* link)
   return link != nullptr ? "satellite" : "terrestrial";
 }
 
-void show_title(const Connection& connection)
+void show_title(const Connection& connection, bool hidden)
 {
+  if (hidden) {
+    set_title("pepsal: proxy busy");
+    return;
+  }
   fmt::memory_buffer title;
   fmt::format_to(std::back_inserter(title), "pepsal: proxy {} -> {}", connection.client, connection.server);
   set_title({title.data(), title.size()});
@@ -179,7 +183,7 @@ private:
     session.open(std::move(leg.socket), profile_of(config, departure), leg.first_bytes);
     log::debug("opened client={} ({} leg) server={} ({} leg)", address, name_of(arrival),
                destination->connection.server, name_of(departure));
-    show_title(destination->connection);
+    show_title(destination->connection, config.hide_connections);
     carry(session, arrival, departure, fast_opened);
   }
 
@@ -222,7 +226,7 @@ private:
     }
     send_answer(session.client(), {.kind = PeerAnswer::Kind::connected});
     session.open(std::move(leg.socket), profile_of(config, departure), leg.first_bytes);
-    show_title(connection);
+    show_title(connection, config.hide_connections);
     carry(session, arrival, departure, false);
   }
 

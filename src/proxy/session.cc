@@ -356,17 +356,17 @@ void Session::close(Counter counter, std::string_view reason)
 {
   const auto up = up_.bytes->load();
   const auto down = down_.bytes->load();
-  if (claim_) {
-    table_.release(*claim_);
-  }
   table_.count(counter);
   table_.count(Counter::bytes_up, up);
   table_.count(Counter::bytes_down, down);
   const std::chrono::duration<double> duration = boot_time_now() - started_;
-  log::info("closed client={} server={} up={} down={} duration={:.3f} reason={}", connection_.client,
-            connection_.server, up, down, duration.count(), reason);
   client_.socket.close();
   server_.socket.close();
+  log::info("closed client={} server={} up={} down={} duration={:.3f} reason={}", connection_.client,
+            connection_.server, up, down, duration.count(), reason);
+  if (claim_) {
+    table_.release(*claim_); // last: a slot that is free promises a process
+  }
 }
 
 } // namespace pepsal

@@ -9,6 +9,8 @@
 #include <cstring>
 #include <ctime>
 
+#include "util/log.hh"
+
 namespace pepsal {
 
 namespace {
@@ -54,6 +56,11 @@ ConnectionTable::ConnectionTable(const SharedSegment& segment)
     , bucket_mask_{static_cast<std::uint32_t>(buckets_.size()) - 1}
 {}
 
+void ConnectionTable::count_lost_log_lines()
+{
+  log::count_losses(header_->counters.at(static_cast<std::size_t>(Counter::log_lines_lost)));
+}
+
 ConnectionTable::Place ConnectionTable::place_of(const Endpoint& client) const
 {
   std::array<std::uint64_t, 2> address{};
@@ -66,7 +73,8 @@ ConnectionTable::Place ConnectionTable::place_of(const Endpoint& client) const
 template<typename Visit> bool ConnectionTable::search(const Place& place, const Visit& visit) const
 {
   const std::uint64_t pattern = place.tag * 0x0101010101010101ULL;
-  const auto reach = buckets_[place.home].reach.load(std::memory_order_acquire);
+  const auto reach =
+      std::min(buckets_[place.home].reach.load(std::memory_order_acquire), max_spill); // anybody's to write
   for (std::uint32_t distance = 0; distance <= reach; ++distance) {
     const auto index = bucket_at(place.home, distance);
     const auto& bucket = buckets_[index];

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "util/system_error.hh"
@@ -59,11 +60,23 @@ std::optional<pid_t> lock(int fd)
   return fcntl(fd, F_SETLK, &file) == 0 ? std::nullopt : find_holder(fd);
 }
 
-// Throws unless what stands under `name` may be replaced: nobody holds it and it is of this layout.
-void refuse_foreign_memory(const std::string& name)
+// Throws unless what stands under `name` may be replaced: nobody holds it and it is of this layout. What another user
+// has put there is believed nothing: neither its lock nor its contents.
+void refuse_foreign_memory(const std::string& name, std::optional<uid_t> other_owner)
 {
   try {
     const ipc::shared_memory_object memory{ipc::open_only, name.c_str(), ipc::read_write};
+    struct stat file
+    {};
+    check("fstat", ::fstat(memory.get_mapping_handle().handle, &file));
+    if (file.st_uid != 0 && file.st_uid != ::geteuid() && file.st_uid != other_owner) {
+      if (!ipc::shared_memory_object::remove(name.c_str())) {
+        throw std::runtime_error{fmt::format("/dev/shm/{} belongs to user number {}: remove it, or choose another "
+                                             "--instance",
+                                             name, file.st_uid)};
+      }
+      return;
+    }
     if (const auto holder = lock(memory.get_mapping_handle().handle)) {
       throw std::runtime_error{
           fmt::format("instance '{}' is already running (pid {}): stop it or choose another --instance",
@@ -106,17 +119,22 @@ SharedSegment::SharedSegment(std::string name, ipc::shared_memory_object memory,
     , roster_capacity_{header().roster_capacity}
 {}
 
-SharedSegment SharedSegment::create(const std::string& instance, Size size)
+SharedSegment SharedSegment::create(const std::string& instance, Size size, std::optional<uid_t> other_owner)
 {
   auto name = "pepsal." + instance;
-  refuse_foreign_memory(name);
+  refuse_foreign_memory(name, other_owner);
   ipc::shared_memory_object::remove(name.c_str());
   ipc::permissions owner_and_group{0640};
   ipc::shared_memory_object memory{ipc::create_only, name.c_str(), ipc::read_write, owner_and_group};
   if (const auto holder = lock(memory.get_mapping_handle().handle)) {
     throw std::runtime_error{fmt::format("instance '{}' is being started by pid {} too", instance, *holder)};
   }
-  memory.truncate(static_cast<ipc::offset_t>(Layout::of(bucket_count(size.max_connections), size.processes).end));
+  // All of it now: a page for which there is no room later would be a SIGBUS.
+  const auto bytes = static_cast<off_t>(Layout::of(bucket_count(size.max_connections), size.processes).end);
+  if (const int error = ::posix_fallocate(memory.get_mapping_handle().handle, 0, bytes); error != 0) {
+    ipc::shared_memory_object::remove(name.c_str());
+    throw SystemError{error, fmt::format("/dev/shm/{}: {} bytes for the table (--max-connections)", name, bytes)};
+  }
   ipc::mapped_region region{memory, ipc::read_write};
   return format(std::move(name), std::move(memory), std::move(region), size);
 }

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -28,7 +29,8 @@ public:
   // by children). What a crashed manager left is replaced. Throws std::runtime_error with the mend
   // when another manager holds the name or the memory has another layout; SystemError or
   // boost::interprocess::interprocess_exception when memory cannot be had.
-  static SharedSegment create(const std::string& instance, Size size);
+  // What belongs to a user other than root, this process's and `other_owner` (--user) is not believed but removed.
+  static SharedSegment create(const std::string& instance, Size size, std::optional<uid_t> other_owner = std::nullopt);
 
   enum class Access
   {

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <iterator>
 #include <string_view>
 
@@ -8,12 +10,17 @@
 #include <syslog.h>
 
 // Log lines: to syslog (facility daemon, ident "pepsal[pid]") once the daemon is in the background, to
-// stderr in the foreground. Children inherit the open syslog socket. Logging never fails or exits.
+// stderr in the foreground. Children inherit the open syslog socket. Logging never fails or exits, and waits 20 ms at
+// most for a reader that does not read.
 namespace pepsal::log {
 
 // Logs to stderr until use_syslog() is called. Debug lines appear when `verbose`.
 void configure(bool verbose);
 void use_syslog();
+
+// Lines that nobody takes in time are lost, as no connection may wait for a log: they are counted here, if anywhere.
+// The counter must live as long as the process.
+void count_losses(std::atomic<std::uint64_t>& counter);
 
 // Writes one line of a syslog(3) priority.
 void write(int priority, std::string_view line);

@@ -143,16 +143,25 @@ protected:
 
   void make_user()
   {
-    const auto id = 20'000 + ::getpid() % 40'000;
-    net().write_file("passwd", fmt::format("root:x:0:0:root:/root:/bin/sh\n{}:x:{}:{}::/:/bin/false\n", user, id, id));
+    net().write_file("passwd",
+                     fmt::format("root:x:0:0:root:/root:/bin/sh\n{}:x:{}:{}::/:/bin/false\n", user, id_, id_));
     net().box().must_run({"mount", "--bind", Topology::inside("passwd"), "/etc/passwd"});
   }
+
+  const int id_ = 20'000 + ::getpid() % 40'000;
 };
 
 TEST_F(NoProcessesTest, NewConnectionsPassAndEstablishedOnesGoOn)
 {
   make_user();
-  const auto limit = fmt::format("--nproc={0}:{0}", tasks);
+  // The daemon keeps to the limit that it finds, so what is left of it is taken by others of the same user.
+  constexpr int others = 60;
+  std::vector<ChildProcess> sleepers;
+  for (int i = 0; i < others; ++i) {
+    sleepers.push_back(
+        net().box().start({"setpriv", fmt::format("--reuid={}", id_), "--clear-groups", "sleep", "600"}));
+  }
+  const auto limit = fmt::format("--nproc={0}:{0}", tasks + others);
   start_daemon({.arguments = {"--user", user}, .prefix = {"prlimit", limit, "--"}});
   start_rules(net(), Mode::tproxy);
   const auto listener = listen();
@@ -181,6 +190,15 @@ TEST_F(NoProcessesTest, NewConnectionsPassAndEstablishedOnesGoOn)
   }
   established.clear();
   EXPECT_TRUE(eventually([&] { return path_of_new_connection(listener) == Path::proxied; }));
+}
+
+TEST_F(NoProcessesTest, LimitOfTheUserItWillBeIsKnownAtTheStart)
+{
+  make_user();
+  start_daemon({.arguments = {"--user", user}, .prefix = {"prlimit", fmt::format("--nproc={0}:{0}", tasks), "--"}});
+  const auto line = daemon().log_line("RLIMIT_NPROC 34 allows");
+  ASSERT_TRUE(line.has_value());
+  EXPECT_EQ(daemon().counter("max_connections"), (tasks - 8) / 2) << *line;
 }
 
 // So few that a proxy has none for its pipes: it copies without them.

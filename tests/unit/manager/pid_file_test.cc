@@ -61,6 +61,29 @@ TEST_F(PidFileTest, PlaceThatCannotBeHasAReason)
   EXPECT_THROW(PidFile{"/proc/nowhere/test.pid"}, SystemError);
 }
 
+TEST_F(PidFileTest, LinkIsNotFollowed)
+{
+  std::filesystem::create_directories(std::filesystem::path{path_}.parent_path());
+  const auto precious = directory_ / "precious";
+  std::ofstream{precious} << "kept";
+  std::filesystem::create_symlink(precious, path_);
+  EXPECT_THROW(PidFile{path_}, SystemError);
+  std::string text;
+  std::ifstream{precious} >> text;
+  EXPECT_EQ(text, "kept");
+}
+
+TEST_F(PidFileTest, FileOfAnotherUserIsNotUsed)
+{
+  if (::geteuid() != 0) {
+    GTEST_SKIP() << "only root can give a file away";
+  }
+  std::filesystem::create_directories(std::filesystem::path{path_}.parent_path());
+  std::ofstream{path_} << "1";
+  ASSERT_EQ(::chown(path_.c_str(), 12345, 12345), 0);
+  EXPECT_THROW(PidFile{path_}, std::runtime_error);
+}
+
 TEST_F(PidFileTest, ChildLetsGoWithoutRemoving)
 {
   PidFile file{path_};
