@@ -386,7 +386,6 @@ protected:
     return pid;
   }
 
-private:
   std::unique_ptr<ChildProcess> syslogd_;
 };
 
@@ -445,6 +444,56 @@ TEST_F(BackgroundTest, DetachesFromWhatStartedIt)
   EXPECT_TRUE(logged("]: ended"));
   EXPECT_TRUE(eventually([&] { return what_is_left().empty(); })) << what_is_left();
   EXPECT_FALSE(std::filesystem::exists(net().outside("b.pid")));
+}
+
+// Whoever waits for the end of what the command prints, or for a descriptor that it had, does not wait for the daemon.
+TEST_F(BackgroundTest, KeepsNothingOfTheCallers)
+{
+  auto piped =
+      net().box().start({"sh", "-c", program_path("pepsal") + " -d 9>" + Topology::inside("foreign") + " 2>&1 | cat"});
+  EXPECT_EQ(piped.wait(), 0);
+  for (const auto& process : net().processes()) {
+    if (!process.title.starts_with("pepsal: ")) {
+      continue;
+    }
+    std::error_code gone;
+    for (const auto& entry : std::filesystem::directory_iterator{fmt::format("/proc/{}/fd", process.pid), gone}) {
+      const auto target = std::filesystem::read_symlink(entry, gone).string();
+      EXPECT_EQ(target.find("foreign"), std::string::npos) << process.title;
+      EXPECT_TRUE(!target.starts_with("pipe:") || process.title != "pepsal: queuer (queue 0)") << target;
+    }
+  }
+  ::kill(manager().pid, SIGTERM);
+  EXPECT_TRUE(eventually([&] { return what_is_left().empty(); })) << what_is_left();
+}
+
+// A syslog daemon that has stopped reading delays nobody, and what it misses is counted.
+TEST_F(BackgroundTest, SyslogThatDoesNotReadStopsNoConnection)
+{
+  const auto listener = listen();
+  start_rules(net(), Mode::tproxy);
+  ASSERT_EQ(run_program(net(), "pepsal", {"-d"}).status, 0);
+  syslogd_->signal(SIGSTOP);
+  constexpr int many = 60; // the kernel keeps ten lines for it
+  for (int i = 0; i < many; ++i) {
+    EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
+  }
+  std::istringstream status{run_program(net(), "pepsalctl", {"status"}).out};
+  long lost = 0;
+  for (std::string word; status >> word;) {
+    if (word == "log_lines_lost") {
+      status >> lost;
+    }
+  }
+  EXPECT_GT(lost, 0);
+  syslogd_->signal(SIGCONT);
+  const auto before = net().read_file("messages").size();
+  EXPECT_TRUE(eventually([&] {
+    path_of_new_connection(listener);
+    return net().read_file("messages").substr(before).find("closed client=") != std::string::npos;
+  }));
+  ::kill(manager().pid, SIGTERM);
+  EXPECT_TRUE(eventually([&] { return what_is_left().empty(); })) << what_is_left();
 }
 
 TEST_F(BackgroundTest, NoSyslogIsNoReasonToFail)
