@@ -15,6 +15,7 @@
 
 #include <fmt/format.h>
 #include <sched.h>
+#include <unistd.h>
 
 namespace pepsal::test {
 
@@ -335,6 +336,17 @@ TEST_F(StartTest, DirectConnectionIsClosedAndCounted)
   EXPECT_TRUE(eventually([&] { return daemon().counter("direct_connections_refused") == 4; }));
   EXPECT_EQ(daemon().counter("connections_opened"), 0);
   EXPECT_EQ(daemon().log_lines("refused client="), 1) << "one a minute, whoever causes them";
+}
+
+// Any local user may create and lock a file there.
+TEST_F(StartTest, SharedMemoryOfAnotherUserIsNoReasonNotToStart)
+{
+  const auto place = outside(shared_memory);
+  std::ofstream{place} << std::string(100'000, 'x');
+  ASSERT_EQ(::chown(place.c_str(), 12345, 12345), 0);
+  start_daemon();
+  start_rules(net(), Mode::tproxy);
+  EXPECT_EQ(path_of_new_connection(listen()), Path::proxied);
 }
 
 // With a syslog daemon that nobody here wrote, at the socket where programs expect it.

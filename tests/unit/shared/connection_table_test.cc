@@ -37,6 +37,18 @@ TEST_F(ConnectionTableTest, ClaimsWhatWasInserted)
   EXPECT_EQ(table.size(), 0U);
 }
 
+TEST_F(ConnectionTableTest, SearchEndsWhateverIsWrittenIntoTheBuckets)
+{
+  for (auto& bucket : segment.buckets()) {
+    bucket.reach = 0xffffffff; // by a process that was taken over: four thousand million buckets to look at
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  for (std::uint16_t port = 1; port <= 100; ++port) {
+    EXPECT_FALSE(table.claim(connection(port).client, connection(port).server, proxy, 2s));
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 10s);
+}
+
 TEST_F(ConnectionTableTest, KeepsServersOfOneSourceApart)
 {
   table.insert_pending(connection(1, 80), queuer, 1s);
