@@ -56,7 +56,6 @@ public:
   {
     config_.max_connections = limits_.connections;
     segment_.header().max_per_client = per_client_limit(config_);
-    table_.count_lost_log_lines();
   }
 
   ~Manager() { segment_.remove_name(); }
@@ -291,6 +290,7 @@ private:
   Limits limits_;
   SharedSegment segment_;
   ConnectionTable table_;
+  log::LossCount losses_{table_.lost_log_lines()};
   Children children_;
   Collector collector_{children_, table_};
   std::optional<PidFile> pid_file_;

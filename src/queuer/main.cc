@@ -61,7 +61,7 @@ int run(const Options& options, int argc, char** argv)
     const pepsal::Marks marks{.shift = options.mark_shift};
     const auto segment = pepsal::SharedSegment::open(options.instance, pepsal::SharedSegment::Access::read_write);
     pepsal::ConnectionTable table{segment};
-    table.count_lost_log_lines();
+    const pepsal::log::LossCount losses{table.lost_log_lines()};
     pepsal::prepare_titles(argc, argv, environ);
     pepsal::set_title(fmt::format("pepsal: queuer (queue {})", options.queue));
     pepsal::run_queuer(marks, table, options.owner, options.queue, [&] {

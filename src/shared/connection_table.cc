@@ -9,8 +9,6 @@
 #include <cstring>
 #include <ctime>
 
-#include "util/log.hh"
-
 namespace pepsal {
 
 namespace {
@@ -55,11 +53,6 @@ ConnectionTable::ConnectionTable(const SharedSegment& segment)
     , slots_{segment.slots()}
     , bucket_mask_{static_cast<std::uint32_t>(buckets_.size()) - 1}
 {}
-
-void ConnectionTable::count_lost_log_lines()
-{
-  log::count_losses(header_->counters.at(static_cast<std::size_t>(Counter::log_lines_lost)));
-}
 
 ConnectionTable::Place ConnectionTable::place_of(const Endpoint& client) const
 {

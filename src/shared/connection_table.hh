@@ -116,8 +116,11 @@ public:
   }
   std::uint64_t counter(Counter counter) const { return view_.value(counter); }
 
-  // From now on this process's lost log lines are counted in the table, which must live as long as the process.
-  void count_lost_log_lines();
+  // For log::LossCount.
+  std::atomic<std::uint64_t>& lost_log_lines()
+  {
+    return header_->counters.at(static_cast<std::size_t>(Counter::log_lines_lost));
+  }
 
   // Whether a line of this kind may be logged now: one a minute, of whichever process.
   bool may_log(LimitedLine line, BootTime now)

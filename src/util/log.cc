@@ -108,9 +108,14 @@ void use_syslog()
   connect_to_syslog();
 }
 
-void count_losses(std::atomic<std::uint64_t>& counter)
+LossCount::LossCount(std::atomic<std::uint64_t>& counter)
 {
   destination().losses = &counter;
+}
+
+LossCount::~LossCount()
+{
+  destination().losses = nullptr;
 }
 
 bool is_verbose()

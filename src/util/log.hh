@@ -18,9 +18,16 @@ namespace pepsal::log {
 void configure(bool verbose);
 void use_syslog();
 
-// Lines that nobody takes in time are lost, as no connection may wait for a log: they are counted here, if anywhere.
-// The counter must live as long as the process.
-void count_losses(std::atomic<std::uint64_t>& counter);
+// While it lives, lines that nobody takes in time are counted there: they are lost, as no connection may wait for a
+// log. The counter must outlive it. One at a time.
+class LossCount
+{
+public:
+  explicit LossCount(std::atomic<std::uint64_t>& counter);
+  ~LossCount();
+  LossCount(const LossCount&) = delete;
+  LossCount& operator=(const LossCount&) = delete;
+};
 
 // Writes one line of a syslog(3) priority.
 void write(int priority, std::string_view line);
