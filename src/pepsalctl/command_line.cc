@@ -108,7 +108,7 @@ void add_selection(CLI::App& app, Selection& selection)
       "Column to sort by: id, state, client, server, age, up, down, rtt, retr, queued");
 }
 
-void add_commands(CLI::App& app, CommandLine& line)
+void add_commands(CLI::App& app, CommandOptions& line)
 {
   for (const auto& [name, command, help] : commands) {
     auto* const added = app.add_subcommand(name, help);
@@ -124,9 +124,9 @@ void add_commands(CLI::App& app, CommandLine& line)
 
 } // namespace
 
-CommandLine parse_command_line(int argc, char** argv)
+CommandOptions parse_command_line(int argc, char** argv)
 {
-  CommandLine line;
+  CommandOptions line;
   CLI::App app{"Shows what a running PEPsal does", "pepsalctl"};
   app.set_version_flag("-V,--version", "pepsalctl " PEPSAL_VERSION);
   app.add_option("--instance", line.instance, "Name of the daemon's instance")

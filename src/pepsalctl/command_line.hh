@@ -15,7 +15,7 @@ enum class Command
 };
 
 // What the administrator has asked for.
-struct CommandLine
+struct CommandOptions
 {
   std::string instance{"default"};
   std::optional<Command> command{}; // none when help or the version was asked for, which are printed then
@@ -25,6 +25,6 @@ struct CommandLine
 };
 
 // Throws UsageError with one line that names the word and what is allowed.
-CommandLine parse_command_line(int argc, char** argv);
+CommandOptions parse_command_line(int argc, char** argv);
 
 } // namespace pepsal

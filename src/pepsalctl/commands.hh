@@ -10,12 +10,12 @@ namespace pepsal {
 // The table of `list`, headings first; `leg` as in Selection.
 std::vector<std::string> list_lines(const std::vector<ShownConnection>& connections, std::optional<LegName> leg);
 
-void list(const SharedSegment& segment, const CommandLine& line);
+void list(const SharedSegment& segment, const CommandOptions& line);
 // Those with this ID, or of this client, ADDRESS:PORT. Throws UsageError for what is neither, std::runtime_error when
 // there is none.
 std::vector<ShownConnection> find_connections(const SharedSegment& segment, const std::string& which);
 
-void show(const SharedSegment& segment, const CommandLine& line);
-void show_status(const SharedSegment& segment, const CommandLine& line);
+void show(const SharedSegment& segment, const CommandOptions& line);
+void show_status(const SharedSegment& segment, const CommandOptions& line);
 
 } // namespace pepsal

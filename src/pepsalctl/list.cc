@@ -91,7 +91,7 @@ std::vector<std::string> list_lines(const std::vector<ShownConnection>& connecti
   return columns.lines();
 }
 
-void list(const SharedSegment& segment, const CommandLine& line)
+void list(const SharedSegment& segment, const CommandOptions& line)
 {
   const auto connections = line.selection.of(connections_of(segment));
   if (line.json) {

@@ -80,9 +80,9 @@ std::vector<ShownConnection> Selection::of(std::vector<ShownConnection> all) con
   return all;
 }
 
-LegFigures figures_of(const ShownConnection& connection, std::optional<LegName> leg)
+LegSums figures_of(const ShownConnection& connection, std::optional<LegName> leg)
 {
-  LegFigures result;
+  LegSums result;
   const auto add = [&result](const std::optional<SocketFacts>& socket) {
     if (socket) {
       result.rtt_us = std::max(result.rtt_us, socket->info.tcpi_rtt);

@@ -51,12 +51,12 @@ struct Selection
 };
 
 // Sums over the legs that count; the round trip, in microseconds, is the longer one.
-struct LegFigures
+struct LegSums
 {
   std::uint32_t rtt_us{};
   std::uint64_t retransmissions{}; // segments
   std::uint64_t queued{};          // bytes in the box: not read yet, or not acknowledged
 };
-LegFigures figures_of(const ShownConnection& connection, std::optional<LegName> leg);
+LegSums figures_of(const ShownConnection& connection, std::optional<LegName> leg);
 
 } // namespace pepsal

@@ -135,7 +135,7 @@ std::vector<ShownConnection> find_connections(const SharedSegment& segment, cons
   return result;
 }
 
-void show(const SharedSegment& segment, const CommandLine& line)
+void show(const SharedSegment& segment, const CommandOptions& line)
 {
   const auto found = find_connections(segment, line.which);
   if (line.json) {

@@ -94,7 +94,7 @@ void print_text(const SharedSegment& segment)
 
 } // namespace
 
-void show_status(const SharedSegment& segment, const CommandLine& line)
+void show_status(const SharedSegment& segment, const CommandOptions& line)
 {
   if (line.json) {
     print_json(segment);
