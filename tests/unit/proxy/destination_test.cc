@@ -2,13 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include "../shared/owners.hh"
 #include "loopback.hh"
 
 namespace pepsal::test {
 namespace {
-
-constexpr Owner queuer = 1;
-constexpr Owner proxy = 2;
 
 // Sockets of this machine to itself: what no proxy may serve, unless it is told that they lead elsewhere.
 class FindDestination : public testing::Test

@@ -2,12 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include "../shared/owners.hh"
+
 namespace pepsal::test {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr Owner queuer = 1;
 
 class CensusTest : public testing::Test
 {

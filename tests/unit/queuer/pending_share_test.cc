@@ -4,13 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include "../shared/owners.hh"
+
 namespace pepsal::test {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr Owner queuer = 1;
-constexpr Owner proxy = 2;
 
 class PendingShareTest : public testing::Test
 {

@@ -7,17 +7,18 @@
 
 #include <gtest/gtest.h>
 
+#include "owners.hh"
 #include "shared/connection_table.hh"
 #include "traffic.hh"
 
 using namespace pepsal;
+using namespace pepsal::test;
 using pepsal::test::Random;
 using pepsal::test::Traffic;
 using namespace std::chrono_literals;
 
 namespace {
 
-constexpr Owner queuer = 1;
 constexpr Owner first_proxy = 2;
 
 bool everybody_lives(Owner owner)

@@ -2,13 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include "owners.hh"
+
 using namespace pepsal;
+using namespace pepsal::test;
 using namespace std::chrono_literals;
 
 namespace {
-
-constexpr Owner queuer = 1;
-constexpr Owner proxy = 2;
 
 Connection connection(std::uint16_t client_port, std::uint16_t server_port = 80)
 {
