@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -60,11 +61,15 @@ int answer(const pepsal::CommandLine& command)
   return EXIT_SUCCESS;
 }
 
-int serve(const pepsal::Config& config, const std::vector<const char*>& arguments, const std::function<void()>& ready)
+int serve(const pepsal::Config& config, const pepsal::Program& program, std::optional<pepsal::Handover> before,
+          const std::function<void()>& ready)
 {
   try {
-    return pepsal::run_manager(
-        config, [&arguments] { return read_configuration(arguments); }, ready);
+    return pepsal::run_manager({.config = config,
+                                .read_configuration = [&program] { return read_configuration(program.arguments); },
+                                .on_ready = ready,
+                                .program = program,
+                                .before = std::move(before)});
   } catch (const std::exception& error) {
     if (config.daemon) {
       pepsal::log::error("{}", error.what());
@@ -80,7 +85,7 @@ int main(int argc, char** argv)
   ::mallopt(M_ARENA_MAX, 1); // a thread's own arena is 128 MB of address space, made and dropped for each connection
   pepsal::move_text_to_huge_pages();
   pepsal::prepare_titles(argc, argv, environ);
-  const std::vector<const char*> arguments{argv, argv + argc};
+  const pepsal::Program program{.path = pepsal::own_path(), .arguments = {argv, argv + argc}};
   try {
     const auto command = pepsal::parse_command_line(argc, argv);
     if (command.task != Task::run) {
@@ -89,12 +94,16 @@ int main(int argc, char** argv)
     const auto& config = command.config;
     pepsal::check_against_system(config);
     pepsal::log::configure(config.verbose);
-    if (!config.daemon) {
-      return serve(config, arguments, [] {});
+    auto before = pepsal::Handover::receive();
+    if (before && config.daemon) {
+      pepsal::log::use_syslog();
+    }
+    if (before || !config.daemon) {
+      return serve(config, program, std::move(before), [] {});
     }
     return pepsal::run_in_background([&](const auto& ready) {
       pepsal::log::use_syslog();
-      return serve(config, arguments, ready);
+      return serve(config, program, std::nullopt, ready);
     });
   } catch (const pepsal::UsageError& error) {
     std::fprintf(stderr, "pepsal: %s\n", error.what());

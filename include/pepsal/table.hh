@@ -24,7 +24,7 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 static_assert(std::atomic<std::uint8_t>::is_always_lock_free);
 
 static constexpr std::uint64_t layout_magic = 0x6c61537045500a1aULL;
-static constexpr std::uint32_t layout_version = 5;
+static constexpr std::uint32_t layout_version = 6;
 
 // Index into the roster of processes; `no_owner` for a slot that nobody holds.
 using Owner = std::uint32_t;
@@ -156,6 +156,7 @@ struct Header
   std::atomic<std::uint64_t> entries_added;   // slots in use are these
   std::atomic<std::uint64_t> entries_removed; // less these, but for what a killed process left half counted
   std::atomic<std::int32_t> manager_pid;
+  std::atomic<bool> leaving;    // told to drain: it still serves, but nobody should count on it any more
   std::atomic<bool> draining;   // the daemon is ending: new connections bypass
   std::atomic<bool> overloaded; // no more processes, or proxies die at once: new connections bypass
   std::array<std::atomic<std::uint64_t>, counter_rows.size()> counters; // by Counter
@@ -243,6 +244,8 @@ public:
       return header().max_connections;
     case Gauge::entries:
       return entries();
+    case Gauge::leaving:
+      return header().leaving ? 1 : 0;
     case Gauge::draining:
       return header().draining ? 1 : 0;
     case Gauge::overloaded:

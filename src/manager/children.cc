@@ -3,7 +3,9 @@
 
 #include "manager/children.hh"
 
+#include <algorithm>
 #include <memory>
+#include <stdexcept>
 
 #include <boost/interprocess/anonymous_shared_memory.hpp>
 #include <csignal>
@@ -90,6 +92,37 @@ pid_t Children::spawn(Role role, std::uint16_t index, const std::function<int(Ow
   roster_[owner].started_ns = records_[owner].started.count();
   ++count_of(role);
   return pid;
+}
+
+void Children::adopt(pid_t pid, const Child& child, BootTime started, bool same_table, bool busy)
+{
+  auto own = child;
+  if (same_table) {
+    if (own.owner == no_owner || own.owner >= records_.size()) {
+      throw std::runtime_error{fmt::format("the number {} of process {} is not in the table", own.owner, pid)};
+    }
+    highest_ = std::max(highest_, own.owner);
+  } else {
+    own.owner = take_number();
+    set_state(own.owner, busy ? ProcessState::busy : initial_state(own.role));
+  }
+  records_[own.owner] = {.child = own, .pid = pid, .started = started, .next_free = no_owner, .alive = true};
+  auto& shown = roster_[own.owner];
+  shown.pid = pid;
+  shown.index = own.index;
+  shown.started_ns = started.count();
+  ++count_of(own.role);
+}
+
+void Children::adopt_table()
+{
+  for (Owner owner = 1; owner <= highest_; ++owner) {
+    if (!records_[owner].alive) {
+      roster_[owner].pid = 0;
+      set_state(owner, ProcessState::none);
+      dead_.push_back(owner); // it may have slots that were not collected
+    }
+  }
 }
 
 // The records of all that ever lived at once are walked; few more than live.
@@ -188,6 +221,15 @@ void Children::signal(Role role, int signal, const std::function<bool(const Chil
     const auto& record = records_[owner];
     if (record.alive && record.child.role == role && which(record.child)) {
       ::kill(record.pid, signal); // it may have ended already and waits to be reaped
+    }
+  }
+}
+
+void Children::for_each(const std::function<void(const Child&, pid_t)>& visit) const
+{
+  for (Owner owner = 1; owner <= highest_; ++owner) {
+    if (records_[owner].alive) {
+      visit(records_[owner].child, records_[owner].pid);
     }
   }
 }

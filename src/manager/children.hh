@@ -51,6 +51,12 @@ public:
   // Forks a child that runs `body` with its number. Throws SystemError when there is no process to be had.
   pid_t spawn(Role role, std::uint16_t index, const std::function<int(Owner)>& body);
 
+  // A child of a program before this one in the same process. With the table of that program its number and its state
+  // stay; otherwise it gets a number here, and `busy` says what it does.
+  void adopt(pid_t pid, const Child& child, BootTime started, bool same_table, bool busy);
+  // After the last of them: what other numbers stand in the same table are dead.
+  void adopt_table();
+
   // The next child that has ended, or nothing.
   std::optional<Ended> reap();
 
@@ -69,6 +75,9 @@ public:
 
   // Sends `signal` to each child of this role that `which` names.
   void signal(Role role, int signal, const std::function<bool(const Child&)>& which) const;
+
+  // Calls `visit` with each living child and its pid.
+  void for_each(const std::function<void(const Child&, pid_t)>& visit) const;
 
   ProcessState state(Owner owner) const;
   BootTime started(Owner owner) const { return records_[owner].started; }

@@ -14,6 +14,7 @@ void Collector::collect(std::chrono::seconds lifetime, std::string_view reason)
       boot_time_now() - lifetime, [this](Owner owner) { return children_.is_alive(owner); },
       [&](const ConnectionTable::Entry& entry) { log_lost(entry, reason); });
   children_.forget_dead();
+  std::erase_if(killed_, [this](Owner owner) { return !children_.is_alive(owner); });
   table_.count(Counter::pending_expired, collected.expired);
   table_.count(Counter::slots_recovered, collected.recovered);
   pending_ = collected.pending;
@@ -26,7 +27,8 @@ void Collector::log_lost(const ConnectionTable::Entry& entry, std::string_view r
   table_.count(Counter::bytes_down, entry.bytes_down);
   const std::chrono::duration<double> duration = boot_time_now() - entry.since;
   log::info("closed client={} server={} up={} down={} duration={:.3f} reason={}", entry.connection.client,
-            entry.connection.server, entry.bytes_up, entry.bytes_down, duration.count(), reason);
+            entry.connection.server, entry.bytes_up, entry.bytes_down, duration.count(),
+            is_killed(entry.owner) ? "killed-by-command" : reason);
 }
 
 } // namespace pepsal

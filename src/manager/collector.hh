@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <set>
 #include <string_view>
 
 #include "manager/children.hh"
@@ -23,6 +24,10 @@ public:
   // connections.
   void collect(std::chrono::seconds lifetime, std::string_view reason);
 
+  // The proxy with this number was killed by command: its closing line says so.
+  void note_killed(Owner owner) { killed_.insert(owner); }
+  bool is_killed(Owner owner) const { return killed_.contains(owner); }
+
   // SYNs whose connection may still come, at the last collection.
   std::uint32_t pending() const { return pending_; }
 
@@ -31,6 +36,7 @@ private:
 
   Children& children_;
   ConnectionTable& table_;
+  std::set<Owner> killed_; // and not collected yet
   std::uint32_t pending_{};
 };
 

@@ -25,10 +25,18 @@ Keepers::Keepers(Children& children, ConnectionTable& table, Header& header, Con
   queues_.resize(config_.peers.peers.size());
 }
 
-void Keepers::load_key()
+void Keepers::load_key(const std::string& kept)
 {
-  if (!config_.peers.key_file.empty()) {
+  if (config_.peers.key_file.empty()) {
+    return;
+  }
+  try {
     key_ = PeerKey::load(config_.peers.key_file);
+  } catch (const std::runtime_error&) {
+    if (kept.empty()) {
+      throw;
+    }
+    key_ = PeerKey::from_hex(kept);
   }
 }
 

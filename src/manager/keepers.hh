@@ -26,8 +26,9 @@ public:
   Keepers(const Keepers&) = delete;
   Keepers& operator=(const Keepers&) = delete;
 
-  // Reads the key. Throws as PeerKey::load() does.
-  void load_key();
+  // Reads the key. Throws as PeerKey::load() does, but where `kept` is not empty: the key that a program before this
+  // one in the same process has read, whose file --user may not.
+  void load_key(const std::string& kept);
 
   // Forks all. Throws SystemError when the system has no processes.
   void start_all();

@@ -4,6 +4,23 @@
 
 namespace pepsal {
 
+void Lifecycle::leave(Time now, std::chrono::seconds grace, std::chrono::seconds patience)
+{
+  if (!is_ending()) {
+    state_ = State::leaving;
+    grace_ends_ = now + grace;
+    patience_ = patience;
+  }
+}
+
+bool Lifecycle::stay()
+{
+  if (state_ == State::leaving || state_ == State::draining) {
+    state_ = State::serving;
+  }
+  return state_ == State::serving;
+}
+
 void Lifecycle::end(Time now, std::chrono::seconds patience)
 {
   if (is_ending()) {
@@ -16,6 +33,10 @@ void Lifecycle::end(Time now, std::chrono::seconds patience)
 
 void Lifecycle::advance(Time now, std::uint32_t pending, std::uint32_t proxies)
 {
+  if (state_ == State::leaving && now >= grace_ends_) {
+    end(now, patience_);
+    return;
+  }
   const bool late = is_ending() && now >= deadline_;
   if (state_ == State::draining && (pending == 0 || late)) {
     state_ = State::closing;

@@ -6,13 +6,16 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <chrono>
 #include <optional>
+#include <thread>
 
 #include <csignal>
 #include <fmt/format.h>
 #include <poll.h>
 
+#include "control/control_socket.hh"
 #include "manager/children.hh"
 #include "manager/collector.hh"
 #include "manager/keepers.hh"
@@ -40,33 +43,49 @@ using namespace std::chrono_literals;
 constexpr auto tick = 100ms;            // between looks at what has no event of its own: retiring, retrying
 constexpr auto handshake_patience = 3s; // a SYN this old without its connection is not waited for when draining
 
+std::uint32_t number_in(const std::string& word)
+{
+  std::uint32_t number = 0;
+  const auto read = std::from_chars(word.data(), word.data() + word.size(), number);
+  if (read.ec != std::errc{} || read.ptr != word.data() + word.size()) {
+    throw std::runtime_error{fmt::format("'{}' is not a number", word)};
+  }
+  return number;
+}
+
 class Manager
 {
 public:
-  Manager(Config config, std::function<Config()> reload)
-      : config_{std::move(config)}
-      , read_configuration_{std::move(reload)}
+  explicit Manager(ManagerStart start)
+      : start_{std::move(start)}
+      , config_{std::move(start_.config)}
       , limits_{find_limits(config_.max_connections, !config_.user.empty())}
-      , segment_{SharedSegment::create(
-            config_.instance,
-            {.max_connections = limits_.connections, .processes = limits_.connections + roster_reserve},
-            owner_before(config_.user))}
+      , segment_{make_segment()}
       , table_{segment_}
       , children_{segment_}
   {
-    config_.max_connections = limits_.connections;
-    segment_.header().max_per_client = per_client_limit(config_);
+    if (has_its_table()) {
+      limits_.connections = std::min(limits_.connections, start_.before->room);
+    }
+    room_ = has_its_table() ? start_.before->room : limits_.connections;
+    config_.max_connections = std::min(config_.max_connections, limits_.connections);
+    auto& header = segment_.header();
+    header.max_connections = config_.max_connections;
+    header.max_per_client = per_client_limit(config_);
+    header.leaving = false;
+    header.draining = false;
   }
 
   ~Manager() { segment_.remove_name(); }
   Manager(const Manager&) = delete;
   Manager& operator=(const Manager&) = delete;
 
-  int run(const std::function<void()>& on_ready)
+  int run()
   {
     start();
     log_ready();
-    on_ready();
+    start_.on_ready();
+    answer_who_restarted();
     while (lifecycle_.state() != State::cutting) {
       wait_for_events();
       reap();
@@ -84,24 +103,116 @@ private:
     return user.empty() ? std::nullopt : std::optional{find_user(user).user};
   }
 
+  // The table of the program before this one goes on, if both understand it alike.
+  bool has_its_table() const { return start_.before && start_.before->layout == layout_version; }
+
+  SharedSegment make_segment()
+  {
+    if (start_.before) {
+      keep_what_is_fixed(*start_.before);
+    }
+    if (has_its_table()) {
+      return SharedSegment::adopt(config_.instance, FileDescriptor{start_.before->table});
+    }
+    return SharedSegment::create(
+        config_.instance, {.max_connections = limits_.connections, .processes = limits_.connections + roster_reserve},
+        owner_before(config_.user));
+  }
+
+  void keep_what_is_fixed(const Handover& before)
+  {
+    if (config_.instance != before.instance) {
+      log::warning("instance changes only with a stop and a start");
+      config_.instance = before.instance;
+    }
+  }
+
   // All that can fail, while the one who started the daemon is still there to read why.
   void start()
   {
+    const auto& before = start_.before;
     require_net_admin();
     check_peers_are_reached(config_);
-    keepers_.load_key();
-    proxies_.listen();
-    pid_file_.emplace(config_.pidfile);
-    if (!config_.user.empty()) {
-      const auto user = find_user(config_.user);
-      segment_.give_to(user.user, user.group);
-      become_user(config_.user);
+    keepers_.load_key(before ? before->peer_key : std::string{});
+    proxies_.listen(before ? adopt_listeners(*before, config_) : std::vector<Listener>{});
+    open_files();
+    become_its_user();
+    if (before) {
+      adopt_children(children_, *before, has_its_table());
+      end_old_helpers();
     }
     queuers_.start_all();
     keepers_.start_all();
+    if (before) {
+      proxies_.replace_idle();
+    }
     proxies_.keep_ready(Clock::now());
     set_title("pepsal: connection manager");
     lifecycle_.start_serving();
+  }
+
+  void open_files()
+  {
+    const auto& before = start_.before;
+    if (before && before->pidfile == config_.pidfile) {
+      pid_file_.emplace(config_.pidfile, FileDescriptor{before->pid_folder}, FileDescriptor{before->pid_file});
+    } else {
+      pid_file_.emplace(config_.pidfile);
+    }
+    if (before && before->control != -1) {
+      control_.emplace(config_.instance, FileDescriptor{before->control});
+      return;
+    }
+    try {
+      control_.emplace(config_.instance);
+    } catch (const SystemError& error) {
+      log::warning("{}: takes no commands but signals", error.what());
+    }
+  }
+
+  void become_its_user()
+  {
+    if (config_.user.empty()) {
+      return;
+    }
+    const auto user = find_user(config_.user);
+    segment_.give_to(user.user, user.group);
+    if (::geteuid() != user.user || !start_.before) {
+      become_user(config_.user);
+    }
+  }
+
+  // Queuers and keepers of the program before this one. Their queues and peers wait for new ones, which are of this
+  // one.
+  void end_old_helpers()
+  {
+    using Role = Children::Role;
+    constexpr auto patience = 1s;
+    const auto deadline = Clock::now() + patience;
+    for (int signal = SIGTERM; children_.count(Role::queuer) + children_.count(Role::keeper) > 0;
+         signal = Clock::now() < deadline ? SIGTERM : SIGKILL) {
+      children_.signal(Role::queuer, signal, [](const auto&) { return true; });
+      children_.signal(Role::keeper, signal, [](const auto&) { return true; });
+      while (const auto ended = children_.reap()) {
+        if (ended->child.role == Role::proxy) {
+          proxies_.note_end(*ended, Clock::now());
+        }
+      }
+      std::this_thread::sleep_for(1ms);
+    }
+  }
+
+  void answer_who_restarted()
+  {
+    if (!start_.before) {
+      return;
+    }
+    const auto text = fmt::format("restarted as version {} (before: {}): {} connections go on{}", PEPSAL_VERSION,
+                                  start_.before->version, proxies_.busy(),
+                                  has_its_table() ? "" : ", unlisted, as this version has another table");
+    log::info("{}", text);
+    ControlSocket::Request{FileDescriptor{start_.before->asker}, {}}.done(text);
+    start_.before.reset();
   }
 
   void log_ready() const
@@ -122,12 +233,17 @@ private:
   void advance()
   {
     const auto now = Clock::now();
+    const bool was_ending = lifecycle_.is_ending();
     lifecycle_.advance(now, collector_.pending(), children_.count(Children::Role::proxy));
+    if (lifecycle_.is_ending() && !was_ending) {
+      begin_to_drain();
+    }
     switch (lifecycle_.state()) {
     case State::starting:
     case State::cutting:
       break;
     case State::serving:
+    case State::leaving:
       queuers_.restart_lost(now);
       keepers_.restart_lost(now);
       proxies_.retire_old();
@@ -145,14 +261,22 @@ private:
 
   void end()
   {
-    if (lifecycle_.is_ending()) {
-      log::info("told to end again: ending at once");
-    } else {
-      segment_.header().draining = true;
-      log::info("draining: {} connections go on for up to {} s, new ones bypass", proxies_.busy(),
-                config_.drain_timeout.count());
-    }
+    const bool was_ending = lifecycle_.is_ending();
     lifecycle_.end(Clock::now(), config_.drain_timeout);
+    if (was_ending) {
+      log::info("told to end again: ending at once");
+      collect();
+    } else {
+      begin_to_drain();
+    }
+  }
+
+  void begin_to_drain()
+  {
+    segment_.header().leaving = true;
+    segment_.header().draining = true;
+    log::info("draining: {} connections go on for up to {} s, new ones bypass", proxies_.busy(),
+              config_.drain_timeout.count());
     collect();
   }
 
@@ -196,7 +320,7 @@ private:
       }
       break;
     case Children::Role::proxy:
-      if (lifecycle_.state() != State::cutting) {
+      if (lifecycle_.state() != State::cutting && !collector_.is_killed(ended.child.owner)) {
         proxies_.note_end(ended, Clock::now());
       }
       break;
@@ -222,19 +346,24 @@ private:
 
   void wait_for_events()
   {
-    const bool ticking = lifecycle_.is_ending() || proxies_.is_restless() ||
+    const bool ticking = lifecycle_.is_leaving() || proxies_.is_restless() ||
                          queuers_.next_look() != Clock::time_point::max() ||
                          keepers_.next_look() != Clock::time_point::max();
     const auto wake_at = ticking ? std::min(next_collection_, Clock::now() + tick) : next_collection_;
     const auto timeout = std::chrono::ceil<std::chrono::milliseconds>(wake_at - Clock::now()).count();
-    std::array<pollfd, 2> watched{pollfd{.fd = signals_.number(), .events = POLLIN, .revents = 0},
-                                  pollfd{.fd = proxies_.wake_ups(), .events = POLLIN, .revents = 0}};
+    const int control = control_ ? control_->number() : -1;
+    std::array<pollfd, 3> watched{pollfd{.fd = signals_.number(), .events = POLLIN, .revents = 0},
+                                  pollfd{.fd = proxies_.wake_ups(), .events = POLLIN, .revents = 0},
+                                  pollfd{.fd = control, .events = POLLIN, .revents = 0}};
     if (::poll(watched.data(), watched.size(), static_cast<int>(std::max<std::int64_t>(timeout, 0))) == -1 &&
         errno != EINTR) {
       throw SystemError{errno, "poll"};
     }
     while (const int signal = signals_.take()) {
       handle(signal);
+    }
+    if ((watched[2].revents & POLLIN) != 0) {
+      control_->serve([this](ControlSocket::Request& request) { obey(request); });
     }
   }
 
@@ -248,6 +377,13 @@ private:
     case SIGHUP:
       reload();
       break;
+    case SIGUSR2:
+      try {
+        restart(-1);
+      } catch (const std::runtime_error& error) {
+        log::error("{}", error.what());
+      }
+      break;
     case SIGUSR1:
       log_counters();
       break;
@@ -259,19 +395,117 @@ private:
   void reload()
   {
     try {
-      auto plan = plan_reload(config_, read_configuration_(), limits_.connections);
-      for (const auto& warning : plan.warnings) {
-        log::warning("{}", warning);
-      }
-      const auto before = std::exchange(config_, std::move(plan.config));
-      segment_.header().max_connections = config_.max_connections;
-      segment_.header().max_per_client = per_client_limit(config_);
-      log::configure(config_.verbose);
-      proxies_.follow(before);
-      log::info("configuration read again: new connections follow it");
+      log::info("{}", apply_configuration());
     } catch (const std::runtime_error& error) {
       log::error("configuration not read, the old one stays: {}", error.what());
     }
+  }
+
+  std::string apply_configuration()
+  {
+    auto plan = plan_reload(config_, start_.read_configuration(), room_);
+    for (const auto& warning : plan.warnings) {
+      log::warning("{}", warning);
+    }
+    const auto before = std::exchange(config_, std::move(plan.config));
+    segment_.header().max_connections = config_.max_connections;
+    segment_.header().max_per_client = per_client_limit(config_);
+    log::configure(config_.verbose);
+    proxies_.follow(before);
+    return fmt::format("configuration read again: new connections follow it{}{}", plan.warnings.empty() ? "" : "; ",
+                       fmt::join(plan.warnings, "; "));
+  }
+
+  // --- commands
+
+  void obey(ControlSocket::Request& request)
+  {
+    const auto words = request.words();
+    const auto command = words.empty() ? std::string{} : words[0];
+    if (command == "reload") {
+      request.done(apply_configuration());
+    } else if (command == "restart") {
+      restart(request.asker());
+    } else if (command == "drain" && words.size() == 2) {
+      request.done(drain(std::chrono::seconds{number_in(words[1])}));
+    } else if (command == "undrain") {
+      request.done(undrain());
+    } else if (command == "kill" && words.size() == 4) {
+      request.done(kill(number_in(words[1]), words[2], words[3]));
+    } else {
+      throw std::runtime_error{"this version knows no such command"};
+    }
+  }
+
+  std::string drain(std::chrono::seconds grace)
+  {
+    if (lifecycle_.is_ending()) {
+      throw std::runtime_error{"it is ending already"};
+    }
+    lifecycle_.leave(Clock::now(), grace, config_.drain_timeout);
+    segment_.header().leaving = true;
+    const auto text = fmt::format("unhealthy from now on; in {} s new connections bypass, and up to {} s later it ends",
+                                  grace.count(), config_.drain_timeout.count());
+    log::info("told to drain: {}", text);
+    return text;
+  }
+
+  std::string undrain()
+  {
+    if (!lifecycle_.stay()) {
+      throw std::runtime_error{"too late: it listens no more"};
+    }
+    segment_.header().leaving = false;
+    segment_.header().draining = false;
+    log::info("told not to drain: serving");
+    return "serving";
+  }
+
+  // The connection in slot `id`, if it is still the one between these two.
+  std::string kill(std::uint32_t id, const std::string& client, const std::string& server)
+  {
+    const auto slots = segment_.slots();
+    if (id >= slots.size()) {
+      throw std::runtime_error{fmt::format("there is no connection {}", id)};
+    }
+    const auto entry = TableView::observe(slots[id], Control{slots[id].control.load(std::memory_order_acquire)});
+    const bool same = entry.connection.client.to_string() == client && entry.connection.server.to_string() == server;
+    if (!same || entry.state == SlotState::free || entry.state == SlotState::reserved) {
+      throw std::runtime_error{fmt::format("connection {} has ended", id)};
+    }
+    if (entry.state == SlotState::pending || !children_.is_alive(entry.owner)) {
+      throw std::runtime_error{fmt::format("connection {} has not reached a proxy yet", id)};
+    }
+    collector_.note_killed(entry.owner);
+    children_.signal(Children::Role::proxy, SIGKILL, [&](const auto& child) { return child.owner == entry.owner; });
+    return fmt::format("connection {} from {} to {} is reset", id, client, server);
+  }
+
+  // Comes back only as another program, or by an exception.
+  void restart(int asker)
+  {
+    if (lifecycle_.is_leaving()) {
+      throw std::runtime_error{"not restarted: it is draining"};
+    }
+    require_sound(start_.program);
+    log::info("restarting: {} is executed in this process", start_.program.path);
+    Handover{.version = PEPSAL_VERSION,
+             .instance = config_.instance,
+             .pidfile = config_.pidfile,
+             .address = config_.address,
+             .port = config_.port,
+             .peer_port = config_.peers.port,
+             .layout = layout_version,
+             .room = room_,
+             .table = segment_.descriptor(),
+             .pid_folder = pid_file_->folder(),
+             .pid_file = pid_file_->file(),
+             .control = control_ ? control_->number() : -1,
+             .asker = asker,
+             .peer_key = keepers_.key() != nullptr ? keepers_.key()->to_hex() : std::string{},
+             .listeners = listeners_for(proxies_.listeners()),
+             .children = children_for(children_)}
+        .execute(start_.program.path, start_.program.arguments);
   }
 
   void log_counters() const
@@ -284,20 +518,25 @@ private:
 
   static constexpr std::uint32_t roster_reserve = 256; // numbers for queuers and for the dead not collected yet
 
+  ManagerStart start_;
   Config config_;
-  std::function<Config()> read_configuration_;
-  SignalDescriptor signals_{SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD};
+  SignalDescriptor signals_{SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
   Limits limits_;
+  std::uint32_t room_{}; // connections that the table was made for
   SharedSegment segment_;
   ConnectionTable table_;
   log::LossCount losses_{table_.lost_log_lines()};
   Children children_;
   Collector collector_{children_, table_};
   std::optional<PidFile> pid_file_;
+  std::optional<ControlSocket> control_;
   Keepers keepers_{children_, table_, segment_.header(), config_};
   Proxies proxies_{children_, table_, segment_.header(), keepers_, config_, [this] {
                      signals_.close();
                      pid_file_->abandon();
+                     if (control_) {
+                       control_->abandon();
+                     }
                    }};
   Queuers queuers_{children_, table_, config_};
   Lifecycle lifecycle_;
@@ -306,12 +545,12 @@ private:
 
 } // namespace
 
-int run_manager(Config config, const std::function<Config()>& reload, const std::function<void()>& on_ready)
+int run_manager(ManagerStart start)
 {
   ::signal(SIGPIPE, SIG_IGN); // splice(2) into a closed socket raises it; the error is enough
-  require_descriptors(1 + config.links.size());
+  require_descriptors(1 + start.config.links.size());
   run_in_turn(); // a proxy is done with a message before the next one could have interrupted it
-  return Manager{std::move(config), reload}.run(on_ready);
+  return Manager{std::move(start)}.run();
 }
 
 } // namespace pepsal

@@ -58,6 +58,12 @@ PidFile::PidFile(const std::string& path)
   file_ = std::move(file);
 }
 
+PidFile::PidFile(const std::string& path, FileDescriptor folder, FileDescriptor file)
+    : folder_{std::move(folder)}
+    , name_{std::filesystem::path{path}.filename()}
+    , file_{std::move(file)}
+{}
+
 PidFile::~PidFile()
 {
   if (file_.is_open() && ::unlinkat(folder_.number(), name_.c_str(), 0) == -1) {

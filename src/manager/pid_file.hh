@@ -15,9 +15,14 @@ public:
   // Creates the folder too, if it is missing. Throws std::runtime_error naming the pid that holds the file, or the user
   // whose it is, when that is neither root nor this process's; SystemError when the place is none, or a link.
   explicit PidFile(const std::string& path);
+  // The one that a program before this one in the same process had made, by its descriptors.
+  PidFile(const std::string& path, FileDescriptor folder, FileDescriptor file);
   ~PidFile();
   PidFile(const PidFile&) = delete;
   PidFile& operator=(const PidFile&) = delete;
+
+  int folder() const { return folder_.number(); }
+  int file() const { return file_.number(); }
 
   // In a child: lets go of the lock that fork(2) shared, without removing the file.
   void abandon();

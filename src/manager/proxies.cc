@@ -31,10 +31,10 @@ Proxies::Proxies(Children& children, ConnectionTable& table, Header& header, Kee
     , accepted_{check("eventfd", ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))}
 {}
 
-void Proxies::listen()
+void Proxies::listen(std::vector<Listener> kept)
 {
-  listeners_ = open_listeners(config_);
-  for (auto& listener : open_peer_listeners(config_)) {
+  listeners_ = open_listeners(config_, kept);
+  for (auto& listener : open_peer_listeners(config_, kept)) {
     listeners_.push_back(std::move(listener));
   }
   spares_.assign(listeners_.size(), SparePolicy{config_.spare_proxies});
@@ -170,6 +170,11 @@ void Proxies::follow(const Config& before)
     reconfigure(listener, before, config_);
   }
   spares_.assign(listeners_.size(), SparePolicy{config_.spare_proxies});
+  replace_idle();
+}
+
+void Proxies::replace_idle()
+{
   retire_idle();
   changed_at_ = boot_time_now();
   retiring_ = true;

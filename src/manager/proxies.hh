@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "config/config.hh"
@@ -28,8 +29,9 @@ public:
   Proxies(Children& children, ConnectionTable& table, Header& header, Keepers& keepers, const Config& config,
           std::function<void()> let_go);
 
-  // Opens the listeners, those for peers too. Throws as open_listeners() does.
-  void listen();
+  // Opens the listeners, those for peers too, or takes them from `kept`. Throws as open_listeners() does.
+  void listen(std::vector<Listener> kept);
+  std::span<const Listener> listeners() const { return listeners_; }
   // Closes them: what has not been accepted is reset.
   void stop_listening() { listeners_.clear(); }
   bool is_listening() const { return !listeners_.empty(); }
@@ -43,6 +45,9 @@ public:
 
   // The configuration has changed from `before`: listeners follow it, and idle proxies give way to new ones.
   void follow(const Config& before);
+
+  // Proxies of a program before this one end when they have no connection in hand.
+  void replace_idle();
 
   // Tells idle proxies of before the last change again: one that was about to enter accept() misses the first time.
   void retire_old();

@@ -3,6 +3,7 @@
 
 #include "peer/peer_key.hh"
 
+#include <array>
 #include <stdexcept>
 #include <vector>
 
@@ -91,6 +92,22 @@ PeerKey PeerKey::from_secret(std::span<const std::byte> secret)
   require(crypto_generichash(writable(key.digest_), bytes, raw(secret), secret.size(),
                              reinterpret_cast<const unsigned char*>(context.data()), context.size()),
           "crypto_generichash");
+  return key;
+}
+
+std::string PeerKey::to_hex() const
+{
+  std::array<char, 2 * bytes + 1> digits{};
+  return sodium_bin2hex(digits.data(), digits.size(), raw(digest_), bytes);
+}
+
+PeerKey PeerKey::from_hex(const std::string& digits)
+{
+  PeerKey key;
+  std::size_t got = 0;
+  require(sodium_hex2bin(writable(key.digest_), bytes, digits.data(), digits.size(), nullptr, &got, nullptr),
+          "sodium_hex2bin");
+  require(got == bytes ? 0 : -1, "sodium_hex2bin");
   return key;
 }
 

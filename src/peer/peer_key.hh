@@ -23,6 +23,11 @@ public:
 
   static PeerKey from_secret(std::span<const std::byte> secret);
 
+  // The digest in hexadecimal digits, for the program that is executed in this one's place; from_hex() throws
+  // std::runtime_error for anything else.
+  std::string to_hex() const;
+  static PeerKey from_hex(const std::string& digits);
+
   std::span<const std::byte, bytes> digest() const { return digest_; }
 
 private:

@@ -47,13 +47,18 @@ Listener open_listener(const Config& config, const std::string& interface, int f
 
 } // namespace
 
-std::vector<Listener> open_peer_listeners(const Config& config)
+std::vector<Listener> open_peer_listeners(const Config& config, std::vector<Listener>& kept)
 {
   std::vector<Listener> listeners;
   if (config.peers.peers.empty()) {
     return listeners;
   }
   for (const auto& link : config.links) {
+    if (auto found = take_kept(kept, link.interface, true)) {
+      configure(*found, config);
+      listeners.push_back(std::move(*found));
+      continue;
+    }
     try {
       listeners.push_back(open_listener(config, link.interface, AF_INET6));
     } catch (const SystemError& error) {

@@ -18,20 +18,33 @@ namespace pepsal {
 
 namespace {
 
-constexpr auto usage = "pepsalctl [--instance NAME] list|show|status [OPTION...]";
-
 struct CommandName
 {
   const char* name;
   Command command;
   const char* help;
+  bool has_json;
 };
 
 constexpr std::array commands{
-    CommandName{"list", Command::list, "Connections, one a line"},
-    CommandName{"show", Command::show, "All that is known of a connection"},
-    CommandName{"status", Command::status, "State, processes, peers and counters"},
+    CommandName{"list", Command::list, "Connections, one a line", true},
+    CommandName{"show", Command::show, "All that is known of a connection", true},
+    CommandName{"status", Command::status, "State, processes, peers and counters", true},
+    CommandName{"kill", Command::kill, "Reset a connection at both ends", false},
+    CommandName{"drain", Command::drain, "Take no new connections, and end when those in hand have ended", false},
+    CommandName{"undrain", Command::undrain, "Take back a drain", false},
+    CommandName{"reload", Command::reload, "Read the configuration again, for new connections", false},
+    CommandName{"restart", Command::restart, "Execute the program anew, without losing a connection", false},
 };
+
+std::string usage()
+{
+  std::vector<std::string_view> names;
+  for (const auto& row : commands) {
+    names.emplace_back(row.name);
+  }
+  return fmt::format("pepsalctl [--instance NAME] {} [OPTION...]", fmt::join(names, "|"));
+}
 
 [[noreturn]] void refuse(std::string_view option, std::string_view value, std::string_view allowed)
 {
@@ -87,6 +100,22 @@ void add_port(CLI::App& app, std::optional<std::uint16_t>& port)
       ->type_name("PORT");
 }
 
+void add_grace(CLI::App& app, std::uint32_t& seconds)
+{
+  app.add_option_function<std::string>(
+         "--grace",
+         [&seconds](const std::string& text) {
+           constexpr std::uint32_t a_day = 86400;
+           const auto* const end = text.data() + text.size();
+           const auto read = std::from_chars(text.data(), end, seconds);
+           if (read.ec != std::errc{} || read.ptr != end || seconds > a_day) {
+             refuse("--grace", text, "a number of seconds, 0 to 86400");
+           }
+         },
+         "So long it serves on, though health says that it drains")
+      ->type_name("SECONDS");
+}
+
 void add_selection(CLI::App& app, Selection& selection)
 {
   constexpr std::array states{SlotState::pending, SlotState::connecting, SlotState::open};
@@ -110,16 +139,21 @@ void add_selection(CLI::App& app, Selection& selection)
 
 void add_commands(CLI::App& app, CommandOptions& line)
 {
-  for (const auto& [name, command, help] : commands) {
+  for (const auto& [name, command, help, has_json] : commands) {
     auto* const added = app.add_subcommand(name, help);
     added->callback([&line, chosen = command] { line.command = chosen; });
-    added->add_flag("--json", line.json, "For programs, with all figures whole");
+    if (has_json) {
+      added->add_flag("--json", line.json, "For programs, with all figures whole");
+    }
   }
   add_selection(*app.get_subcommand("list"), line.selection);
-  app.get_subcommand("show")
-      ->add_option("connection", line.which, "Its ID, as list shows it, or its client, ADDRESS:PORT")
-      ->type_name("ID|CLIENT")
-      ->required();
+  for (const auto* name : {"show", "kill"}) {
+    app.get_subcommand(name)
+        ->add_option("connection", line.which, "Its ID, as list shows it, or its client, ADDRESS:PORT")
+        ->type_name("ID|CLIENT")
+        ->required();
+  }
+  add_grace(*app.get_subcommand("drain"), line.grace_seconds);
 }
 
 } // namespace
@@ -127,7 +161,7 @@ void add_commands(CLI::App& app, CommandOptions& line)
 CommandOptions parse_command_line(int argc, char** argv)
 {
   CommandOptions line;
-  CLI::App app{"Shows what a running PEPsal does", "pepsalctl"};
+  CLI::App app{"Shows what a running PEPsal does, and commands it", "pepsalctl"};
   app.set_version_flag("-V,--version", "pepsalctl " PEPSAL_VERSION);
   app.add_option("--instance", line.instance, "Name of the daemon's instance")
       ->check(check_instance_name)
@@ -142,12 +176,12 @@ CommandOptions parse_command_line(int argc, char** argv)
     app.exit(success);
     return {};
   } catch (const CLI::ExtrasError&) {
-    throw UsageError{fmt::format("unexpected '{}': {}", app.remaining(true).front(), usage)};
+    throw UsageError{fmt::format("unexpected '{}': {}", app.remaining(true).front(), usage())};
   } catch (const CLI::ParseError& error) {
     throw UsageError{error.what()};
   }
   if (!line.command) {
-    throw UsageError{fmt::format("no command: {}", usage)};
+    throw UsageError{fmt::format("no command: {}", usage())};
   }
   return line;
 }

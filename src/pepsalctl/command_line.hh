@@ -11,7 +11,12 @@ enum class Command
 {
   list,
   show,
-  status
+  status,
+  kill,
+  drain,
+  undrain,
+  reload,
+  restart
 };
 
 // What the administrator has asked for.
@@ -20,8 +25,9 @@ struct CommandOptions
   std::string instance{"default"};
   std::optional<Command> command{}; // none when help or the version was asked for, which are printed then
   Selection selection{};            // of list
-  std::string which{};              // of show: an ID, or ADDRESS:PORT of a client
+  std::string which{};              // of show and kill: an ID, or ADDRESS:PORT of a client
   bool json{};
+  std::uint32_t grace_seconds{}; // of drain
 };
 
 // Throws UsageError with one line that names the word and what is allowed.

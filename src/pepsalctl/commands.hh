@@ -16,6 +16,9 @@ void list(const SharedSegment& segment, const CommandOptions& line);
 std::vector<ShownConnection> find_connections(const SharedSegment& segment, const std::string& which);
 
 void show(const SharedSegment& segment, const CommandOptions& line);
+// Asks the manager to do `command`, and prints what it answers. Throws as ask_manager() does.
+void command_daemon(const CommandOptions& line, std::string_view command);
+void kill(const SharedSegment& segment, const CommandOptions& line);
 void show_status(const SharedSegment& segment, const CommandOptions& line);
 
 } // namespace pepsal

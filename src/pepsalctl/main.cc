@@ -1,4 +1,5 @@
-// Shows what a running daemon does out of its shared table, which is mapped to read, and of the kernel's sockets. Fails
+// Shows what a running daemon does out of its shared table, which is mapped to read, and of the kernel's sockets; what
+// changes it goes through the manager's control socket. Fails
 // with one line when the instance does not run, may not be read, or has another layout.
 
 #include <cstdio>
@@ -36,6 +37,21 @@ void run(int argc, char** argv)
     break;
   case Command::status:
     pepsal::show_status(segment, line);
+    break;
+  case Command::kill:
+    pepsal::kill(segment, line);
+    break;
+  case Command::drain:
+    pepsal::command_daemon(line, fmt::format("drain {}", line.grace_seconds));
+    break;
+  case Command::undrain:
+    pepsal::command_daemon(line, "undrain");
+    break;
+  case Command::reload:
+    pepsal::command_daemon(line, "reload");
+    break;
+  case Command::restart:
+    pepsal::command_daemon(line, "restart");
     break;
   }
 }

@@ -12,6 +12,7 @@
 
 #include <boost/interprocess/anonymous_shared_memory.hpp>
 #include <boost/interprocess/exceptions.hpp>
+#include <boost/interprocess/shared_memory_object.hpp>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/random.h>
@@ -60,8 +61,23 @@ std::optional<pid_t> lock(int fd)
   return fcntl(fd, F_SETLK, &file) == 0 ? std::nullopt : find_holder(fd);
 }
 
-// Throws unless what stands under `name` may be replaced: nobody holds it and it is of this layout. What another user
-// has put there is believed nothing: neither its lock nor its contents.
+// A descriptor as Boost.Interprocess wants what it maps.
+struct MappableDescriptor
+{
+  const FileDescriptor& descriptor;
+
+  ipc::mapping_handle_t get_mapping_handle() const { return {.handle = descriptor.number(), .is_xsi = false}; }
+};
+
+// The object's descriptor alone; whoever closes any other one of the same file loses its lock (fcntl(2)).
+FileDescriptor descriptor_of(ipc::shared_memory_object memory)
+{
+  return FileDescriptor{
+      check("fcntl F_DUPFD_CLOEXEC", ::fcntl(memory.get_mapping_handle().handle, F_DUPFD_CLOEXEC, 0))};
+}
+
+// Throws unless what stands under `name` may be replaced: nobody holds it and it is a table, of whatever version. What
+// another user has put there is believed nothing: neither its lock nor its contents.
 void refuse_foreign_memory(const std::string& name, std::optional<uid_t> other_owner)
 {
   try {
@@ -97,11 +113,6 @@ void refuse_foreign_memory(const std::string& name, std::optional<uid_t> other_o
       throw std::runtime_error{
           fmt::format("/dev/shm/{} is not PEPsal's: remove it, or choose another --instance", name)};
     }
-    if (header.magic == layout_magic && header.version != layout_version) {
-      throw std::runtime_error{fmt::format("/dev/shm/{} has layout version {}, this program uses {}: stop the other "
-                                           "version of pepsal and remove the file",
-                                           name, header.version, layout_version)};
-    }
   } catch (const ipc::interprocess_exception& error) {
     if (error.get_error_code() != ipc::not_found_error) {
       throw std::runtime_error{fmt::format("/dev/shm/{}: {}", name, error.what())};
@@ -111,7 +122,7 @@ void refuse_foreign_memory(const std::string& name, std::optional<uid_t> other_o
 
 } // namespace
 
-SharedSegment::SharedSegment(std::string name, ipc::shared_memory_object memory, ipc::mapped_region region)
+SharedSegment::SharedSegment(std::string name, FileDescriptor memory, ipc::mapped_region region)
     : name_{std::move(name)}
     , memory_{std::move(memory)}
     , region_{std::move(region)}
@@ -125,18 +136,28 @@ SharedSegment SharedSegment::create(const std::string& instance, Size size, std:
   refuse_foreign_memory(name, other_owner);
   ipc::shared_memory_object::remove(name.c_str());
   ipc::permissions owner_and_group{0640};
-  ipc::shared_memory_object memory{ipc::create_only, name.c_str(), ipc::read_write, owner_and_group};
-  if (const auto holder = lock(memory.get_mapping_handle().handle)) {
+  auto memory = descriptor_of({ipc::create_only, name.c_str(), ipc::read_write, owner_and_group});
+  if (const auto holder = lock(memory.number())) {
     throw std::runtime_error{fmt::format("instance '{}' is being started by pid {} too", instance, *holder)};
   }
   // All of it now: a page for which there is no room later would be a SIGBUS.
   const auto bytes = static_cast<off_t>(Layout::of(bucket_count(size.max_connections), size.processes).end);
-  if (const int error = ::posix_fallocate(memory.get_mapping_handle().handle, 0, bytes); error != 0) {
+  if (const int error = ::posix_fallocate(memory.number(), 0, bytes); error != 0) {
     ipc::shared_memory_object::remove(name.c_str());
     throw SystemError{error, fmt::format("/dev/shm/{}: {} bytes for the table (--max-connections)", name, bytes)};
   }
-  ipc::mapped_region region{memory, ipc::read_write};
+  ipc::mapped_region region{MappableDescriptor{memory}, ipc::read_write};
   return format(std::move(name), std::move(memory), std::move(region), size);
+}
+
+SharedSegment SharedSegment::adopt(const std::string& instance, FileDescriptor memory)
+{
+  auto name = "pepsal." + instance;
+  ipc::mapped_region region{MappableDescriptor{memory}, ipc::read_write};
+  if (!TableView::of({static_cast<const std::byte*>(region.get_address()), region.get_size()})) {
+    throw std::runtime_error{fmt::format("/dev/shm/{} has another layout", name)};
+  }
+  return {std::move(name), std::move(memory), std::move(region)};
 }
 
 SharedSegment SharedSegment::anonymous(Size size)
@@ -150,8 +171,8 @@ SharedSegment SharedSegment::open(const std::string& instance, Access access)
   const auto mode = access == Access::read_only ? ipc::read_only : ipc::read_write;
   auto name = "pepsal." + instance;
   try {
-    ipc::shared_memory_object memory{ipc::open_only, name.c_str(), mode};
-    ipc::mapped_region region{memory, mode};
+    auto memory = descriptor_of({ipc::open_only, name.c_str(), mode});
+    ipc::mapped_region region{MappableDescriptor{memory}, mode};
     if (TableView::of({static_cast<const std::byte*>(region.get_address()), region.get_size()})) {
       return {std::move(name), std::move(memory), std::move(region)};
     }
@@ -167,8 +188,7 @@ SharedSegment SharedSegment::open(const std::string& instance, Access access)
       fmt::format("/dev/shm/{} has another layout: use the pepsalctl of the running pepsal", name)};
 }
 
-SharedSegment SharedSegment::format(std::string name, ipc::shared_memory_object memory, ipc::mapped_region region,
-                                    Size size)
+SharedSegment SharedSegment::format(std::string name, FileDescriptor memory, ipc::mapped_region region, Size size)
 {
   // The kernel hands out zeroed pages, and zero is the initial value of every atomic here: slots are
   // free, counters nought. Only the header has more to say.
@@ -185,7 +205,7 @@ SharedSegment SharedSegment::format(std::string name, ipc::shared_memory_object 
 
 bool SharedSegment::has_manager() const
 {
-  return find_holder(memory_.get_mapping_handle().handle).has_value();
+  return find_holder(memory_.number()).has_value();
 }
 
 std::byte* SharedSegment::at(std::size_t offset) const
@@ -226,7 +246,7 @@ std::span<std::atomic<std::uint8_t>> SharedSegment::process_states() const
 
 void SharedSegment::give_to(uid_t user, gid_t group)
 {
-  check("fchown of the shared memory", ::fchown(memory_.get_mapping_handle().handle, user, group));
+  check("fchown of the shared memory", ::fchown(memory_.number(), user, group));
 }
 
 void SharedSegment::remove_name() noexcept

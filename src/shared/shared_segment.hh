@@ -9,9 +9,9 @@
 #include <sys/types.h>
 
 #include <boost/interprocess/mapped_region.hpp>
-#include <boost/interprocess/shared_memory_object.hpp>
 
 #include "pepsal/table.hh"
+#include "util/file_descriptor.hh"
 
 namespace pepsal {
 
@@ -26,11 +26,15 @@ public:
   };
 
   // Creates the segment of `instance` and locks it for this process's life (fcntl(2), not inherited
-  // by children). What a crashed manager left is replaced. Throws std::runtime_error with the mend
-  // when another manager holds the name or the memory has another layout; SystemError or
+  // by children). What nobody holds is replaced, whatever version left it. Throws std::runtime_error with the mend
+  // when another manager holds the name or what has it is not PEPsal's; SystemError or
   // boost::interprocess::interprocess_exception when memory cannot be had.
   // What belongs to a user other than root, this process's and `other_owner` (--user) is not believed but removed.
   static SharedSegment create(const std::string& instance, Size size, std::optional<uid_t> other_owner = std::nullopt);
+
+  // The segment that a program before this one in the same process had made and locked; `memory` is its descriptor, as
+  // descriptor() had it. Throws std::runtime_error when it is not of this layout.
+  static SharedSegment adopt(const std::string& instance, FileDescriptor memory);
 
   enum class Access
   {
@@ -44,6 +48,9 @@ public:
 
   // Whether another process, the manager that created it, still holds it; if not, a crash left it.
   bool has_manager() const;
+
+  // For adopt(). A process that closes it loses its lock.
+  int descriptor() const { return memory_.number(); }
 
   // Makes `user` and `group` the owners, so that they may open and remove it. Throws SystemError.
   void give_to(uid_t user, gid_t group);
@@ -63,14 +70,13 @@ public:
   void remove_name() noexcept;
 
 private:
-  SharedSegment(std::string name, boost::interprocess::shared_memory_object memory,
-                boost::interprocess::mapped_region region);
-  static SharedSegment format(std::string name, boost::interprocess::shared_memory_object memory,
-                              boost::interprocess::mapped_region region, Size size);
+  SharedSegment(std::string name, FileDescriptor memory, boost::interprocess::mapped_region region);
+  static SharedSegment format(std::string name, FileDescriptor memory, boost::interprocess::mapped_region region,
+                              Size size);
   std::byte* at(std::size_t offset) const;
 
   std::string name_; // as shm_open(3) wants it, without the slash; empty when anonymous
-  boost::interprocess::shared_memory_object memory_;
+  FileDescriptor memory_;
   boost::interprocess::mapped_region region_;
   std::uint32_t bucket_count_; // as they were when it was opened: what stands in the memory may change
   std::uint32_t roster_capacity_;

@@ -68,8 +68,11 @@ void prepare(TCPSocket& socket, const Config& config, int family)
 
 // The general listener binds without SO_REUSEPORT and so finds out whether somebody else has the port;
 // those of the satellite interfaces then share it.
-Listener bind_listener(const Config& config, const std::string& interface)
+Listener bind_listener(const Config& config, const std::string& interface, std::vector<Listener>& kept)
 {
+  if (auto found = take_kept(kept, interface, false)) {
+    return std::move(*found);
+  }
   SocketAddress address;
   auto socket = create_socket(config, address);
   prepare(socket, config, address.family());
@@ -162,13 +165,28 @@ void apply_profile(TCPSocket& socket, const LegProfile& profile)
   }
 }
 
-std::vector<Listener> open_listeners(const Config& config)
+// SO_BINDTODEVICE tells the name of the interface that the socket is bound to by number: none for one that has gone.
+std::optional<Listener> take_kept(std::vector<Listener>& kept, const std::string& interface, bool for_peers)
+{
+  const auto found = std::ranges::find_if(kept, [&](const Listener& listener) {
+    return listener.interface == interface && listener.for_peers == for_peers &&
+           listener.socket.bound_interface() == interface;
+  });
+  if (found == kept.end()) {
+    return std::nullopt;
+  }
+  auto listener = std::move(*found);
+  kept.erase(found);
+  return listener;
+}
+
+std::vector<Listener> open_listeners(const Config& config, std::vector<Listener>& kept)
 {
   std::vector<Listener> listeners;
-  listeners.push_back(bind_listener(config, ""));
+  listeners.push_back(bind_listener(config, "", kept));
   for (const auto& link : config.links) {
     listeners.front().socket.set_option(SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
-    listeners.push_back(bind_listener(config, link.interface));
+    listeners.push_back(bind_listener(config, link.interface, kept));
   }
   for (auto& listener : listeners) {
     configure(listener, config);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,8 +28,12 @@ const Link* link_of(const Listener& listener, const Config& config);
 // Opens the listener for connections from anywhere, and one for each link's interface, which the
 // kernel prefers for what arrives there (SO_BINDTODEVICE, socket(7)). Throws std::runtime_error with the
 // mend when the port is taken or CAP_NET_ADMIN is missing, SystemError naming the option that the kernel
-// refused otherwise.
-std::vector<Listener> open_listeners(const Config& config);
+// refused otherwise. What is among `kept`, of a program before this one in the same process, is taken from there.
+std::vector<Listener> open_listeners(const Config& config, std::vector<Listener>& kept);
+
+// Takes the listener of this interface out of `kept`, if it is there and still bound to the interface that has the name
+// now.
+std::optional<Listener> take_kept(std::vector<Listener>& kept, const std::string& interface, bool for_peers);
 
 // Sets what new connections of this listener inherit: the profile of its side, and Fast Open.
 void configure(Listener& listener, const Config& config);

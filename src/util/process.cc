@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 
 #include <bsd/unistd.h>
 #include <sched.h>
@@ -92,6 +93,13 @@ void unblock_signals()
   sigset_t none;
   sigemptyset(&none);
   check("sigprocmask", ::sigprocmask(SIG_SETMASK, &none, nullptr));
+}
+
+std::string own_path()
+{
+  constexpr std::string_view removed = " (deleted)"; // proc(5), also when another file has taken its place
+  std::string path = std::filesystem::read_symlink("/proc/self/exe");
+  return path.ends_with(removed) ? path.substr(0, path.size() - removed.size()) : path;
 }
 
 void handle_signal(int signal, void (*handler)(int), bool restart)

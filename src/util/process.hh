@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <initializer_list>
+#include <string>
 #include <string_view>
 
 #include <csignal>
@@ -42,6 +43,9 @@ public:
 
 // Unblocks every signal, as a child of a process with a SignalDescriptor must.
 void unblock_signals();
+
+// The path of the program that this process has executed; whatever stands there now.
+std::string own_path();
 
 // Installs `handler` for a signal; system calls it interrupts are restarted only if `restart`.
 void handle_signal(int signal, void (*handler)(int), bool restart);

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
@@ -51,6 +52,13 @@ Endpoint Socket::local_endpoint() const
   SocketAddress address;
   check("getsockname", ::getsockname(number(), address.get(), &address.length()));
   return address.endpoint();
+}
+
+std::string Socket::bound_interface() const
+{
+  std::array<char, IFNAMSIZ> name{};
+  socklen_t length = name.size();
+  return ::getsockopt(number(), SOL_SOCKET, SO_BINDTODEVICE, name.data(), &length) == 0 ? name.data() : std::string{};
 }
 
 void Socket::set_mark(std::uint32_t mark)

@@ -26,6 +26,9 @@ public:
   // The local address; for an accepted connection under TPROXY the original destination.
   Endpoint local_endpoint() const;
 
+  // Name of the interface that SO_BINDTODEVICE (socket(7)) binds it to; empty for none, or one that has gone.
+  std::string bound_interface() const;
+
   // SO_MARK (socket(7)): by it netfilter and routing know the socket's packets. Needs CAP_NET_ADMIN.
   void set_mark(std::uint32_t mark);
 };

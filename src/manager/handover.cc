@@ -1,0 +1,124 @@
+// Restart in place: one program's manager becomes the next one's. Called by the manager of both. What cannot be
+// executed throws in the old one, which goes on.
+
+#include "manager/handover.hh"
+
+#include <charconv>
+#include <cstdlib>
+#include <stdexcept>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/system_error.hh"
+
+namespace pepsal {
+
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr auto variable = "PEPSAL_HANDOVER"; // the descriptor's number
+
+void set_close_on_exec(int descriptor, bool close)
+{
+  check("fcntl F_SETFD", ::fcntl(descriptor, F_SETFD, close ? FD_CLOEXEC : 0));
+}
+
+FileDescriptor memory_with(const std::string& text)
+{
+  FileDescriptor memory{check("memfd_create", ::memfd_create("pepsal-handover", MFD_CLOEXEC))};
+  if (::write(memory.number(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+    throw SystemError{errno, "write to memfd"};
+  }
+  return memory;
+}
+
+std::string text_in(const FileDescriptor& memory)
+{
+  struct stat facts
+  {};
+  check("fstat of the handover", ::fstat(memory.number(), &facts));
+  std::string text(static_cast<std::size_t>(facts.st_size), '\0');
+  const auto bytes = check("read of the handover", ::pread(memory.number(), text.data(), text.size(), 0));
+  text.resize(static_cast<std::size_t>(bytes));
+  return text;
+}
+
+} // namespace
+
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Handover::Child, role, pid, owner, index, started_ns, busy)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Handover::Listener, descriptor, interface, for_peers)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Handover, version, instance, pidfile, address, port, peer_port, layout, room, table,
+                                   pid_folder, pid_file, control, asker, peer_key, listeners, children)
+
+std::string Handover::to_text() const
+{
+  return Json(*this).dump();
+}
+
+Handover Handover::from_text(const std::string& text)
+{
+  try {
+    return Json::parse(text).get<Handover>();
+  } catch (const Json::exception& error) {
+    throw std::runtime_error{fmt::format("{} is not understood: {}", variable, error.what())};
+  }
+}
+
+std::vector<int> Handover::descriptors() const
+{
+  std::vector<int> result{table, pid_folder, pid_file, control, asker};
+  for (const auto& listener : listeners) {
+    result.push_back(listener.descriptor);
+  }
+  std::erase(result, -1);
+  return result;
+}
+
+std::optional<Handover> Handover::receive()
+{
+  const char* const value = std::getenv(variable);
+  if (value == nullptr) {
+    return std::nullopt;
+  }
+  const std::string_view word{value};
+  int number = -1;
+  std::from_chars(word.data(), word.data() + word.size(), number);
+  const FileDescriptor memory{number};
+  auto handover = from_text(text_in(memory));
+  ::unsetenv(variable);
+  for (const int descriptor : handover.descriptors()) {
+    set_close_on_exec(descriptor, true);
+  }
+  return handover;
+}
+
+void Handover::execute(const std::string& program, const std::vector<const char*>& arguments) const
+{
+  const auto memory = memory_with(to_text());
+  auto inherited = descriptors();
+  inherited.push_back(memory.number());
+  for (const int descriptor : inherited) {
+    set_close_on_exec(descriptor, false);
+  }
+  ::setenv(variable, std::to_string(memory.number()).c_str(), 1);
+  std::vector<char*> words;
+  for (const auto* word : arguments) {
+    words.push_back(const_cast<char*>(word)); // execv(3) takes them so and leaves them alone
+  }
+  words.push_back(nullptr);
+  ::execv(program.c_str(), words.data());
+  const int error = errno;
+  ::unsetenv(variable);
+  for (const int descriptor : inherited) {
+    set_close_on_exec(descriptor, true);
+  }
+  throw SystemError{error, fmt::format("exec {}", program)};
+}
+
+} // namespace pepsal

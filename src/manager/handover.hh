@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "util/file_descriptor.hh"
+
+namespace pepsal {
+
+// What the manager keeps when it executes a new program in its place: its children and the descriptors of what must not
+// be let go. The process, its pid, its locks and its children's parent stay. It is written as JSON into memory
+// (memfd_create(2)) whose descriptor the new program finds in its environment, so that programs of different versions
+// understand each other.
+struct Handover
+{
+  // A proxy with what the old program knew of it; its queuers and keepers are ended by the new one.
+  struct Child
+  {
+    std::string role; // "proxy", "queuer", "keeper"
+    pid_t pid{};
+    std::uint32_t owner{};
+    std::uint16_t index{};
+    std::int64_t started_ns{}; // CLOCK_BOOTTIME
+    bool busy{};
+  };
+
+  struct Listener
+  {
+    int descriptor{-1};
+    std::string interface;
+    bool for_peers{};
+  };
+
+  std::string version; // of the old program
+  std::string instance;
+  std::string pidfile;
+  std::string address;
+  std::uint16_t port{};
+  std::uint16_t peer_port{};
+  std::uint32_t layout{}; // of the table
+  std::uint32_t room{};   // connections that the table was made for
+  int table{-1};
+  int pid_folder{-1};
+  int pid_file{-1};
+  int control{-1};      // -1: there is none
+  int asker{-1};        // of the control socket's, who waits for an answer; -1: nobody
+  std::string peer_key; // its digest in hexadecimal digits; empty: there is none
+  std::vector<Listener> listeners;
+  std::vector<Child> children;
+
+  // In the new program: what the old one has handed over, if it has. Its descriptors are close-on-exec again. Throws
+  // std::runtime_error when it makes no sense.
+  static std::optional<Handover> receive();
+
+  // In the old program: becomes `program`. Returns only by an exception, SystemError, and then nothing has changed.
+  [[noreturn]] void execute(const std::string& program, const std::vector<const char*>& arguments) const;
+
+  // As written and read; for tests too.
+  std::string to_text() const;
+  static Handover from_text(const std::string& text);
+
+private:
+  std::vector<int> descriptors() const;
+};
+
+} // namespace pepsal
