@@ -17,6 +17,7 @@
 #include "config/file.hh"
 #include "config/help.hh"
 #include "config/settings.hh"
+#include "util/version.hh"
 
 namespace pepsal {
 
@@ -44,7 +45,7 @@ public:
   explicit OptionParser(const std::vector<Setting>& settings)
       : settings_{settings}
   {
-    app_.set_version_flag("-V,--version", "pepsal " PEPSAL_VERSION)->description("Print the version and end");
+    app_.set_version_flag("-V,--version", std::string{"pepsal "} + version())->description("Print the version and end");
     app_.set_help_flag("-h,--help", "Print the options and end");
     file_ = app_.add_option_function<std::string>(
         "--config", [](const std::string& /*value*/) {}, "Configuration file; its keys are the long options");

@@ -31,6 +31,7 @@
 #include "util/log.hh"
 #include "util/process.hh"
 #include "util/system_error.hh"
+#include "util/version.hh"
 
 namespace pepsal {
 
@@ -207,9 +208,9 @@ private:
     if (!start_.before) {
       return;
     }
-    const auto text = fmt::format("restarted as version {} (before: {}): {} connections go on{}", PEPSAL_VERSION,
-                                  start_.before->version, proxies_.busy(),
-                                  has_its_table() ? "" : ", unlisted, as this version has another table");
+    const auto text =
+        fmt::format("restarted as version {} (before: {}): {} connections go on{}", version(), start_.before->version,
+                    proxies_.busy(), has_its_table() ? "" : ", unlisted, as this version has another table");
     log::info("{}", text);
     ControlSocket::Request{FileDescriptor{start_.before->asker}, {}}.done(text);
     start_.before.reset();
@@ -489,7 +490,7 @@ private:
     }
     require_sound(start_.program);
     log::info("restarting: {} is executed in this process", start_.program.path);
-    Handover{.version = PEPSAL_VERSION,
+    Handover{.version = version(),
              .instance = config_.instance,
              .pidfile = config_.pidfile,
              .address = config_.address,

@@ -13,6 +13,7 @@
 
 #include "config/config.hh"
 #include "util/usage_error.hh"
+#include "util/version.hh"
 
 namespace pepsal {
 
@@ -162,7 +163,7 @@ CommandOptions parse_command_line(int argc, char** argv)
 {
   CommandOptions line;
   CLI::App app{"Shows what a running PEPsal does, and commands it", "pepsalctl"};
-  app.set_version_flag("-V,--version", "pepsalctl " PEPSAL_VERSION);
+  app.set_version_flag("-V,--version", std::string{"pepsalctl "} + version());
   app.add_option("--instance", line.instance, "Name of the daemon's instance")
       ->check(check_instance_name)
       ->capture_default_str()

@@ -10,6 +10,8 @@
 #include <fmt/format.h>
 #include <net/if.h>
 
+#include "util/version.hh"
+
 #include "satsim/numbers.hh"
 
 namespace pepsal::satsim {
@@ -41,7 +43,7 @@ struct Texts
 
 void declare(CLI::App& app, Texts& texts)
 {
-  app.set_version_flag("-V,--version", "satsim " PEPSAL_VERSION);
+  app.set_version_flag("-V,--version", std::string{"satsim "} + version());
   const auto add = [&app](const char* name, std::string& text, const char* help) { app.add_option(name, text, help); };
   add("--a-namespace", texts.a_namespace,
       "Network namespace of the terminal's end: name, path or process id (default: own)");

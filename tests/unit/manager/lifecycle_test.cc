@@ -46,6 +46,29 @@ TEST_F(LifecycleTest, CutsWhatHasNotEndedInTime)
   EXPECT_EQ(advance(start_ + 30s, 2, 5), State::cutting);
 }
 
+TEST_F(LifecycleTest, LeavingServesForTheGraceAndThenDrains)
+{
+  lifecycle_.leave(start_, 10s, 30s);
+  EXPECT_TRUE(lifecycle_.is_leaving());
+  EXPECT_EQ(advance(start_ + 9s, 0, 0), State::leaving);
+  EXPECT_EQ(advance(start_ + 10s, 1, 1), State::draining);
+  EXPECT_EQ(advance(start_ + 39s, 1, 1), State::draining);
+  EXPECT_EQ(advance(start_ + 40s, 1, 1), State::closing);
+}
+
+TEST_F(LifecycleTest, StaysWhileItListens)
+{
+  lifecycle_.leave(start_, 10s, 30s);
+  EXPECT_TRUE(lifecycle_.stay());
+  EXPECT_EQ(advance(start_ + 1000s, 1, 1), State::serving);
+  lifecycle_.end(start_, 30s);
+  EXPECT_TRUE(lifecycle_.stay());
+  lifecycle_.end(start_, 30s);
+  EXPECT_EQ(advance(start_, 0, 1), State::closing);
+  EXPECT_FALSE(lifecycle_.stay());
+  EXPECT_TRUE(lifecycle_.is_ending());
+}
+
 TEST_F(LifecycleTest, ToldAgainItEndsAtOnce)
 {
   lifecycle_.end(start_, 30s);

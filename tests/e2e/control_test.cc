@@ -1,0 +1,279 @@
+// Commands to the running daemon, and programs that take the place of others: no connection is lost.
+
+#include "fixture.hh"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <csignal>
+#include <filesystem>
+#include <thread>
+#include <vector>
+
+#include <fmt/format.h>
+
+namespace pepsal::test {
+
+// Downloads that go on until they are told to end; each byte is checked.
+class Transfers
+{
+public:
+  explicit Transfers(std::vector<Pair> pairs)
+      : pairs_{std::move(pairs)}
+      , sender_{[this] { send(); }}
+      , receiver_{[this] { receive(); }}
+  {}
+  ~Transfers() { end(); }
+
+  // Bytes that all have got at least; a connection that was lost gets no more.
+  std::uint64_t least() const { return least_; }
+  // Whether each has got more than now, within the patience of a test.
+  bool all_go_on() const
+  {
+    const auto before = most_.load();
+    return eventually([&] { return least_ > before || broken_ > 0; }) && broken_ == 0;
+  }
+
+  // The streams end in good order. How many did not arrive whole.
+  std::size_t end()
+  {
+    ending_ = true;
+    if (sender_.joinable()) {
+      sender_.join();
+      receiver_.join();
+    }
+    return broken_;
+  }
+
+private:
+  static constexpr std::size_t chunk = 8192;
+
+  void send()
+  {
+    std::vector<Stream> streams;
+    for (std::size_t i = 0; i < pairs_.size(); ++i) {
+      streams.emplace_back(i);
+    }
+    std::array<std::byte, chunk> bytes{};
+    while (!ending_) {
+      for (std::size_t i = 0; i < pairs_.size(); ++i) {
+        streams[i].fill(bytes);
+        error_of([&] { pairs_[i].server.send(bytes); }); // the receiver finds out what is missing
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds{20});
+    }
+    for (std::size_t i = 0; i < pairs_.size(); ++i) {
+      sent_.push_back(streams[i].position());
+      error_of([&] { pairs_[i].server.end_sending(); });
+    }
+    all_sent_ = true;
+  }
+
+  void receive()
+  {
+    std::vector<Stream> streams;
+    for (std::size_t i = 0; i < pairs_.size(); ++i) {
+      streams.emplace_back(i);
+    }
+    std::vector<bool> open(pairs_.size(), true);
+    std::array<std::byte, chunk> buffer{};
+    for (std::size_t left = pairs_.size(); left > 0;) {
+      std::uint64_t least = ~std::uint64_t{0};
+      for (std::size_t i = 0; i < pairs_.size(); ++i) {
+        if (!open[i]) {
+          continue;
+        }
+        std::span<std::byte> got;
+        const int error = error_of([&] { got = pairs_[i].client.receive(buffer); });
+        if (error != 0 || !streams[i].matches(got)) {
+          ++broken_;
+        }
+        if (error != 0 || got.empty()) {
+          open[i] = false;
+          --left;
+        }
+        least = std::min(least, streams[i].position());
+        most_ = std::max(most_.load(), streams[i].position());
+      }
+      least_ = left == 0 ? least_.load() : least;
+    }
+    eventually([this] { return all_sent_.load(); });
+    for (std::size_t i = 0; i < pairs_.size(); ++i) {
+      broken_ += streams[i].position() != sent_[i] ? 1 : 0;
+    }
+  }
+
+  std::vector<Pair> pairs_;
+  std::vector<std::uint64_t> sent_; // by pair, once all is sent
+  std::atomic<bool> ending_{};
+  std::atomic<bool> all_sent_{};
+  std::atomic<std::uint64_t> least_{};
+  std::atomic<std::uint64_t> most_{};
+  std::atomic<std::size_t> broken_{};
+  std::thread sender_;
+  std::thread receiver_;
+};
+
+class ControlTest : public NetworkTest
+{
+protected:
+  void SetUp() override
+  {
+    NetworkTest::SetUp();
+    if (!IsSkipped() && !HasFatalFailure()) {
+      start_daemon(options_);
+      start_rules(net(), Mode::tproxy);
+    }
+  }
+
+  std::vector<Pair> connect_many(const Listener& listener, std::size_t number)
+  {
+    std::vector<Pair> pairs;
+    for (std::size_t i = 0; i < number; ++i) {
+      pairs.push_back(connect(listener));
+    }
+    return pairs;
+  }
+
+  // pepsalctl with several words.
+  Result command(std::vector<std::string> words) { return run_program(net(), "pepsalctl", std::move(words)); }
+
+  // Restarts, and waits until the new program has answered.
+  std::string restart()
+  {
+    const auto result = command({"restart"});
+    EXPECT_EQ(result.status, 0) << result.err << daemon().log();
+    return result.out;
+  }
+
+  DaemonOptions options_{};
+};
+
+TEST_F(ControlTest, NeitherRestartsNorALostManagerEndAConnection)
+{
+  constexpr std::ptrdiff_t number = 200;
+  const auto listener = listen();
+  Transfers transfers{connect_many(listener, number)};
+  ASSERT_TRUE(transfers.all_go_on());
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_NE(restart().find("200 connections go on"), std::string::npos);
+    EXPECT_TRUE(transfers.all_go_on());
+    EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
+  }
+  const auto list = daemon().control("list");
+  EXPECT_GE(std::ranges::count(list, '\n'), number) << list;
+  daemon().signal(SIGKILL);
+  daemon().process().wait();
+  EXPECT_TRUE(transfers.all_go_on());
+  start_daemon(options_);
+  EXPECT_TRUE(transfers.all_go_on());
+  EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
+  EXPECT_EQ(transfers.end(), 0U);
+}
+
+TEST_F(ControlTest, RestartedConnectionsAreCountedDrainedAndCut)
+{
+  const auto listener = listen();
+  auto first = connect(listener);
+  auto second = connect(listener);
+  first.talk();
+  restart();
+  first.talk();
+  EXPECT_EQ(daemon().counter("busy"), 2);
+  first.client.close();
+  EXPECT_EQ(end_of(first.server), 0);
+  first.server.close();
+  EXPECT_TRUE(eventually([&] { return daemon().counter("busy") == 1; })) << daemon().control("list");
+  EXPECT_EQ(command({"drain"}).status, 0);
+  EXPECT_TRUE(daemon().log_line("draining: 1 connections"));
+  daemon().signal(SIGTERM); // again: at once
+  EXPECT_EQ(daemon().process().wait(), 0);
+  EXPECT_EQ(end_of(second.client), ECONNRESET);
+  EXPECT_EQ(end_of(second.server), ECONNRESET);
+}
+
+TEST_F(ControlTest, AnotherVersionTakesThePlaceOfThisOne)
+{
+  // A program of its own, which the test may replace as an installation does.
+  const auto folder = net().sandbox().outside("/etc/default");
+  net().box().must_run({"mount", "-t", "tmpfs", "tmpfs", "/etc/default"});
+  for (const auto* name : {"pepsal", "pepsal-queuer"}) {
+    std::filesystem::copy_file(program_path(name), folder + "/" + name);
+  }
+  EXPECT_EQ(daemon().stop(), 0);
+  auto installed = net().box().start({"/etc/default/pepsal", "--drain-timeout", "1"}, {}, sanitizer_environment());
+  ASSERT_TRUE(eventually([&] { return installed.err().find("ready: ") != std::string::npos; })) << installed.err();
+  const auto listener = listen();
+  Transfers transfers{connect_many(listener, 10)};
+  ASSERT_TRUE(transfers.all_go_on());
+
+  std::filesystem::copy_file(program_path("pepsal-next"), folder + "/next");
+  std::filesystem::rename(folder + "/next", folder + "/pepsal");
+  const auto result = command({"restart"});
+  EXPECT_NE(result.out.find("restarted as version 99.0.0"), std::string::npos) << result.out << result.err;
+  EXPECT_TRUE(transfers.all_go_on());
+  EXPECT_EQ(transfers.end(), 0U);
+  installed.signal(SIGTERM);
+  EXPECT_EQ(installed.wait(), 0);
+}
+
+TEST_F(ControlTest, AProgramThatWouldNotStartIsNotExecuted)
+{
+  net().box().must_run({"mount", "-t", "tmpfs", "tmpfs", "/etc/default"});
+  const auto file = std::string{"/etc/default/pepsal.conf"};
+  const auto write = [&](const std::string& text) {
+    std::ofstream{net().sandbox().outside(file)} << text << std::flush;
+  };
+  write("spare-proxies = 4\n");
+  EXPECT_EQ(daemon().stop(), 0);
+  start_daemon({.arguments = {"--config", file}});
+  const auto listener = listen();
+  auto pair = connect(listener);
+  write("spare-proxies = many\n");
+  const auto refused = command({"restart"});
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_NE(refused.err.find("not restarted: "), std::string::npos) << refused.err;
+  EXPECT_NE(refused.err.find("spare-proxies"), std::string::npos) << refused.err;
+  EXPECT_EQ(command({"reload"}).status, 1);
+  pair.talk();
+  EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
+}
+
+TEST_F(ControlTest, KillResetsOneConnectionAtBothEnds)
+{
+  const auto listener = listen();
+  auto victim = connect(listener);
+  auto other = connect(listener);
+  const auto which = victim.client.local().to_string();
+  EXPECT_EQ(command({"kill", which}).status, 0);
+  EXPECT_EQ(end_of(victim.client), ECONNRESET);
+  EXPECT_EQ(end_of(victim.server), ECONNRESET);
+  other.talk();
+  const auto line = daemon().log_line("closed client=" + which);
+  ASSERT_TRUE(line);
+  EXPECT_NE(line->find("reason=killed-by-command"), std::string::npos) << *line;
+  const auto gone = command({"kill", which});
+  EXPECT_EQ(gone.status, 1);
+  EXPECT_NE(gone.err.find("there is no connection"), std::string::npos) << gone.err;
+}
+
+TEST_F(ControlTest, ADrainIsAnnouncedBeforeItBeginsAndMayBeTakenBack)
+{
+  const auto listener = listen();
+  EXPECT_EQ(command({"drain", "--grace", "3600"}).status, 0);
+  EXPECT_EQ(daemon().counter("leaving"), 1);
+  EXPECT_EQ(daemon().counter("draining"), 0);
+  EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
+  EXPECT_EQ(command({"undrain"}).status, 0);
+  EXPECT_EQ(daemon().counter("leaving"), 0);
+  EXPECT_EQ(command({"drain", "--grace", "1"}).status, 0);
+  EXPECT_EQ(daemon().process().wait(), 0);
+}
+
+TEST_F(ControlTest, OnlyRootMayCommand)
+{
+  const auto result = run_program(net(), "pepsalctl", {"undrain"}, {"setpriv", "--reuid=65534", "--clear-groups"});
+  EXPECT_EQ(result.status, 1) << result.out;
+}
+
+} // namespace pepsal::test
