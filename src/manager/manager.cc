@@ -28,6 +28,7 @@
 #include "manager/reload.hh"
 #include "peer/peer_listener.hh"
 #include "shared/connection_table.hh"
+#include "tcp/interface_watch.hh"
 #include "util/log.hh"
 #include "util/process.hh"
 #include "util/system_error.hh"
@@ -353,15 +354,20 @@ private:
     const auto wake_at = ticking ? std::min(next_collection_, Clock::now() + tick) : next_collection_;
     const auto timeout = std::chrono::ceil<std::chrono::milliseconds>(wake_at - Clock::now()).count();
     const int control = control_ ? control_->number() : -1;
-    std::array<pollfd, 3> watched{pollfd{.fd = signals_.number(), .events = POLLIN, .revents = 0},
+    std::array<pollfd, 4> watched{pollfd{.fd = signals_.number(), .events = POLLIN, .revents = 0},
                                   pollfd{.fd = proxies_.wake_ups(), .events = POLLIN, .revents = 0},
-                                  pollfd{.fd = control, .events = POLLIN, .revents = 0}};
+                                  pollfd{.fd = control, .events = POLLIN, .revents = 0},
+                                  pollfd{.fd = interfaces_.number(), .events = POLLIN, .revents = 0}};
     if (::poll(watched.data(), watched.size(), static_cast<int>(std::max<std::int64_t>(timeout, 0))) == -1 &&
         errno != EINTR) {
       throw SystemError{errno, "poll"};
     }
     while (const int signal = signals_.take()) {
       handle(signal);
+    }
+    if (watched[3].revents != 0) {
+      interfaces_.forget();
+      proxies_.follow_interfaces();
     }
     if ((watched[2].revents & POLLIN) != 0) {
       control_->serve([this](ControlSocket::Request& request) { obey(request); });
@@ -531,9 +537,11 @@ private:
   Collector collector_{children_, table_};
   std::optional<PidFile> pid_file_;
   std::optional<ControlSocket> control_;
+  InterfaceWatch interfaces_;
   Keepers keepers_{children_, table_, segment_.header(), config_};
   Proxies proxies_{children_, table_, segment_.header(), keepers_, config_, [this] {
                      signals_.close();
+                     interfaces_.abandon();
                      pid_file_->abandon();
                      if (control_) {
                        control_->abandon();

@@ -173,6 +173,31 @@ void Proxies::follow(const Config& before)
   replace_idle();
 }
 
+void Proxies::follow_interfaces()
+{
+  bool moved = false;
+  for (std::size_t i = 0; i < listeners_.size(); ++i) {
+    if (!has_lost_interface(listeners_[i])) {
+      continue;
+    }
+    const auto interface = listeners_[i].interface;
+    try {
+      if (listeners_[i].for_peers) {
+        listeners_[i] = open_peer_listener(config_, interface);
+      } else {
+        bind_anew(listeners_, i, config_);
+      }
+      moved = true;
+      log::info("interface {} was made anew: new connections there are served again", interface);
+    } catch (const std::runtime_error& error) { // it may have gone again
+      log::warning("interface {} was made anew, but: {}", interface, error.what());
+    }
+  }
+  if (moved) {
+    replace_idle();
+  }
+}
+
 void Proxies::replace_idle()
 {
   retire_idle();

@@ -46,6 +46,10 @@ public:
   // The configuration has changed from `before`: listeners follow it, and idle proxies give way to new ones.
   void follow(const Config& before);
 
+  // Interfaces have come or gone: listeners of one that was made anew under its name move there, and idle proxies give
+  // way.
+  void follow_interfaces();
+
   // Proxies of a program before this one end when they have no connection in hand.
   void replace_idle();
 

@@ -47,6 +47,18 @@ Listener open_listener(const Config& config, const std::string& interface, int f
 
 } // namespace
 
+Listener open_peer_listener(const Config& config, const std::string& interface)
+{
+  try {
+    return open_listener(config, interface, AF_INET6);
+  } catch (const SystemError& error) {
+    if (error.code().value() != EAFNOSUPPORT) { // a kernel without IPv6
+      throw;
+    }
+    return open_listener(config, interface, AF_INET);
+  }
+}
+
 std::vector<Listener> open_peer_listeners(const Config& config, std::vector<Listener>& kept)
 {
   std::vector<Listener> listeners;
@@ -57,15 +69,8 @@ std::vector<Listener> open_peer_listeners(const Config& config, std::vector<List
     if (auto found = take_kept(kept, link.interface, true)) {
       configure(*found, config);
       listeners.push_back(std::move(*found));
-      continue;
-    }
-    try {
-      listeners.push_back(open_listener(config, link.interface, AF_INET6));
-    } catch (const SystemError& error) {
-      if (error.code().value() != EAFNOSUPPORT) { // a kernel without IPv6
-        throw;
-      }
-      listeners.push_back(open_listener(config, link.interface, AF_INET));
+    } else {
+      listeners.push_back(open_peer_listener(config, link.interface));
     }
   }
   return listeners;

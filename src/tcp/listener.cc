@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include <fmt/format.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
@@ -198,6 +199,27 @@ std::vector<Listener> open_listeners(const Config& config, std::vector<Listener>
     listener.socket.set_option(SOL_SOCKET, SO_REUSEPORT, 0, "SO_REUSEPORT");
   }
   return listeners;
+}
+
+bool has_lost_interface(const Listener& listener)
+{
+  return !listener.interface.empty() && listener.socket.bound_interface() != listener.interface &&
+         ::if_nametoindex(listener.interface.c_str()) != 0;
+}
+
+void bind_anew(std::vector<Listener>& listeners, std::size_t index, const Config& config)
+{
+  std::vector<Listener> none;
+  auto& general = listeners.front().socket;
+  general.set_option(SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
+  auto listener = bind_listener(config, listeners[index].interface, none);
+  configure(listener, config);
+  if (::listen(listener.socket.number(), backlog) == -1) {
+    throw SystemError{errno, fmt::format("listen on port {}", config.port)};
+  }
+  listener.socket.set_option(SOL_SOCKET, SO_REUSEPORT, 0, "SO_REUSEPORT");
+  general.set_option(SOL_SOCKET, SO_REUSEPORT, 0, "SO_REUSEPORT");
+  listeners[index] = std::move(listener);
 }
 
 void configure(Listener& listener, const Config& config)

@@ -1,0 +1,41 @@
+// Interfaces that go and come back, as a modem's does when it starts anew.
+
+#include "fixture.hh"
+
+#include <algorithm>
+
+namespace pepsal::test {
+
+class InterfaceTest : public NetworkTest
+{
+protected:
+  void add_link() { net().box().must_run({"ip", "link", "add", "sat9", "type", "veth", "peer", "name", "sat9p"}); }
+
+  // Listening sockets bound to sat9 by its number of now, as ss(8) shows them.
+  long listeners()
+  {
+    const auto text = net().box().must_run({"ss", "-ltnH"});
+    long found = 0;
+    for (auto at = text.find("%sat9:"); at != std::string::npos; at = text.find("%sat9:", at + 1)) {
+      ++found;
+    }
+    return found;
+  }
+};
+
+TEST_F(InterfaceTest, OneMadeAnewIsServedAgain)
+{
+  add_link();
+  start_daemon({.arguments = {"--link", "sat9"}});
+  EXPECT_EQ(listeners(), 1);
+  for (int i = 0; i < 2; ++i) {
+    net().box().must_run({"ip", "link", "delete", "sat9"});
+    EXPECT_EQ(listeners(), 0) << "the control: a socket stays bound to the number that has gone";
+    add_link();
+    EXPECT_TRUE(eventually([&] { return listeners() == 1; })) << daemon().log();
+  }
+  EXPECT_EQ(daemon().log_lines("interface sat9 was made anew"), 2U);
+  EXPECT_TRUE(eventually([&] { return daemon().counter("idle") >= 16; })) << "idle proxies at both listeners";
+}
+
+} // namespace pepsal::test
