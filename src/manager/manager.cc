@@ -134,6 +134,10 @@ private:
   {
     const auto& before = start_.before;
     require_net_admin();
+    if (before) {
+      told_rates_ = before->rates;
+      apply_rates(config_, told_rates_);
+    }
     check_peers_are_reached(config_);
     keepers_.load_key(before ? before->peer_key : std::string{});
     proxies_.listen(before ? adopt_listeners(*before, config_) : std::vector<Listener>{});
@@ -410,7 +414,9 @@ private:
 
   std::string apply_configuration()
   {
-    auto plan = plan_reload(config_, start_.read_configuration(), room_);
+    auto fresh = start_.read_configuration();
+    apply_rates(fresh, told_rates_);
+    auto plan = plan_reload(config_, std::move(fresh), room_);
     for (const auto& warning : plan.warnings) {
       log::warning("{}", warning);
     }
@@ -435,6 +441,8 @@ private:
       restart(request.asker());
     } else if (command == "drain" && words.size() == 2) {
       request.done(drain(std::chrono::seconds{number_in(words[1])}));
+    } else if (command == "link" && words.size() == 3) {
+      request.done(tell_rate(words[1], words[2]));
     } else if (command == "undrain") {
       request.done(undrain());
     } else if (command == "kill" && words.size() == 4) {
@@ -454,6 +462,23 @@ private:
     const auto text = fmt::format("unhealthy from now on; in {} s new connections bypass, and up to {} s later it ends",
                                   grace.count(), config_.drain_timeout.count());
     log::info("told to drain: {}", text);
+    return text;
+  }
+
+  std::string tell_rate(const std::string& interface, const std::string& rate)
+  {
+    if (find_link(config_.links, interface) == nullptr) {
+      throw std::runtime_error{fmt::format("'{}' is no link of the configuration", interface)};
+    }
+    auto rates = told_rates_;
+    rates[interface] = rate;
+    auto fresh = config_;
+    apply_rates(fresh, rates);
+    const auto before = std::exchange(config_, std::move(fresh));
+    told_rates_ = std::move(rates);
+    proxies_.follow(before);
+    const auto text = fmt::format("link {}: new connections follow the rate {}", interface, rate);
+    log::info("{}", text);
     return text;
   }
 
@@ -510,6 +535,7 @@ private:
              .control = control_ ? control_->number() : -1,
              .asker = asker,
              .peer_key = keepers_.key() != nullptr ? keepers_.key()->to_hex() : std::string{},
+             .rates = told_rates_,
              .listeners = listeners_for(proxies_.listeners()),
              .children = children_for(children_)}
         .execute(start_.program.path, start_.program.arguments);
@@ -535,6 +561,7 @@ private:
   log::LossCount losses_{table_.lost_log_lines()};
   Children children_;
   Collector collector_{children_, table_};
+  ToldRates told_rates_;
   std::optional<PidFile> pid_file_;
   std::optional<ControlSocket> control_;
   InterfaceWatch interfaces_;

@@ -3,11 +3,32 @@
 
 #include "manager/reload.hh"
 
+#include <stdexcept>
 #include <utility>
 
 #include <fmt/format.h>
 
 namespace pepsal {
+
+void apply_rates(Config& config, const ToldRates& rates)
+{
+  for (const auto& [interface, rate] : rates) {
+    const auto* const link = find_link(config.links, interface);
+    if (link == nullptr) {
+      continue;
+    }
+    if (!link->has_rates()) {
+      throw std::runtime_error{fmt::format("link {} has no rates, round trip and side yet: describe it in the "
+                                           "configuration",
+                                           interface)};
+    }
+    try {
+      add_link(config.links, fmt::format("{} rate={}", interface, rate));
+    } catch (const std::invalid_argument& error) {
+      throw std::runtime_error{error.what()};
+    }
+  }
+}
 
 Reload plan_reload(const Config& running, Config fresh, std::uint32_t room)
 {

@@ -1,12 +1,21 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "config/config.hh"
 
 namespace pepsal {
+
+// Rates that a modem has told since the start, by interface, as DOWN/UP in Mbit/s; they count more than the
+// configuration's.
+using ToldRates = std::map<std::string, std::string>;
+
+// Takes them into the links of `config`; those of a link that it has no more are left out. Throws std::runtime_error
+// with one line for a rate that is none, or of a link that has no rates.
+void apply_rates(Config& config, const ToldRates& rates);
 
 // What a configuration read again comes to.
 struct Reload

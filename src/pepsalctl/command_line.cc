@@ -36,6 +36,7 @@ constexpr std::array commands{
     CommandName{"undrain", Command::undrain, "Take back a drain", false},
     CommandName{"reload", Command::reload, "Read the configuration again, for new connections", false},
     CommandName{"restart", Command::restart, "Execute the program anew, without losing a connection", false},
+    CommandName{"link", Command::link, "Tell that a link has another rate", false},
 };
 
 std::string usage()
@@ -154,6 +155,11 @@ void add_commands(CLI::App& app, CommandOptions& line)
         ->type_name("ID|CLIENT")
         ->required();
   }
+  auto* const link = app.get_subcommand("link");
+  link->add_option("interface", line.interface, "The interface of the link")->type_name("INTERFACE")->required();
+  link->add_option("--rate", line.rate, "Its rates in Mbit/s, towards the users and from them")
+      ->type_name("DOWN/UP")
+      ->required();
   add_grace(*app.get_subcommand("drain"), line.grace_seconds);
 }
 

@@ -16,7 +16,8 @@ enum class Command
   drain,
   undrain,
   reload,
-  restart
+  restart,
+  link
 };
 
 // What the administrator has asked for.
@@ -28,6 +29,8 @@ struct CommandOptions
   std::string which{};              // of show and kill: an ID, or ADDRESS:PORT of a client
   bool json{};
   std::uint32_t grace_seconds{}; // of drain
+  std::string interface {};      // of link
+  std::string rate{};            // of link: DOWN/UP in Mbit/s
 };
 
 // Throws UsageError with one line that names the word and what is allowed.

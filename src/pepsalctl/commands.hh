@@ -18,6 +18,9 @@ std::vector<ShownConnection> find_connections(const SharedSegment& segment, cons
 void show(const SharedSegment& segment, const CommandOptions& line);
 // Asks the manager to do `command`, and prints what it answers. Throws as ask_manager() does.
 void command_daemon(const CommandOptions& line, std::string_view command);
+// Tells the manager the link's rate, and becomes pepsal-satlink, which tells the interface. Throws SystemError when
+// there is no such program.
+[[noreturn]] void tell_rate(const CommandOptions& line);
 void kill(const SharedSegment& segment, const CommandOptions& line);
 void show_status(const SharedSegment& segment, const CommandOptions& line);
 

@@ -1,17 +1,40 @@
-// pepsalctl kill, drain, undrain, reload, restart: what changes the daemon is the manager's to do, which is asked.
-// Fails with one line when it refuses or cannot be asked.
+// pepsalctl kill, drain, undrain, reload, restart, link: what changes the daemon is the manager's to do, which is
+// asked. Fails with one line when it refuses or cannot be asked.
+
+#include <cstdio>
+#include <filesystem>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "control/control_socket.hh"
 #include "pepsalctl/commands.hh"
 #include "pepsalctl/connections.hh"
+#include "util/process.hh"
+#include "util/system_error.hh"
 
 namespace pepsal {
+
+namespace {
+
+constexpr auto satlink = "pepsal-satlink";
+
+} // namespace
 
 void command_daemon(const CommandOptions& line, std::string_view command)
 {
   fmt::print("{}\n", ask_manager(line.instance, command));
+}
+
+void tell_rate(const CommandOptions& line)
+{
+  command_daemon(line, fmt::format("link {} {}", line.interface, line.rate));
+  std::fflush(stdout);
+  const auto beside = std::filesystem::path{own_path()}.replace_filename(satlink).string();
+  const auto program = ::access(beside.c_str(), X_OK) == 0 ? beside : std::string{satlink}; // else found by PATH
+  ::execlp(program.c_str(), satlink, "change", "--interface", line.interface.c_str(), "--rate", line.rate.c_str(),
+           nullptr);
+  throw SystemError{errno, fmt::format("exec {}", program)};
 }
 
 // Each by its ends, so that nobody is hit who has got the same ID since.

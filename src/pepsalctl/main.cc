@@ -53,6 +53,8 @@ void run(int argc, char** argv)
   case Command::restart:
     pepsal::command_daemon(line, "restart");
     break;
+  case Command::link:
+    pepsal::tell_rate(line);
   }
 }
 

@@ -270,6 +270,45 @@ TEST_F(ControlTest, ADrainIsAnnouncedBeforeItBeginsAndMayBeTakenBack)
   EXPECT_EQ(daemon().process().wait(), 0);
 }
 
+// What the box's kernel has for this connection: its receive buffer in bytes (ss(8): skmem's rb).
+std::string receive_buffer(Topology& net, const Connection& client)
+{
+  const auto text = net.box().must_run({"ss", "-tmnH", "dst", client.local().to_string()});
+  const auto at = text.find(",rb");
+  return at == std::string::npos ? text : text.substr(at, text.find(',', at + 1) - at);
+}
+
+TEST_F(ControlTest, ARateThatIsToldHoldsForNewConnections)
+{
+  EXPECT_EQ(daemon().stop(), 0);
+  const std::string link = "client0 rate=50/10 rtt=600 side=gateway";
+  start_daemon({.arguments = {"--link", link}});
+  const auto path = "PATH=" + script_path("system") + ":/usr/sbin:/usr/bin:/sbin:/bin";
+  const auto bin = "PEPSAL_BIN_DIR=" + std::filesystem::path{program_path("pepsal")}.parent_path().string();
+  const auto tell = [&](const std::string& rate) {
+    return run_program(net(), "pepsalctl", {"link", "client0", "--rate", rate}, {"env", path, bin});
+  };
+  net().box().must_run({"env", bin, script_path("system/pepsal-satlink"), "start", "--interface", "client0", "--rate",
+                        "50/10", "--rtt", "600", "--side", "gateway"});
+  const auto listener = listen();
+  const auto first = connect(listener);
+  const auto told = tell("20/5");
+  EXPECT_EQ(told.status, 0) << told.err << daemon().log();
+  const auto shaper = net().box().must_run({"tc", "class", "show", "dev", "client0"});
+  EXPECT_NE(shaper.find("rate 19"), std::string::npos) << shaper;
+  const auto second = connect(listener);
+  EXPECT_NE(receive_buffer(net(), second.client), receive_buffer(net(), first.client));
+  EXPECT_EQ(command({"reload"}).status, 0);
+  restart();
+  const auto third = connect(listener);
+  EXPECT_EQ(receive_buffer(net(), third.client), receive_buffer(net(), second.client));
+  first.talk();
+  EXPECT_EQ(tell("fast").status, 1);
+  const auto unknown = command({"link", "sat7", "--rate", "20/5"});
+  EXPECT_NE(unknown.err.find("'sat7' is no link"), std::string::npos) << unknown.err;
+  net().box().must_run({"env", bin, script_path("system/pepsal-satlink"), "stop", "--interface", "client0"});
+}
+
 TEST_F(ControlTest, OnlyRootMayCommand)
 {
   const auto result = run_program(net(), "pepsalctl", {"undrain"}, {"setpriv", "--reuid=65534", "--clear-groups"});

@@ -79,7 +79,7 @@ compare() { # PROGRAM COLUMN [COMMAND...]
 }
 
 compare "$PEPSAL_BIN_DIR/pepsal" 2
-compare "$PEPSAL_BIN_DIR/pepsalctl" 2 list show status kill drain undrain reload restart
+compare "$PEPSAL_BIN_DIR/pepsalctl" 2 list show status kill drain undrain reload restart link
 compare "$root/scripts/steering/pepsal-iptables" 2
 compare "$root/scripts/system/pepsal-satlink" 2
 

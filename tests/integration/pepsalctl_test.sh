@@ -43,7 +43,7 @@ usage() {
   grep -q status "$work/out" || wrong "--help does not tell of status"
   succeeds --version
   grep -q '^pepsalctl [0-9]' "$work/out" || wrong "--version says '$(cat "$work/out")'"
-  fails 2 "list|show|status|kill|drain|undrain|reload|restart"
+  fails 2 "list|show|status|kill|drain|undrain|reload|restart|link"
   fails 2 "'dance'" dance
   fails 2 "'more'" list more
   fails 2 "'--loud'" --loud status

@@ -26,6 +26,7 @@ Handover example()
           .control = 7,
           .asker = -1,
           .peer_key = "00ff",
+          .rates = {{"sat0", "30/10"}},
           .listeners = {{.descriptor = 8, .interface = "sat0", .for_peers = true}},
           .children = {{.role = "proxy", .pid = 1000, .owner = 3, .index = 1, .started_ns = 5, .busy = true},
                        {.role = "queuer", .pid = 1001, .owner = 1, .index = 0, .started_ns = 4, .busy = false}}};
