@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 
+#include "confine/confinement.hh"
 #include "control/control_socket.hh"
 #include "manager/children.hh"
 #include "manager/collector.hh"
@@ -88,6 +89,9 @@ public:
     log_ready();
     start_.on_ready();
     answer_who_restarted();
+    if (!confinement_.missing().empty()) {
+      log::warning("processes are confined without {}", confinement_.missing());
+    }
     while (lifecycle_.state() != State::cutting) {
       wait_for_events();
       reap();
@@ -143,6 +147,7 @@ private:
       adopt_children(children_, *before, has_its_table());
       end_old_helpers();
     }
+    confinement_.enter(Role::manager);
     queuers_.start_all();
     keepers_.start_all();
     if (before) {
@@ -538,8 +543,9 @@ private:
   std::optional<PidFile> pid_file_;
   std::optional<ControlSocket> control_;
   InterfaceWatch interfaces_;
-  Keepers keepers_{children_, table_, segment_.header(), config_};
-  Proxies proxies_{children_, table_, segment_.header(), keepers_, config_, [this] {
+  Confinement confinement_{Role::manager, Role::keeper, Role::proxy, Role::session, Role::paced_session};
+  Keepers keepers_{children_, table_, segment_.header(), config_, confinement_};
+  Proxies proxies_{children_, table_, segment_.header(), keepers_, config_, confinement_, [this] {
                      signals_.close();
                      interfaces_.abandon();
                      pid_file_->abandon();

@@ -20,13 +20,14 @@ namespace pepsal {
 using namespace std::chrono_literals;
 
 Proxies::Proxies(Children& children, ConnectionTable& table, Header& header, Keepers& keepers, const Config& config,
-                 std::function<void()> let_go)
+                 Confinement& confinement, std::function<void()> let_go)
     : manager_{::getpid()}
     , children_{children}
     , table_{table}
     , header_{header}
     , keepers_{keepers}
     , config_{config}
+    , confinement_{confinement}
     , let_go_{std::move(let_go)}
     , accepted_{check("eventfd", ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))}
 {}
@@ -128,7 +129,8 @@ int Proxies::run_child(Owner owner, std::size_t listener)
                           }
                         },
                     .peer_key = keepers_.key(),
-                    .warm_queues = keepers_.queues()});
+                    .warm_queues = keepers_.queues(),
+                    .confinement = confinement_});
 }
 
 // In a proxy's process, which knows as many proxies as there were when it was forked: seeing too few idle ones wakes

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config/config.hh"
+#include "confine/confinement.hh"
 #include "manager/children.hh"
 #include "manager/keepers.hh"
 #include "manager/spare_policy.hh"
@@ -27,7 +28,7 @@ public:
   // All must outlive it; `config` may change between calls. A proxy begins with `let_go`, which closes what is the
   // manager's alone.
   Proxies(Children& children, ConnectionTable& table, Header& header, Keepers& keepers, const Config& config,
-          std::function<void()> let_go);
+          Confinement& confinement, std::function<void()> let_go);
 
   // Opens the listeners, those for peers too, or takes them from `kept`. Throws as open_listeners() does.
   void listen(std::vector<Listener> kept);
@@ -82,6 +83,7 @@ private:
   Header& header_;
   Keepers& keepers_;
   const Config& config_;
+  Confinement& confinement_;
   std::function<void()> let_go_;
   FileDescriptor accepted_; // an eventfd: a proxy became busy
   std::vector<Listener> listeners_;
