@@ -28,6 +28,7 @@ bool confines_fully()
 
 Confinement::Confinement(std::initializer_list<Role> roles)
 {
+  forbid_new_privileges();
   if (!confines_fully()) {
     return;
   }
@@ -53,7 +54,6 @@ void Confinement::lacks(const std::string& what)
 
 void Confinement::enter(Role role)
 {
-  check("prctl PR_SET_NO_NEW_PRIVS", ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
   if (role != Role::manager && root_.is_open()) {
     enter_empty_root(root_);
     root_.close();
@@ -62,6 +62,11 @@ void Confinement::enter(Role role)
   if (const auto filter = filters_.find(role); filter != filters_.end()) {
     install(filter->second);
   }
+}
+
+void Confinement::forbid_new_privileges()
+{
+  check("prctl PR_SET_NO_NEW_PRIVS", ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 }
 
 } // namespace pepsal

@@ -19,17 +19,20 @@ bool confines_fully();
 class Confinement
 {
 public:
-  // For these roles. What the system lacks for it is noted in missing(); nothing is thrown but for want of memory.
+  // For these roles. Takes the right to gain privileges by executing a program from this process and all that it
+  // starts. What the system lacks is noted in missing(); throws SystemError for want of memory or descriptors.
   explicit Confinement(std::initializer_list<Role> roles);
 
-  // Confines this process: no new privileges, no capability that the role does not need, an empty root for all but the
-  // manager, the role's filter. The manager has to come first, its children follow. Throws SystemError.
+  // Confines this process: an empty root for all but the manager, no capability that the role does not need, the role's
+  // filter. A proxy goes on as a session: for a second filter it has not the time (docs/SECURITY.md). Throws
+  // SystemError.
   void enter(Role role);
 
   // What cannot be had, for the log; empty when nothing lacks.
   const std::string& missing() const { return missing_; }
 
 private:
+  static void forbid_new_privileges();
   void lacks(const std::string& what);
 
   FileDescriptor root_;

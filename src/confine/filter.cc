@@ -25,7 +25,6 @@
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -286,14 +285,12 @@ Filter childs_filter(Role role)
   case Role::proxy:
     allow_dials(rules);
     rules.allow({SCMP_SYS(accept4), SCMP_SYS(bind)});
-    rules.allow({SCMP_SYS(seccomp)}); // one filter more can only take away
-    rules.allow(SCMP_SYS(prctl), {equal(0, PR_SET_NO_NEW_PRIVS)});
-    [[fallthrough]];
-  case Role::session:
-  case Role::paced_session:
     rules.allow(copying);
     allow_options(rules);
     allow_threads(rules);
+    break;
+  case Role::session:
+  case Role::paced_session:
     break;
   }
   return rules.take();

@@ -543,7 +543,7 @@ private:
   std::optional<PidFile> pid_file_;
   std::optional<ControlSocket> control_;
   InterfaceWatch interfaces_;
-  Confinement confinement_{Role::manager, Role::keeper, Role::proxy, Role::session, Role::paced_session};
+  Confinement confinement_{Role::manager, Role::keeper, Role::proxy};
   Keepers keepers_{children_, table_, segment_.header(), config_, confinement_};
   Proxies proxies_{children_, table_, segment_.header(), keepers_, config_, confinement_, [this] {
                      signals_.close();

@@ -243,12 +243,21 @@ private:
       guard.watch(session.server());
     }
     if (served_ == context_.config.proxy_reuse) {
-      context_.confinement.enter(guard.is_watching() ? Role::paced_session : Role::session);
+      give_up_all_but_copying(guard.is_watching());
     }
     if (fast_opened) {
       session.expect_handshake();
     }
     session.run();
+  }
+
+  // Nobody else's connection can be accepted any more, no way be asked for and no socket be anybody's but the box's.
+  void give_up_all_but_copying(bool paced)
+  {
+    listener_fd = -1;
+    context_.listener.socket.close();
+    routes_.reset();
+    context_.confinement.enter(paced ? Role::paced_session : Role::session);
   }
 
   // A SYN carried data and the other side took it: that is a PEPsal across the satellite, which has as much
@@ -283,17 +292,17 @@ private:
     return client.state() != TCP_SYN_RECV;
   }
 
-  Route route_to(const Endpoint& server) const { return routes_.find(server, context_.config.marks.server_leg()); }
+  Route route_to(const Endpoint& server) const { return routes_->find(server, context_.config.marks.server_leg()); }
 
   // The link that a way leaves by; nullptr: the terrestrial side.
   const Link* link_of_route(const Route& route) const
   {
     const auto& links = context_.config.links;
-    return links.empty() ? nullptr : find_link(links, routes_.name_of_interface(route.interface));
+    return links.empty() ? nullptr : find_link(links, routes_->name_of_interface(route.interface));
   }
 
   ProxyContext context_;
-  RouteSocket routes_;
+  std::optional<RouteSocket> routes_;
   std::uint32_t served_{}; // connections, the one in hand included
   log::RateLimit accept_warning_{std::chrono::seconds{60}};
 };
