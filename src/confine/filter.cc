@@ -17,6 +17,7 @@
 
 #include <fcntl.h>
 #include <linux/seccomp.h>
+#include <linux/sockios.h>
 #include <malloc.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -256,7 +257,9 @@ void allow_dials(Rules& rules)
     rules.allow(SCMP_SYS(socket), {equal(0, family), bits(1, type_mask, SOCK_STREAM), equal(2, 0)});
   }
   rules.allow(dialling);
-  rules.allow(SCMP_SYS(ioctl), {equal(1, SIOCGIFNAME)});
+  for (const std::uint64_t request : {SIOCGIFNAME, SIOCOUTQ}) {
+    rules.allow(SCMP_SYS(ioctl), {equal(1, static_cast<std::int64_t>(request))});
+  }
 }
 
 Filter managers_filter()
