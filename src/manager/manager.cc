@@ -14,6 +14,7 @@
 #include <csignal>
 #include <fmt/format.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include "confine/confinement.hh"
 #include "control/control_socket.hh"
@@ -341,8 +342,21 @@ private:
     }
   }
 
+  // A process that was taken over can write there, too; what the others go by is put right.
+  void restore_header()
+  {
+    auto& header = segment_.header();
+    segment_.restore_header();
+    header.manager_pid = ::getpid();
+    header.max_connections = config_.max_connections;
+    header.max_per_client = per_client_limit(config_);
+    header.leaving = lifecycle_.is_leaving();
+    header.draining = lifecycle_.is_ending();
+  }
+
   void collect()
   {
+    restore_header();
     const bool ending = lifecycle_.is_ending();
     collector_.collect(ending ? std::chrono::seconds{handshake_patience} : config_.pending_lifetime,
                        lifecycle_.state() == State::cutting ? "drain-timeout" : "proxy-killed");

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <csignal>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -39,6 +40,7 @@ void Proxies::listen(std::vector<Listener> kept)
     listeners_.push_back(std::move(listener));
   }
   spares_.assign(listeners_.size(), SparePolicy{config_.spare_proxies});
+  unaccepted_since_.assign(listeners_.size(), Time::max());
 }
 
 void Proxies::keep_ready(Time now)
@@ -50,7 +52,8 @@ void Proxies::keep_ready(Time now)
   }
   filling_ = false;
   for (std::size_t i = 0; i < listeners_.size(); ++i) {
-    const auto idle = children_.count_idle(static_cast<std::uint16_t>(i));
+    const auto shown = children_.count_idle(static_cast<std::uint16_t>(i));
+    const auto idle = is_neglected(i, now) ? 0 : shown;
     if (filled_once_) {
       spares_[i].observe(idle, now);
     }
@@ -65,6 +68,28 @@ void Proxies::keep_ready(Time now)
   }
   filled_once_ = true;
   header_.overloaded = false;
+}
+
+// What a proxy that was taken over writes into others' states makes busy ones look idle. That nobody accepts what has
+// come to a listener says otherwise.
+bool Proxies::is_neglected(std::size_t listener, Time now)
+{
+  constexpr auto patience = 1s;
+  if (listeners_[listener].for_peers) { // where they wait for their turn
+    return false;
+  }
+  pollfd connection{.fd = listeners_[listener].socket.number(), .events = POLLIN, .revents = 0};
+  auto& since = unaccepted_since_[listener];
+  if (::poll(&connection, 1, 0) != 1) {
+    since = Time::max();
+    return false;
+  }
+  since = std::min(since, now);
+  if (now - since < patience) {
+    return false;
+  }
+  since = now;
+  return true;
 }
 
 void Proxies::pause_forking(Time until)
@@ -233,7 +258,8 @@ std::uint32_t Proxies::busy() const
 
 bool Proxies::is_restless() const
 {
-  return retiring_ || filling_ || header_.overloaded || Time::clock::now() < retry_forks_at_;
+  const bool waiting = std::ranges::any_of(unaccepted_since_, [](const auto& since) { return since != Time::max(); });
+  return waiting || retiring_ || filling_ || header_.overloaded || Time::clock::now() < retry_forks_at_;
 }
 
 } // namespace pepsal

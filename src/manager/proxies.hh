@@ -76,6 +76,7 @@ private:
   int run_child(Owner owner, std::size_t listener);
   void wake_manager_if_needed(std::size_t listener) const;
   void pause_forking(Time until);
+  bool is_neglected(std::size_t listener, Time now);
 
   const pid_t manager_;
   Children& children_;
@@ -87,7 +88,8 @@ private:
   std::function<void()> let_go_;
   FileDescriptor accepted_; // an eventfd: a proxy became busy
   std::vector<Listener> listeners_;
-  std::vector<SparePolicy> spares_; // by listener
+  std::vector<SparePolicy> spares_;    // by listener
+  std::vector<Time> unaccepted_since_; // by listener; of the connection that waits to be accepted
   bool filled_once_{};
   bool filling_{}; // idle ones are missing, but not so many that it is urgent
   bool retiring_{};

@@ -3,12 +3,19 @@
 
 #include "fixture.hh"
 
+#include "pepsal/table.hh"
+
 #include <cctype>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <random>
+#include <span>
 #include <sstream>
+#include <thread>
 
+#include <boost/interprocess/file_mapping.hpp>
+#include <boost/interprocess/mapped_region.hpp>
 #include <fmt/format.h>
 #include <linux/capability.h>
 #include <unistd.h>
@@ -132,6 +139,76 @@ TEST_F(ConfinedTest, MissingRightIsAWarning)
   EXPECT_LT(daemon().log().find("ready: instance"), daemon().log().find("confined without"));
   start_rules(net(), Mode::tproxy);
   EXPECT_EQ(path_of_new_connection(listen()), Path::proxied);
+}
+
+// A proxy that has been taken over can write to all of the shared memory, and this test does so in its place.
+class SpoiltMemoryTest : public ConfinedTest
+{
+protected:
+  std::span<std::byte> memory()
+  {
+    if (region_.get_address() == nullptr) {
+      const auto path = net().sandbox().outside("/dev/shm/pepsal.default");
+      const boost::interprocess::file_mapping file{path.c_str(), boost::interprocess::read_write};
+      region_ = boost::interprocess::mapped_region{file, boost::interprocess::read_write};
+    }
+    return {static_cast<std::byte*>(region_.get_address()), region_.get_size()};
+  }
+
+  void spoil()
+  {
+    for (auto& byte : memory()) {
+      byte = static_cast<std::byte>(random_());
+    }
+  }
+
+private:
+  boost::interprocess::mapped_region region_;
+  std::mt19937 random_{11};
+};
+
+TEST_F(SpoiltMemoryTest, RandomBytesHurtNobodyElse)
+{
+  start_daemon({.arguments = {"--gc-interval", "1"}});
+  start_rules(net(), Mode::tproxy);
+  auto bystander = net().box().start({"sleep", "1000"});
+  const auto manager = the("connection manager").pid;
+  const auto listener = listen();
+  const auto spared = connect(listener);
+  spared.talk();
+  for (int round = 0; round < 10; ++round) {
+    spoil();
+    connect(listener).talk(); // proxied or direct, with the server that it was for
+    spared.talk();
+  }
+  EXPECT_TRUE(eventually([&] { return path_of_new_connection(listener) == Path::proxied; }));
+  spared.talk();
+  EXPECT_TRUE(bystander.is_running());
+  EXPECT_EQ(the("connection manager").pid, manager);
+  EXPECT_EQ(daemon().log_lines("queuer of queue 0 was lost"), 0);
+}
+
+// States are what the manager counts idle proxies by. With all of them idle it would have no reason to fork.
+TEST_F(SpoiltMemoryTest, BusyProxiesThatLookIdleAreNotReliedOn)
+{
+  start_daemon({.arguments = {"--gc-interval", "1", "--spare-proxies", "2"}});
+  start_rules(net(), Mode::tproxy);
+  const auto states = [this] {
+    const auto& header = *reinterpret_cast<const Header*>(memory().data());
+    return memory().subspan(Layout::of(header.buckets, header.roster_capacity).states, header.roster_capacity);
+  }();
+  std::jthread liar{[&](const std::stop_token& end) {
+    while (!end.stop_requested()) {
+      std::ranges::fill(states.first(64), static_cast<std::byte>(ProcessState::idle));
+      std::this_thread::yield(); // before the manager has looked
+    }
+  }};
+  const auto listener = listen();
+  std::vector<Pair> pairs;
+  for (int i = 0; i < 4; ++i) {
+    pairs.push_back(connect(listener));
+    pairs.back().talk();
+  }
 }
 
 } // namespace pepsal::test
