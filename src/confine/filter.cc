@@ -257,8 +257,8 @@ void allow_dials(Rules& rules)
     rules.allow(SCMP_SYS(socket), {equal(0, family), bits(1, type_mask, SOCK_STREAM), equal(2, 0)});
   }
   rules.allow(dialling);
-  for (const std::uint64_t request : {SIOCGIFNAME, SIOCOUTQ}) {
-    rules.allow(SCMP_SYS(ioctl), {equal(1, static_cast<std::int64_t>(request))});
+  for (const int request : {SIOCGIFNAME, SIOCOUTQ}) {
+    rules.allow(SCMP_SYS(ioctl), {equal(1, request)});
   }
 }
 

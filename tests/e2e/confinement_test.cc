@@ -5,14 +5,15 @@
 
 #include "pepsal/table.hh"
 
-#include <cctype>
-#include <csignal>
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <random>
 #include <span>
 #include <sstream>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include <boost/interprocess/file_mapping.hpp>
 #include <boost/interprocess/mapped_region.hpp>
