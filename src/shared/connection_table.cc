@@ -348,7 +348,7 @@ void ConnectionTable::clear_false_bit(std::uint32_t slot, Control free)
 ConnectionTable::Collected ConnectionTable::collect(BootTime pending_before, const std::function<bool(Owner)>& is_alive,
                                                     const std::function<void(const Entry&)>& on_recovered)
 {
-  const auto far_future = boot_time_now() + std::chrono::hours{24 * 365}; // no queuer wrote that
+  const auto far_future = boot_time_now() + std::chrono::hours{24}; // no queuer wrote that
   Collected result{};
   const auto count_before = count_now();
   // Control words, not bits, are walked: an owner killed just before setting or just after clearing
