@@ -177,13 +177,21 @@ void Children::forget_dead()
   dead_.clear();
 }
 
+std::optional<std::uint16_t> Children::index_of_proxy(Owner owner) const
+{
+  const auto& record = records_[owner];
+  return record.alive && record.child.role == Role::proxy ? std::optional{record.child.index} : std::nullopt;
+}
+
 std::uint32_t Children::count_idle(std::uint16_t listener) const
 {
   std::uint32_t idle = 0;
   for (Owner owner = 1; owner <= highest_; ++owner) {
     const auto its_state = state(owner);
-    idle += (its_state == ProcessState::idle || its_state == ProcessState::starting) &&
-            roster_[owner].index.load(std::memory_order_relaxed) == listener;
+    // A child has the roster alone.
+    const auto index =
+        records_.empty() ? std::optional{roster_[owner].index.load(std::memory_order_relaxed)} : index_of_proxy(owner);
+    idle += (its_state == ProcessState::idle || its_state == ProcessState::starting) && index == listener;
   }
   return idle;
 }

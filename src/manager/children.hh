@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -63,6 +64,9 @@ public:
   // Whether the process with this number lives.
   bool is_alive(Owner owner) const { return owner < records_.size() && records_[owner].alive; }
 
+  // Whether it died and its slots have not been collected yet.
+  bool is_dead(Owner owner) const { return std::find(dead_.begin(), dead_.end(), owner) != dead_.end(); }
+
   // The slots of all that died have been collected: their numbers may be given out again.
   void forget_dead();
   bool has_dead() const { return !dead_.empty(); }
@@ -95,6 +99,7 @@ private:
   };
 
   std::uint32_t& count_of(Role role);
+  std::optional<std::uint16_t> index_of_proxy(Owner owner) const;
   Owner take_number();
   void give_back(Owner owner);
   std::optional<Owner> find(pid_t pid) const;

@@ -22,6 +22,9 @@ void Collector::collect(std::chrono::seconds lifetime, std::string_view reason)
 
 void Collector::log_lost(const ConnectionTable::Entry& entry, std::string_view reason)
 {
+  if (!children_.is_dead(entry.owner)) {
+    return; // nobody's connection: a process that was taken over has written there
+  }
   table_.count(Counter::connections_reset);
   table_.count(Counter::bytes_up, entry.bytes_up);
   table_.count(Counter::bytes_down, entry.bytes_down);

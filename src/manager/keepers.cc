@@ -16,11 +16,12 @@ namespace pepsal {
 
 using namespace std::chrono_literals;
 
-Keepers::Keepers(Children& children, ConnectionTable& table, Header& header, Config config)
+Keepers::Keepers(Children& children, ConnectionTable& table, Header& header, Config config, Confinement& confinement)
     : children_{children}
     , table_{table}
     , header_{header}
     , config_{std::move(config)}
+    , confinement_{confinement}
 {
   queues_.resize(config_.peers.peers.size());
 }
@@ -71,7 +72,8 @@ void Keepers::start(std::uint16_t peer)
                        .table = table_,
                        .status = header_.peers.at(peer),
                        .queue = queues_[peer],
-                       .manager = manager});
+                       .manager = manager,
+                       .confinement = confinement_});
   });
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config/config.hh"
+#include "confine/confinement.hh"
 #include "manager/children.hh"
 #include "peer/peer_key.hh"
 #include "peer/warm_queue.hh"
@@ -21,7 +22,7 @@ public:
   using Time = std::chrono::steady_clock::time_point;
 
   // All must outlive it. Of `config` only the peers' options and what never changes is looked at.
-  Keepers(Children& children, ConnectionTable& table, Header& header, Config config);
+  Keepers(Children& children, ConnectionTable& table, Header& header, Config config, Confinement& confinement);
   ~Keepers(); // ends them
   Keepers(const Keepers&) = delete;
   Keepers& operator=(const Keepers&) = delete;
@@ -49,6 +50,7 @@ private:
   ConnectionTable& table_;
   Header& header_;
   const Config config_; // peers, interfaces and figures are those of the start
+  Confinement& confinement_;
   std::optional<PeerKey> key_;
   std::vector<WarmQueue> queues_; // by peer
   std::vector<std::uint16_t> lost_;

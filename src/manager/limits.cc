@@ -75,7 +75,7 @@ Limits find_limits(std::uint32_t wanted, bool as_another_user)
 
 void require_descriptors(std::size_t listeners)
 {
-  constexpr std::uint64_t for_all_else = 12; // standard streams, log, pid file, signals, two legs, their pipes
+  constexpr std::uint64_t for_all_else = 16; // standard streams, log, table, pid file, signals, sockets, a pipe
   const auto needed = for_all_else + listeners;
   if (const auto limit = limit_of(RLIMIT_NOFILE); limit && *limit < needed) {
     throw std::runtime_error{

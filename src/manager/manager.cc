@@ -14,7 +14,9 @@
 #include <csignal>
 #include <fmt/format.h>
 #include <poll.h>
+#include <unistd.h>
 
+#include "confine/confinement.hh"
 #include "control/control_socket.hh"
 #include "manager/children.hh"
 #include "manager/collector.hh"
@@ -88,6 +90,9 @@ public:
     log_ready();
     start_.on_ready();
     answer_who_restarted();
+    if (!confinement_.missing().empty()) {
+      log::warning("processes are confined without {}", confinement_.missing());
+    }
     while (lifecycle_.state() != State::cutting) {
       wait_for_events();
       reap();
@@ -147,6 +152,7 @@ private:
       adopt_children(children_, *before, has_its_table());
       end_old_helpers();
     }
+    confinement_.enter(Role::manager);
     queuers_.start_all();
     keepers_.start_all();
     if (before) {
@@ -340,8 +346,21 @@ private:
     }
   }
 
+  // A process that was taken over can write there, too; what the others go by is put right.
+  void restore_header()
+  {
+    auto& header = segment_.header();
+    segment_.restore_header();
+    header.manager_pid = ::getpid();
+    header.max_connections = config_.max_connections;
+    header.max_per_client = per_client_limit(config_);
+    header.leaving = lifecycle_.is_leaving();
+    header.draining = lifecycle_.is_ending();
+  }
+
   void collect()
   {
+    restore_header();
     const bool ending = lifecycle_.is_ending();
     collector_.collect(ending ? std::chrono::seconds{handshake_patience} : config_.pending_lifetime,
                        lifecycle_.state() == State::cutting ? "drain-timeout" : "proxy-killed");
@@ -565,8 +584,9 @@ private:
   std::optional<PidFile> pid_file_;
   std::optional<ControlSocket> control_;
   InterfaceWatch interfaces_;
-  Keepers keepers_{children_, table_, segment_.header(), config_};
-  Proxies proxies_{children_, table_, segment_.header(), keepers_, config_, [this] {
+  Confinement confinement_{Role::manager, Role::keeper, Role::proxy};
+  Keepers keepers_{children_, table_, segment_.header(), config_, confinement_};
+  Proxies proxies_{children_, table_, segment_.header(), keepers_, config_, confinement_, [this] {
                      signals_.close();
                      interfaces_.abandon();
                      pid_file_->abandon();

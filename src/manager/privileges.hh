@@ -18,8 +18,9 @@ struct UserId
 // A local user's numbers, out of /etc/passwd. Throws std::runtime_error if there is none of that name.
 UserId find_user(const std::string& name);
 
-// Becomes `user` for good, keeping only CAP_NET_ADMIN (marks, transparent sockets, NFQUEUE) and
-// CAP_NET_BIND_SERVICE (clients' source ports below 1024). Throws std::runtime_error if it cannot.
+// Becomes `user` for good, keeping only CAP_NET_ADMIN (marks, transparent sockets, NFQUEUE), CAP_NET_BIND_SERVICE
+// (clients' source ports below 1024) and CAP_SYS_CHROOT (its children's empty root). Throws std::runtime_error if it
+// cannot.
 void become_user(const std::string& user);
 
 } // namespace pepsal

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <csignal>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -20,13 +21,14 @@ namespace pepsal {
 using namespace std::chrono_literals;
 
 Proxies::Proxies(Children& children, ConnectionTable& table, Header& header, Keepers& keepers, const Config& config,
-                 std::function<void()> let_go)
+                 Confinement& confinement, std::function<void()> let_go)
     : manager_{::getpid()}
     , children_{children}
     , table_{table}
     , header_{header}
     , keepers_{keepers}
     , config_{config}
+    , confinement_{confinement}
     , let_go_{std::move(let_go)}
     , accepted_{check("eventfd", ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))}
 {}
@@ -38,6 +40,7 @@ void Proxies::listen(std::vector<Listener> kept)
     listeners_.push_back(std::move(listener));
   }
   spares_.assign(listeners_.size(), SparePolicy{config_.spare_proxies});
+  unaccepted_since_.assign(listeners_.size(), Time::max());
 }
 
 void Proxies::keep_ready(Time now)
@@ -49,7 +52,8 @@ void Proxies::keep_ready(Time now)
   }
   filling_ = false;
   for (std::size_t i = 0; i < listeners_.size(); ++i) {
-    const auto idle = children_.count_idle(static_cast<std::uint16_t>(i));
+    const auto shown = children_.count_idle(static_cast<std::uint16_t>(i));
+    const auto idle = is_neglected(i, now) ? 0 : shown;
     if (filled_once_) {
       spares_[i].observe(idle, now);
     }
@@ -64,6 +68,28 @@ void Proxies::keep_ready(Time now)
   }
   filled_once_ = true;
   header_.overloaded = false;
+}
+
+// What a proxy that was taken over writes into others' states makes busy ones look idle. That nobody accepts what has
+// come to a listener says otherwise.
+bool Proxies::is_neglected(std::size_t listener, Time now)
+{
+  constexpr auto patience = 1s;
+  if (listeners_[listener].for_peers) { // where they wait for their turn
+    return false;
+  }
+  pollfd connection{.fd = listeners_[listener].socket.number(), .events = POLLIN, .revents = 0};
+  auto& since = unaccepted_since_[listener];
+  if (::poll(&connection, 1, 0) != 1) {
+    since = Time::max();
+    return false;
+  }
+  since = std::min(since, now);
+  if (now - since < patience) {
+    return false;
+  }
+  since = now;
+  return true;
 }
 
 void Proxies::pause_forking(Time until)
@@ -128,7 +154,8 @@ int Proxies::run_child(Owner owner, std::size_t listener)
                           }
                         },
                     .peer_key = keepers_.key(),
-                    .warm_queues = keepers_.queues()});
+                    .warm_queues = keepers_.queues(),
+                    .confinement = confinement_});
 }
 
 // In a proxy's process, which knows as many proxies as there were when it was forked: seeing too few idle ones wakes
@@ -231,7 +258,8 @@ std::uint32_t Proxies::busy() const
 
 bool Proxies::is_restless() const
 {
-  return retiring_ || filling_ || header_.overloaded || Time::clock::now() < retry_forks_at_;
+  const bool waiting = std::ranges::any_of(unaccepted_since_, [](const auto& since) { return since != Time::max(); });
+  return waiting || retiring_ || filling_ || header_.overloaded || Time::clock::now() < retry_forks_at_;
 }
 
 } // namespace pepsal

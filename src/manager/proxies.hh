@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config/config.hh"
+#include "confine/confinement.hh"
 #include "manager/children.hh"
 #include "manager/keepers.hh"
 #include "manager/spare_policy.hh"
@@ -27,7 +28,7 @@ public:
   // All must outlive it; `config` may change between calls. A proxy begins with `let_go`, which closes what is the
   // manager's alone.
   Proxies(Children& children, ConnectionTable& table, Header& header, Keepers& keepers, const Config& config,
-          std::function<void()> let_go);
+          Confinement& confinement, std::function<void()> let_go);
 
   // Opens the listeners, those for peers too, or takes them from `kept`. Throws as open_listeners() does.
   void listen(std::vector<Listener> kept);
@@ -75,6 +76,7 @@ private:
   int run_child(Owner owner, std::size_t listener);
   void wake_manager_if_needed(std::size_t listener) const;
   void pause_forking(Time until);
+  bool is_neglected(std::size_t listener, Time now);
 
   const pid_t manager_;
   Children& children_;
@@ -82,10 +84,12 @@ private:
   Header& header_;
   Keepers& keepers_;
   const Config& config_;
+  Confinement& confinement_;
   std::function<void()> let_go_;
   FileDescriptor accepted_; // an eventfd: a proxy became busy
   std::vector<Listener> listeners_;
-  std::vector<SparePolicy> spares_; // by listener
+  std::vector<SparePolicy> spares_;    // by listener
+  std::vector<Time> unaccepted_since_; // by listener; of the connection that waits to be accepted
   bool filled_once_{};
   bool filling_{}; // idle ones are missing, but not so many that it is urgent
   bool retiring_{};

@@ -13,9 +13,11 @@
 #include <fmt/format.h>
 #include <poll.h>
 
+#include "confine/capabilities.hh"
 #include "peer/pool_policy.hh"
 #include "peer/warm_dial.hh"
 #include "peer/warm_socket.hh"
+#include "tcp/route.hh"
 #include "util/log.hh"
 #include "util/process.hh"
 #include "util/system_error.hh"
@@ -29,8 +31,9 @@ using Clock = std::chrono::steady_clock;
 class Keeper
 {
 public:
-  explicit Keeper(KeeperContext context)
+  Keeper(KeeperContext context, RouteSocket routes)
       : context_{context}
+      , routes_{std::move(routes)}
       , policy_{context.config.peers.warm_connections}
   {}
 
@@ -169,7 +172,7 @@ private:
     const auto missing = policy_.missing(ready(), static_cast<std::uint32_t>(dials_.size()), up_);
     try {
       for (std::uint32_t i = 0; i < missing && retry_.may_try(now); ++i) {
-        settle(dials_.emplace_back(context_.config, context_.peer, context_.key, now));
+        settle(dials_.emplace_back(context_.config, context_.peer, context_.key, routes_, now));
       }
     } catch (const SystemError& error) {
       log::warning("peer {}: {}", name(), error.what());
@@ -318,6 +321,7 @@ private:
   }
 
   KeeperContext context_;
+  RouteSocket routes_;
   SignalDescriptor signals_{SIGTERM};
   PoolPolicy policy_;
   RetryPolicy retry_;
@@ -337,7 +341,9 @@ int run_keeper(KeeperContext context)
   die_with_parent(context.manager, SIGKILL);
   unblock_signals();
   set_title(fmt::format("pepsal: keeper of peer {}", context.peer.address.address_string()));
-  return Keeper{context}.run();
+  Keeper keeper{context, open_without_capabilities<RouteSocket>()};
+  context.confinement.enter(Role::keeper);
+  return keeper.run();
 }
 
 } // namespace pepsal

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include "config/config.hh"
+#include "confine/confinement.hh"
 #include "peer/peer_key.hh"
 #include "peer/warm_queue.hh"
 #include "pepsal/peer_status.hh"
@@ -20,6 +21,7 @@ struct KeeperContext
   PeerStatus& status;
   WarmQueue& queue;
   pid_t manager;
+  Confinement& confinement;
 };
 
 // A keeper's process, one for each peer: keeps warm connections to it ready in `queue`, as many as PoolPolicy says,

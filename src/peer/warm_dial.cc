@@ -15,13 +15,13 @@
 
 namespace pepsal {
 
-WarmDial::WarmDial(const Config& config, const Peer& peer, const PeerKey* key, Time now)
+WarmDial::WarmDial(const Config& config, const Peer& peer, const PeerKey* key, const RouteSocket& routes, Time now)
     : config_{&config}
     , peer_{&peer}
     , key_{key}
     , deadline_{now + patience}
 {
-  connect();
+  connect(routes);
 }
 
 pollfd WarmDial::awaited() const
@@ -50,9 +50,9 @@ void WarmDial::advance()
   }
 }
 
-void WarmDial::connect()
+void WarmDial::connect(const RouteSocket& routes)
 {
-  link_ = find_link(config_->links, outgoing_interface(peer_->address, 0));
+  link_ = find_link(config_->links, routes.outgoing_interface(peer_->address, 0));
   if (link_ == nullptr) {
     fail(PeerProblem::no_route);
     return;

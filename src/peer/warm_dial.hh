@@ -9,6 +9,7 @@
 #include "config/peers.hh"
 #include "peer/handshake.hh"
 #include "peer/peer_key.hh"
+#include "tcp/route.hh"
 #include "util/socket.hh"
 
 namespace pepsal {
@@ -31,7 +32,7 @@ public:
   static constexpr std::chrono::seconds patience{15}; // for all of it; more than four round trips and a lost packet
 
   // Begins to connect. Throws SystemError when there is no socket to be had or an option of the profile is refused.
-  WarmDial(const Config& config, const Peer& peer, const PeerKey* key, Time now);
+  WarmDial(const Config& config, const Peer& peer, const PeerKey* key, const RouteSocket& routes, Time now);
 
   // What to wait for, until deadline().
   pollfd awaited() const;
@@ -47,7 +48,7 @@ public:
   TCPSocket take_socket() { return std::move(socket_); } // when ready
 
 private:
-  void connect();
+  void connect(const RouteSocket& routes);
   void greet();
   void read_welcome();
   void fail(PeerProblem problem);

@@ -29,7 +29,7 @@ std::optional<Destination> find_destination(ConnectionTable& table, const TCPSoc
   }
   table.count(claim ? Counter::destinations_from_table : Counter::destinations_from_kernel);
   if (claim) {
-    connection = claim->connection;
+    connection.syn = claim->connection.syn; // the rest is as the kernel says, whatever stands there by now
   } else {
     claim = table.insert_connecting(connection, proxy, now);
   }

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "confine/capabilities.hh"
 #include "link/figures.hh"
 #include "peer/peer_gate.hh"
 #include "proxy/destination.hh"
@@ -71,13 +72,14 @@ void show_title(const Connection& connection, bool hidden)
 class Proxy
 {
 public:
-  explicit Proxy(ProxyContext context)
+  Proxy(ProxyContext context, RouteSocket routes)
       : context_{std::move(context)}
+      , routes_{std::move(routes)}
   {}
 
   int run()
   {
-    for (std::uint32_t served = 0; served < context_.config.proxy_reuse; ++served) {
+    while (served_++ < context_.config.proxy_reuse) {
       set_title("pepsal: proxy idle");
       auto client = accept_client();
       if (!client) {
@@ -231,7 +233,7 @@ private:
   }
 
   // Whoever knows a link's rates has the queue in the box (pepsal-satlink).
-  static void carry(Session& session, const Link* arrival, const Link* departure, bool fast_opened)
+  void carry(Session& session, const Link* arrival, const Link* departure, bool fast_opened)
   {
     ProbeGuard guard;
     if (arrival != nullptr && arrival->has_rates()) {
@@ -240,10 +242,22 @@ private:
     if (departure != nullptr && departure->has_rates()) {
       guard.watch(session.server());
     }
+    if (served_ == context_.config.proxy_reuse) {
+      give_up_all_but_copying(guard.is_watching());
+    }
     if (fast_opened) {
       session.expect_handshake();
     }
     session.run();
+  }
+
+  // Nobody else's connection can be accepted any more, no way be asked for and no socket be anybody's but the box's.
+  void give_up_all_but_copying(bool paced)
+  {
+    listener_fd = -1;
+    context_.listener.socket.close();
+    routes_.reset();
+    context_.confinement.enter(paced ? Role::paced_session : Role::session);
   }
 
   // A SYN carried data and the other side took it: that is a PEPsal across the satellite, which has as much
@@ -278,16 +292,18 @@ private:
     return client.state() != TCP_SYN_RECV;
   }
 
-  Route route_to(const Endpoint& server) const { return find_route(server, context_.config.marks.server_leg()); }
+  Route route_to(const Endpoint& server) const { return routes_->find(server, context_.config.marks.server_leg()); }
 
   // The link that a way leaves by; nullptr: the terrestrial side.
   const Link* link_of_route(const Route& route) const
   {
     const auto& links = context_.config.links;
-    return links.empty() ? nullptr : find_link(links, name_of_interface(route.interface));
+    return links.empty() ? nullptr : find_link(links, routes_->name_of_interface(route.interface));
   }
 
   ProxyContext context_;
+  std::optional<RouteSocket> routes_;
+  std::uint32_t served_{}; // connections, the one in hand included
   log::RateLimit accept_warning_{std::chrono::seconds{60}};
 };
 
@@ -300,7 +316,9 @@ int run_proxy(ProxyContext context)
   handle_signal(SIGUSR2, on_manager_death, false);
   die_with_parent(context.manager, SIGUSR2);
   unblock_signals();
-  return Proxy{std::move(context)}.run();
+  auto routes = open_without_capabilities<RouteSocket>();
+  context.confinement.enter(Role::proxy);
+  return Proxy{std::move(context), std::move(routes)}.run();
 }
 
 } // namespace pepsal

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "confine/confinement.hh"
 #include "queuer/queuer.hh"
 #include "shared/shared_segment.hh"
 #include "util/log.hh"
@@ -64,7 +65,9 @@ int run(const Options& options, int argc, char** argv)
     const pepsal::log::LossCount losses{table.lost_log_lines()};
     pepsal::prepare_titles(argc, argv, environ);
     pepsal::set_title(fmt::format("pepsal: queuer (queue {})", options.queue));
+    pepsal::Confinement confinement{pepsal::Role::queuer};
     pepsal::run_queuer(marks, table, options.owner, options.queue, [&] {
+      confinement.enter(pepsal::Role::queuer);
       report(options.ready_fd, "ready");
       ready = true;
     });

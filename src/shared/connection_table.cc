@@ -333,9 +333,22 @@ void ConnectionTable::mend_count(Count before, const Collected& collected)
   }
 }
 
+// A free slot whose bit is set is lost for ever. No order of operations makes one, but a process that was taken over
+// may.
+void ConnectionTable::clear_false_bit(std::uint32_t slot, Control free)
+{
+  auto& bitmap = buckets_[slot / Bucket::slots].bitmap;
+  const auto reserved = free.next(SlotState::reserved, no_owner);
+  if ((bitmap.load(std::memory_order_acquire) & bit_of(slot)) != 0 && take(slot, free, reserved)) {
+    bitmap.fetch_and(~bit_of(slot), std::memory_order_acq_rel);
+    slots_[slot].control.store(reserved.next(SlotState::free, no_owner).word, std::memory_order_release);
+  }
+}
+
 ConnectionTable::Collected ConnectionTable::collect(BootTime pending_before, const std::function<bool(Owner)>& is_alive,
                                                     const std::function<void(const Entry&)>& on_recovered)
 {
+  const auto far_future = boot_time_now() + std::chrono::hours{24}; // no queuer wrote that
   Collected result{};
   const auto count_before = count_now();
   // Control words, not bits, are walked: an owner killed just before setting or just after clearing
@@ -343,11 +356,12 @@ ConnectionTable::Collected ConnectionTable::collect(BootTime pending_before, con
   for (std::uint32_t slot = 0; slot < slots_.size(); ++slot) {
     const Control control{slots_[slot].control.load(std::memory_order_acquire)};
     if (control.state() == SlotState::free) {
+      clear_false_bit(slot, control);
       continue;
     }
     ++result.in_use;
-    const bool expired = control.state() == SlotState::pending &&
-                         slots_[slot].since_ns.load(std::memory_order_relaxed) < pending_before.count();
+    const BootTime since{slots_[slot].since_ns.load(std::memory_order_relaxed)};
+    const bool expired = control.state() == SlotState::pending && (since < pending_before || since > far_future);
     const bool orphaned =
         control.state() != SlotState::pending && (control.owner() == no_owner || !is_alive(control.owner()));
     result.pending += control.state() == SlotState::pending && !expired ? 1 : 0;

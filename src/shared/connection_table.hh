@@ -163,6 +163,7 @@ private:
   void fill(std::uint32_t slot, const Connection& connection, BootTime now);
   void set_tag(std::uint32_t slot, std::uint8_t tag);
   void expose(std::uint32_t slot);
+  void clear_false_bit(std::uint32_t slot, Control free);
   void free_reserved(std::uint32_t slot, Control control);
   // How often entries were added and removed.
   struct Count

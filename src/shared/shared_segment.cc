@@ -128,6 +128,7 @@ SharedSegment::SharedSegment(std::string name, FileDescriptor memory, ipc::mappe
     , region_{std::move(region)}
     , bucket_count_{header().buckets}
     , roster_capacity_{header().roster_capacity}
+    , hash_key_{header().hash_key}
 {}
 
 SharedSegment SharedSegment::create(const std::string& instance, Size size, std::optional<uid_t> other_owner)
@@ -211,6 +212,22 @@ bool SharedSegment::has_manager() const
 std::byte* SharedSegment::at(std::size_t offset) const
 {
   return static_cast<std::byte*>(region_.get_address()) + offset;
+}
+
+void SharedSegment::restore_header() const
+{
+  // Written only where it is wrong: others read these without synchronisation.
+  const auto restore = [](auto& field, auto value) {
+    if (field != value) {
+      field = value;
+    }
+  };
+  auto& fixed = header();
+  restore(fixed.version, layout_version);
+  restore(fixed.buckets, bucket_count_);
+  restore(fixed.roster_capacity, roster_capacity_);
+  restore(fixed.hash_key, hash_key_);
+  restore(fixed.magic, layout_magic);
 }
 
 TableView SharedSegment::view() const

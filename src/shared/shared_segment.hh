@@ -59,6 +59,8 @@ public:
   static SharedSegment anonymous(Size size);
 
   Header& header() const { return *static_cast<Header*>(region_.get_address()); }
+  // What is fixed in the header, as it was when this was made, should another process have spoilt it.
+  void restore_header() const;
   // To read the whole of it. Throws std::logic_error when another process has spoilt the header since it was opened.
   TableView view() const;
   std::span<Bucket> buckets() const;
@@ -80,6 +82,7 @@ private:
   boost::interprocess::mapped_region region_;
   std::uint32_t bucket_count_; // as they were when it was opened: what stands in the memory may change
   std::uint32_t roster_capacity_;
+  std::uint64_t hash_key_;
 };
 
 } // namespace pepsal

@@ -14,6 +14,7 @@ class ProbeGuard
 public:
   // Does nothing for sockets that do not use BBR.
   void watch(const TCPSocket& socket);
+  bool is_watching() const { return watching_; }
 
   ProbeGuard() = default;
   ~ProbeGuard();

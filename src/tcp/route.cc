@@ -1,5 +1,5 @@
-// Asks the kernel's routing for the way to a destination. Called by a proxy before its dial when there
-// is a satellite interface. Written against rtnetlink(7) itself: libmnl has no static library.
+// Asks the kernel's routing for the way to a destination. Called by a proxy before its dial, and by a peer's keeper.
+// Written against rtnetlink(7) itself: libmnl has no static library.
 
 #include "tcp/route.hh"
 
@@ -10,9 +10,9 @@
 
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "util/socket.hh"
 #include "util/system_error.hh"
 
 namespace pepsal {
@@ -83,25 +83,39 @@ Route route_in(std::span<const std::byte> answer)
 
 } // namespace
 
-Route find_route(const Endpoint& destination, std::uint32_t mark)
+RouteSocket::RouteSocket()
+    : socket_{Socket::create(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)}
+{}
+
+// The kernel answers within the call that asks, so the next message is the answer.
+Route RouteSocket::find(const Endpoint& destination, std::uint32_t mark) const
 {
-  const auto netlink = Socket::create(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
   const auto request = request_for(destination, mark);
-  check("send RTM_GETROUTE", ::send(netlink.number(), &request, request.header.nlmsg_len, 0));
+  check("send RTM_GETROUTE", ::send(socket_.number(), &request, request.header.nlmsg_len, 0));
   std::array<std::byte, 1024> answer{};
-  const auto bytes = check("recv RTM_GETROUTE", ::recv(netlink.number(), answer.data(), answer.size(), 0));
+  const auto bytes = check("recv RTM_GETROUTE", ::recv(socket_.number(), answer.data(), answer.size(), 0));
   return route_in(std::span{answer}.first(static_cast<std::size_t>(bytes)));
 }
 
-std::string name_of_interface(std::uint32_t index)
+// if_indextoname(3) would open a socket for it.
+std::string RouteSocket::name_of_interface(std::uint32_t index) const
 {
-  std::array<char, IF_NAMESIZE> name{};
-  return index != 0 && ::if_indextoname(index, name.data()) != nullptr ? name.data() : std::string{};
+  ifreq request{};
+  request.ifr_ifindex = static_cast<int>(index);
+  if (index == 0 || ::ioctl(socket_.number(), SIOCGIFNAME, &request) == -1) {
+    return {};
+  }
+  return {request.ifr_name, ::strnlen(request.ifr_name, sizeof request.ifr_name)};
+}
+
+std::string RouteSocket::outgoing_interface(const Endpoint& destination, std::uint32_t mark) const
+{
+  return name_of_interface(find(destination, mark).interface);
 }
 
 std::string outgoing_interface(const Endpoint& destination, std::uint32_t mark)
 {
-  return name_of_interface(find_route(destination, mark).interface);
+  return RouteSocket{}.outgoing_interface(destination, mark);
 }
 
 } // namespace pepsal

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "util/endpoint.hh"
+#include "util/socket.hh"
 
 namespace pepsal {
 
@@ -14,15 +15,29 @@ struct Route
   bool is_local;           // the destination is an address of this machine
 };
 
-// The way of packets with this mark to `destination`, by RTM_GETROUTE (rtnetlink(7)). ip rules that select by source
-// address or by arrival are not followed. Throws SystemError when the kernel cannot be asked.
-Route find_route(const Endpoint& destination, std::uint32_t mark);
+// Asks the kernel for ways, by rtnetlink(7). A process that is confined opens it before.
+class RouteSocket
+{
+public:
+  // Throws SystemError.
+  RouteSocket();
 
-// Empty when there is none with this index.
-std::string name_of_interface(std::uint32_t index);
+  // The way of packets with this mark to `destination`, by RTM_GETROUTE. ip rules that select by source address or by
+  // arrival are not followed. Throws SystemError when the kernel cannot be asked.
+  Route find(const Endpoint& destination, std::uint32_t mark) const;
 
-// Name of the interface by which this machine's own packets with this mark leave for `destination`:
-// that of find_route(). Empty when there is no route.
+  // Empty when there is none with this index.
+  std::string name_of_interface(std::uint32_t index) const;
+
+  // Name of the interface by which this machine's own packets with this mark leave for `destination`. Empty when there
+  // is no route.
+  std::string outgoing_interface(const Endpoint& destination, std::uint32_t mark) const;
+
+private:
+  Socket socket_;
+};
+
+// The same once, by a socket of its own.
 std::string outgoing_interface(const Endpoint& destination, std::uint32_t mark);
 
 } // namespace pepsal

@@ -325,8 +325,8 @@ TEST_F(StartTest, ProcessesRunInTurn)
 
 TEST_F(StartTest, TooFewDescriptorsAreNamed)
 {
-  expect_refused(exit_environment, {{}, {"12 descriptors", "13 are needed", "ulimit -n"}},
-                 {"prlimit", "--nofile=12:12", "--"});
+  expect_refused(exit_environment, {{}, {"16 descriptors", "17 are needed", "ulimit -n"}},
+                 {"prlimit", "--nofile=16:16", "--"});
 }
 
 // Nobody redirected it, so nobody knows where it wants to go.

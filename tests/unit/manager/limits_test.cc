@@ -30,8 +30,8 @@ TEST(Limits, DescriptorsAreTheSoftLimit)
   const rlimit fewer{.rlim_cur = 100, .rlim_max = before.rlim_max};
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &fewer), 0);
   EXPECT_EQ(find_limits(1).descriptors, 100);
-  EXPECT_NO_THROW(require_descriptors(88));
-  EXPECT_THROW(require_descriptors(89), std::runtime_error);
+  EXPECT_NO_THROW(require_descriptors(84));
+  EXPECT_THROW(require_descriptors(85), std::runtime_error);
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 

@@ -1,0 +1,321 @@
+// The system calls of each role, by libseccomp. Built once by whoever starts processes; installing takes one call.
+//
+// Two answers to a call that a role does not need. Those that nothing but an attack makes end the process at once,
+// which the manager sees and counts. All others fail with EPERM, and the kernel's audit log names them: a C library of
+// another version may try one, and knows what to do without it. It is the manager's filter that ends processes, since
+// all others inherit it: that costs a fork nothing.
+
+#include "confine/filter.hh"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <utility>
+
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <linux/sockios.h>
+#include <malloc.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "util/file_descriptor.hh"
+#include "util/system_error.hh"
+
+namespace pepsal {
+
+namespace {
+
+// What nothing of PEPsal, nor a new version of it executed in its place, has a use for.
+constexpr std::initializer_list<int> attacks{SCMP_SYS(ptrace),
+                                             SCMP_SYS(process_vm_readv),
+                                             SCMP_SYS(process_vm_writev),
+                                             SCMP_SYS(pidfd_getfd),
+                                             SCMP_SYS(mount),
+                                             SCMP_SYS(umount2),
+                                             SCMP_SYS(move_mount),
+                                             SCMP_SYS(open_tree),
+                                             SCMP_SYS(fsopen),
+                                             SCMP_SYS(fsmount),
+                                             SCMP_SYS(pivot_root),
+                                             SCMP_SYS(setns),
+                                             SCMP_SYS(unshare),
+                                             SCMP_SYS(bpf),
+                                             SCMP_SYS(keyctl),
+                                             SCMP_SYS(add_key),
+                                             SCMP_SYS(request_key),
+                                             SCMP_SYS(init_module),
+                                             SCMP_SYS(finit_module),
+                                             SCMP_SYS(delete_module),
+                                             SCMP_SYS(io_uring_setup),
+                                             SCMP_SYS(userfaultfd),
+                                             SCMP_SYS(perf_event_open),
+                                             SCMP_SYS(kexec_load),
+                                             SCMP_SYS(kexec_file_load),
+                                             SCMP_SYS(reboot),
+                                             SCMP_SYS(swapon),
+                                             SCMP_SYS(swapoff),
+                                             SCMP_SYS(open_by_handle_at),
+                                             SCMP_SYS(personality),
+                                             SCMP_SYS(acct),
+                                             SCMP_SYS(quotactl),
+                                             SCMP_SYS(settimeofday),
+                                             SCMP_SYS(clock_settime),
+                                             SCMP_SYS(sethostname)};
+
+// What, besides, ends a process that the manager has forked.
+constexpr std::initializer_list<int> attacks_of_children{SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(kill),
+                                                         SCMP_SYS(tkill)};
+
+// Memory, time, signals to itself, its end; and what it has open already.
+constexpr std::initializer_list<int> everybodys{SCMP_SYS(read),
+                                                SCMP_SYS(write),
+                                                SCMP_SYS(writev),
+                                                SCMP_SYS(close),
+                                                SCMP_SYS(poll),
+                                                SCMP_SYS(ppoll),
+                                                SCMP_SYS(recvfrom),
+                                                SCMP_SYS(sendto),
+                                                SCMP_SYS(recvmsg),
+                                                SCMP_SYS(sendmsg),
+                                                SCMP_SYS(brk),
+                                                SCMP_SYS(munmap),
+                                                SCMP_SYS(mremap),
+                                                SCMP_SYS(madvise),
+                                                SCMP_SYS(futex),
+                                                SCMP_SYS(rt_sigaction),
+                                                SCMP_SYS(rt_sigprocmask),
+                                                SCMP_SYS(rt_sigreturn),
+                                                SCMP_SYS(restart_syscall),
+                                                SCMP_SYS(clock_gettime),
+                                                SCMP_SYS(clock_nanosleep),
+                                                SCMP_SYS(nanosleep),
+                                                SCMP_SYS(gettimeofday),
+                                                SCMP_SYS(time),
+                                                SCMP_SYS(getpid),
+                                                SCMP_SYS(gettid),
+                                                SCMP_SYS(getppid),
+                                                SCMP_SYS(getrandom),
+                                                SCMP_SYS(exit),
+                                                SCMP_SYS(exit_group)};
+
+// A connection's copying: splice(2) through pipes, and the second thread.
+constexpr std::initializer_list<int> copying{
+    SCMP_SYS(splice),      SCMP_SYS(pipe2),           SCMP_SYS(eventfd2), SCMP_SYS(shutdown), SCMP_SYS(setitimer),
+    SCMP_SYS(sched_yield), SCMP_SYS(set_robust_list), SCMP_SYS(rseq),     SCMP_SYS(capget),   SCMP_SYS(capset)};
+
+constexpr std::initializer_list<int> dialling{SCMP_SYS(connect), SCMP_SYS(getsockname)};
+
+struct Option
+{
+  int level;
+  int name;
+};
+
+// Options that sockets of connections are given. Of TCP's any: they are about that connection alone.
+constexpr std::initializer_list<Option> options_to_set{{SOL_SOCKET, SO_LINGER},
+                                                       {SOL_SOCKET, SO_KEEPALIVE},
+                                                       {SOL_SOCKET, SO_OOBINLINE},
+                                                       {SOL_SOCKET, SO_REUSEADDR},
+                                                       {SOL_SOCKET, SO_MARK},
+                                                       {SOL_SOCKET, SO_RCVBUFFORCE},
+                                                       {SOL_SOCKET, SO_SNDBUFFORCE},
+                                                       {SOL_SOCKET, SO_MAX_PACING_RATE},
+                                                       {IPPROTO_IP, IP_TOS},
+                                                       {IPPROTO_IP, IP_TTL},
+                                                       {IPPROTO_IP, IP_TRANSPARENT},
+                                                       {IPPROTO_IPV6, IPV6_TCLASS},
+                                                       {IPPROTO_IPV6, IPV6_UNICAST_HOPS},
+                                                       {IPPROTO_IPV6, IPV6_TRANSPARENT}};
+
+constexpr int original_destination = 80; // SO_ORIGINAL_DST, see TCPSocket::redirected_from()
+
+// A filter under construction.
+class Rules
+{
+public:
+  explicit Rules(std::uint32_t otherwise)
+      : context_{::seccomp_init(otherwise), &::seccomp_release}
+  {
+    constexpr std::uint32_t binary_tree = 2; // the kernel tries every number when it installs a filter
+    require(context_ ? 0 : -ENOMEM);
+    require(::seccomp_attr_set(context_.get(), SCMP_FLTATR_CTL_OPTIMIZE, binary_tree));
+  }
+
+  void allow(std::initializer_list<int> calls)
+  {
+    for (const int call : calls) {
+      add(SCMP_ACT_ALLOW, call, {});
+    }
+  }
+
+  void end_process_at(std::initializer_list<int> calls)
+  {
+    for (const int call : calls) {
+      add(SCMP_ACT_KILL_PROCESS, call, {});
+    }
+  }
+
+  // A call whose arguments are all as stated.
+  void allow(int call, std::initializer_list<scmp_arg_cmp> arguments) { add(SCMP_ACT_ALLOW, call, arguments); }
+
+  void refuse(int call, int error) { add(SCMP_ACT_ERRNO(static_cast<std::uint32_t>(error)), call, {}); }
+
+  // The program for the kernel. libseccomp writes it to a file only.
+  Filter take() const
+  {
+    const FileDescriptor file{check("memfd_create", ::memfd_create("filter", MFD_CLOEXEC))};
+    require(::seccomp_export_bpf(context_.get(), file.number()));
+    const auto bytes = check("lseek", ::lseek(file.number(), 0, SEEK_END));
+    Filter filter(static_cast<std::size_t>(bytes) / sizeof(sock_filter));
+    check("pread", ::pread(file.number(), filter.data(), static_cast<std::size_t>(bytes), 0));
+    return filter;
+  }
+
+private:
+  static void require(int result)
+  {
+    if (result < 0) {
+      throw SystemError{-result, "libseccomp"};
+    }
+  }
+
+  // A call that this architecture does not have needs no rule.
+  void add(std::uint32_t action, int call, std::initializer_list<scmp_arg_cmp> arguments)
+  {
+    if (call >= 0) {
+      require(::seccomp_rule_add_array(context_.get(), action, call, static_cast<unsigned>(arguments.size()),
+                                       arguments.begin()));
+    }
+  }
+
+  std::unique_ptr<void, void (*)(scmp_filter_ctx)> context_;
+};
+
+scmp_arg_cmp equal(unsigned argument, std::int64_t value)
+{
+  // Of an int only the lower half counts for the kernel; the upper one may hold anything.
+  constexpr std::uint64_t int_bits = 0xffffffff;
+  return {.arg = argument,
+          .op = SCMP_CMP_MASKED_EQ,
+          .datum_a = int_bits,
+          .datum_b = static_cast<std::uint64_t>(value) & int_bits};
+}
+
+scmp_arg_cmp bits(unsigned argument, std::uint64_t mask, std::uint64_t value)
+{
+  return {.arg = argument, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value};
+}
+
+// Memory that can be executed is not to be had.
+void allow_memory(Rules& rules)
+{
+  for (const int call : {SCMP_SYS(mmap), SCMP_SYS(mprotect)}) {
+    rules.allow(call, {bits(2, PROT_EXEC, 0)});
+  }
+}
+
+void allow_threads(Rules& rules)
+{
+  rules.allow(SCMP_SYS(clone), {bits(0, CLONE_THREAD, CLONE_THREAD)});
+  rules.refuse(SCMP_SYS(clone3), ENOSYS); // whose flags are not to be seen here; the C library falls back to clone(2)
+}
+
+void allow_options(Rules& rules)
+{
+  rules.allow(SCMP_SYS(setsockopt), {equal(1, IPPROTO_TCP)});
+  for (const auto& option : options_to_set) {
+    rules.allow(SCMP_SYS(setsockopt), {equal(1, option.level), equal(2, option.name)});
+  }
+  // Reading what the firewall is made of would go by getsockopt(2), too.
+  rules.allow(SCMP_SYS(getsockopt), {equal(1, IPPROTO_TCP)});
+  rules.allow(SCMP_SYS(getsockopt), {equal(1, SOL_SOCKET)});
+  for (const int level : {IPPROTO_IP, IPPROTO_IPV6}) {
+    rules.allow(SCMP_SYS(getsockopt), {equal(1, level), equal(2, original_destination)});
+  }
+  for (const int command : {F_GETFL, F_SETFL, F_GETPIPE_SZ, F_SETPIPE_SZ}) {
+    rules.allow(SCMP_SYS(fcntl), {equal(1, command)});
+  }
+}
+
+// Connections over TCP, and nothing else.
+void allow_dials(Rules& rules)
+{
+  constexpr std::uint64_t type_mask = 0xf; // beside it stand SOCK_CLOEXEC and SOCK_NONBLOCK
+  for (const int family : {AF_INET, AF_INET6}) {
+    rules.allow(SCMP_SYS(socket), {equal(0, family), bits(1, type_mask, SOCK_STREAM), equal(2, 0)});
+  }
+  rules.allow(dialling);
+  for (const int request : {SIOCGIFNAME, SIOCOUTQ}) {
+    rules.allow(SCMP_SYS(ioctl), {equal(1, request)});
+  }
+}
+
+Filter managers_filter()
+{
+  Rules rules{SCMP_ACT_ALLOW};
+  rules.end_process_at(attacks);
+  return rules.take();
+}
+
+Filter childs_filter(Role role)
+{
+  Rules rules{SCMP_ACT_ERRNO(EPERM)};
+  rules.end_process_at(attacks_of_children);
+  rules.allow(everybodys);
+  allow_memory(rules);
+  switch (role) {
+  case Role::manager:
+    break;
+  case Role::queuer:
+    rules.allow({SCMP_SYS(recvmmsg)});
+    break;
+  case Role::keeper:
+    allow_options(rules);
+    allow_dials(rules);
+    break;
+  case Role::proxy:
+    allow_dials(rules);
+    rules.allow({SCMP_SYS(accept4), SCMP_SYS(bind)});
+    rules.allow(copying);
+    allow_options(rules);
+    allow_threads(rules);
+    break;
+  case Role::session:
+  case Role::paced_session:
+    break;
+  }
+  return rules.take();
+}
+
+} // namespace
+
+Filter filter_of(Role role)
+{
+  auto filter = role == Role::manager ? managers_filter() : childs_filter(role);
+  ::malloc_trim(0); // libseccomp leaves holes in the heap, of which every proxy would have a copy
+  return filter;
+}
+
+void install(const Filter& filter)
+{
+  const sock_fprog program{.len = static_cast<unsigned short>(filter.size()),
+                           .filter = const_cast<sock_filter*>(filter.data())};
+  // Without SPEC_ALLOW older kernels turn the processor's speculation off, which is meant for programs that run others'
+  // code in one address space. LOG names what is refused in the audit log.
+  check("seccomp", ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+                             SECCOMP_FILTER_FLAG_SPEC_ALLOW | SECCOMP_FILTER_FLAG_LOG, &program));
+}
+
+} // namespace pepsal

@@ -1,0 +1,215 @@
+// What each process of a running daemon may do, as the kernel shows it; and what a proxy that has been taken over can
+// do to the others by what they share.
+
+#include "fixture.hh"
+
+#include "pepsal/table.hh"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <span>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <boost/interprocess/file_mapping.hpp>
+#include <boost/interprocess/mapped_region.hpp>
+#include <fmt/format.h>
+#include <linux/capability.h>
+#include <unistd.h>
+
+namespace pepsal::test {
+
+class ConfinedTest : public NetworkTest
+{
+protected:
+  void SetUp() override
+  {
+    if (is_sanitized()) {
+      GTEST_SKIP() << "a build with sanitizers is not confined";
+    }
+    NetworkTest::SetUp();
+  }
+
+  // A line of /proc/PID/status.
+  static std::string status(pid_t pid, const std::string& key)
+  {
+    std::ifstream file{fmt::format("/proc/{}/status", pid)};
+    for (std::string line; std::getline(file, line);) {
+      if (line.starts_with(key + ":")) {
+        std::istringstream words{line.substr(key.size() + 1)};
+        std::string value;
+        words >> value;
+        return value;
+      }
+    }
+    return "none";
+  }
+
+  static std::uint64_t capabilities(const ProcessInfo& process, const std::string& set)
+  {
+    return std::stoull(status(process.pid, set), nullptr, 16);
+  }
+
+  static bool has_empty_root(const ProcessInfo& process)
+  {
+    std::error_code gone;
+    return std::filesystem::read_symlink(fmt::format("/proc/{}/root", process.pid), gone)
+        .string()
+        .ends_with("(deleted)");
+  }
+
+  ProcessInfo the(const std::string& role)
+  {
+    std::vector<ProcessInfo> found;
+    EXPECT_TRUE(eventually([&] {
+      found = daemon().processes(role);
+      return !found.empty() && (role == "connection manager" || has_empty_root(found[0]));
+    })) << role;
+    return found.empty() ? ProcessInfo{} : found[0];
+  }
+
+  // Capabilities that this test's processes do not have to begin with cannot be lost.
+  void expect_confined(const std::string& role, std::uint64_t most, long filters)
+  {
+    const auto process = the(role);
+    EXPECT_TRUE(eventually([&] { return (capabilities(process, "CapPrm") & ~most) == 0; }))
+        << role << ": " << status(process.pid, "CapPrm");
+    EXPECT_EQ(capabilities(process, "CapEff") & ~most, 0U) << role;
+    EXPECT_TRUE(eventually([&] { return status(process.pid, "Seccomp") == "2"; })) << role;
+    if (status(process.pid, "Seccomp_filters") != "none") {                          // Linux 5.11
+      const auto whole = filters + std::stol(status(::getpid(), "Seccomp_filters")); // as in a container
+      EXPECT_TRUE(eventually([&] { return std::stol(status(process.pid, "Seccomp_filters")) == whole; })) << role;
+    }
+    EXPECT_EQ(status(process.pid, "NoNewPrivs"), "1") << role;
+  }
+
+  static constexpr std::uint64_t bit(unsigned capability) { return std::uint64_t{1} << capability; }
+};
+
+class ConfinedRolesTest : public ConfinedTest, public testing::WithParamInterface<std::string>
+{};
+
+TEST_P(ConfinedRolesTest, HaveWhatTheyNeed)
+{
+  const auto listener = listen();
+  std::vector<std::string> arguments{"--link", "server0", "--peer",
+                                     Topology::unused_address(Family::ipv4).address_string()};
+  if (!GetParam().empty()) {
+    arguments.insert(arguments.end(), {"--user", GetParam()});
+  }
+  start_daemon({.arguments = arguments});
+  start_rules(net(), Mode::tproxy);
+  const auto pair = connect(listener);
+  pair.talk();
+
+  const auto network = bit(CAP_NET_ADMIN);
+  const auto managers = network | bit(CAP_NET_BIND_SERVICE) | bit(CAP_SYS_CHROOT);
+  const auto roots = bit(CAP_SYS_RESOURCE) | bit(CAP_SETUID) | bit(CAP_SETGID) | bit(CAP_SETPCAP) | bit(CAP_CHOWN) |
+                     bit(CAP_FOWNER) | bit(CAP_DAC_OVERRIDE) | bit(CAP_KILL);
+  const bool root = GetParam().empty();
+  const auto resource = root ? bit(CAP_SYS_RESOURCE) : 0;
+  expect_confined("connection manager", managers | (root ? roots : 0), 1);
+  expect_confined("queuer", network, 2);
+  expect_confined("keeper", network, 2);
+  expect_confined("proxy idle", network | bit(CAP_NET_BIND_SERVICE) | resource, 2);
+  expect_confined("proxy 10.", resource, 2);
+  for (const auto& process : daemon().processes()) {
+    EXPECT_EQ(status(process.pid, "Uid") == "0", root) << process.title;
+  }
+  EXPECT_EQ(daemon().log_lines("confined without"), 0);
+  pair.talk();
+}
+
+std::string name_of_user(const testing::TestParamInfo<std::string>& info)
+{
+  return info.param.empty() ? "Root" : "Nobody";
+}
+
+INSTANTIATE_TEST_SUITE_P(Users, ConfinedRolesTest, testing::Values("", "nobody"), name_of_user);
+
+// Where roots may not be changed, the daemon serves, and says so once it is ready.
+TEST_F(ConfinedTest, MissingRightIsAWarning)
+{
+  start_daemon({.prefix = {"setpriv", "--bounding-set", "-sys_chroot", "--inh-caps", "-sys_chroot"}});
+  const auto line = daemon().log_line("processes are confined without empty root directories");
+  ASSERT_TRUE(line.has_value());
+  EXPECT_LT(daemon().log().find("ready: instance"), daemon().log().find("confined without"));
+  start_rules(net(), Mode::tproxy);
+  EXPECT_EQ(path_of_new_connection(listen()), Path::proxied);
+}
+
+// A proxy that has been taken over can write to all of the shared memory, and this test does so in its place.
+class SpoiltMemoryTest : public ConfinedTest
+{
+protected:
+  std::span<std::byte> memory()
+  {
+    if (region_.get_address() == nullptr) {
+      const auto path = net().sandbox().outside("/dev/shm/pepsal.default");
+      const boost::interprocess::file_mapping file{path.c_str(), boost::interprocess::read_write};
+      region_ = boost::interprocess::mapped_region{file, boost::interprocess::read_write};
+    }
+    return {static_cast<std::byte*>(region_.get_address()), region_.get_size()};
+  }
+
+  void spoil()
+  {
+    for (auto& byte : memory()) {
+      byte = static_cast<std::byte>(random_());
+    }
+  }
+
+private:
+  boost::interprocess::mapped_region region_;
+  std::mt19937 random_{11};
+};
+
+TEST_F(SpoiltMemoryTest, RandomBytesHurtNobodyElse)
+{
+  start_daemon({.arguments = {"--gc-interval", "1"}});
+  start_rules(net(), Mode::tproxy);
+  auto bystander = net().box().start({"sleep", "1000"});
+  const auto manager = the("connection manager").pid;
+  const auto listener = listen();
+  const auto spared = connect(listener);
+  spared.talk();
+  for (int round = 0; round < 10; ++round) {
+    spoil();
+    connect(listener).talk(); // proxied or direct, with the server that it was for
+    spared.talk();
+  }
+  EXPECT_TRUE(eventually([&] { return path_of_new_connection(listener) == Path::proxied; }));
+  spared.talk();
+  EXPECT_TRUE(bystander.is_running());
+  EXPECT_EQ(the("connection manager").pid, manager);
+  EXPECT_EQ(daemon().log_lines("queuer of queue 0 was lost"), 0);
+}
+
+// States are what the manager counts idle proxies by. With all of them idle it would have no reason to fork.
+TEST_F(SpoiltMemoryTest, BusyProxiesThatLookIdleAreNotReliedOn)
+{
+  start_daemon({.arguments = {"--gc-interval", "1", "--spare-proxies", "2"}});
+  start_rules(net(), Mode::tproxy);
+  const auto states = [this] {
+    const auto& header = *reinterpret_cast<const Header*>(memory().data());
+    return memory().subspan(Layout::of(header.buckets, header.roster_capacity).states, header.roster_capacity);
+  }();
+  std::jthread liar{[&](const std::stop_token& end) {
+    while (!end.stop_requested()) {
+      std::ranges::fill(states.first(64), static_cast<std::byte>(ProcessState::idle));
+      std::this_thread::yield(); // before the manager has looked
+    }
+  }};
+  const auto listener = listen();
+  std::vector<Pair> pairs;
+  for (int i = 0; i < 4; ++i) {
+    pairs.push_back(connect(listener));
+    pairs.back().talk();
+  }
+}
+
+} // namespace pepsal::test

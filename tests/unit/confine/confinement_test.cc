@@ -1,0 +1,284 @@
+// A process that has been taken over, simulated: it enters a role as the daemon's processes do, and then tries what it
+// has no business with. Whether a call would have succeeded is seen by the same calls without confinement: most would.
+
+#include "confine/confinement.hh"
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "confine/capabilities.hh"
+#include "tcp/route.hh"
+
+namespace pepsal::test {
+namespace {
+
+constexpr int killed = -SIGSYS; // as the outcome of an attempt; others are its errno, 0 when it was permitted
+
+struct Attempt
+{
+  std::string name;
+  std::function<long()> call; // as a system call returns
+  int outcome;
+};
+
+// What comes of `body` in a process of its own.
+int in_child(const std::function<long()>& body)
+{
+  const pid_t child = ::fork();
+  if (child == 0) {
+    try {
+      ::_exit(body() == -1 ? errno : 0);
+    } catch (const std::exception& error) {
+      ::_exit(255);
+    }
+  }
+  int status = 0;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int outcome(Confinement& confinement, Role role, const std::function<long()>& call)
+{
+  return in_child([&] {
+    confinement.enter(Role::manager);
+    confinement.enter(role);
+    return call();
+  });
+}
+
+long open_socket(int family, int type, int protocol = 0)
+{
+  return ::socket(family, type, protocol);
+}
+
+// Of the tests' own process, which must outlive them all.
+std::vector<Attempt> attempts(pid_t bystander)
+{
+  static std::array<char, 64> memory{};
+  const auto by_number = [](long number, long first = 0, long second = 0, long third = 0) {
+    return [=] { return ::syscall(number, first, second, third); };
+  };
+  return {
+      {"write a file", [] { return ::open("/tmp/pepsal-escape", O_WRONLY | O_CREAT, 0600); }, EPERM},
+      {"read a file", [] { return ::open("/etc/passwd", O_RDONLY); }, EPERM},
+      {"make a folder", [] { return ::mkdir("/tmp/pepsal-escape", 0700); }, EPERM},
+      {"remove a file", [] { return ::unlink("/etc/pepsal-none"); }, EPERM},
+      {"change the mode of the root", [] { return ::chmod("/", 0777); }, EPERM},
+      {"leave the root", [] { return ::chroot(".."); }, EPERM},
+      {"go up", [] { return ::chdir(".."); }, EPERM},
+      {"execute", [] { return ::execl("/bin/true", "true", nullptr); }, killed},
+      {"execute by descriptor", by_number(SYS_execveat, 0), killed},
+      {"fork", [] { return ::fork(); }, EPERM},
+      {"fork by clone3", by_number(SYS_clone3), ENOSYS},
+      {"memory to execute",
+       [] {
+         return ::mmap(nullptr, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? -1 : 0;
+       },
+       EPERM},
+      {"a file in memory", by_number(SYS_memfd_create, reinterpret_cast<long>("x")), EPERM},
+      {"trace", [=] { return ::ptrace(PTRACE_ATTACH, bystander, nullptr, nullptr); }, killed},
+      {"read another's memory", by_number(SYS_process_vm_readv, bystander), killed},
+      {"write another's memory", by_number(SYS_process_vm_writev, bystander), killed},
+      {"kill", [=] { return ::kill(bystander, SIGTERM); }, killed},
+      {"kill all", [] { return ::kill(-1, 0); }, killed},
+      {"kill a thread", by_number(SYS_tkill, bystander, SIGTERM), killed},
+      {"kill another's thread", by_number(SYS_tgkill, bystander, bystander, SIGTERM), EPERM},
+      {"kill by queue", by_number(SYS_rt_sigqueueinfo, bystander, SIGTERM), EPERM},
+      {"a handle of a process", by_number(SYS_pidfd_open, bystander), EPERM},
+      {"another's descriptor", by_number(SYS_pidfd_getfd, 0, 0), killed},
+      {"another's limits", [=] { return ::prlimit(bystander, RLIMIT_NOFILE, nullptr, nullptr); }, EPERM},
+      {"another's priority", [=] { return ::setpriority(PRIO_PROCESS, static_cast<id_t>(bystander), 0); }, EPERM},
+      {"a UNIX socket", [] { return open_socket(AF_UNIX, SOCK_STREAM); }, EPERM},
+      {"a packet socket", [] { return open_socket(AF_PACKET, SOCK_RAW); }, EPERM},
+      {"a VSOCK", [] { return open_socket(AF_VSOCK, SOCK_STREAM); }, EPERM},
+      {"a raw socket", [] { return open_socket(AF_INET, SOCK_RAW, IPPROTO_TCP); }, EPERM},
+      {"a UDP socket", [] { return open_socket(AF_INET6, SOCK_DGRAM); }, EPERM},
+      {"a netlink socket", [] { return open_socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE); }, EPERM},
+      {"the firewall's netlink", [] { return open_socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER); }, EPERM},
+      {"listen", [] { return ::listen(0, 1); }, EPERM},
+      {"replace the firewall", [] { return ::setsockopt(0, IPPROTO_IP, 64, memory.data(), memory.size()); }, EPERM},
+      {"read the firewall",
+       [] {
+         socklen_t length = memory.size();
+         return ::getsockopt(0, IPPROTO_IP, 64, memory.data(), &length);
+       },
+       EPERM},
+      {"a socket's filter", [] { return ::setsockopt(0, SOL_SOCKET, SO_ATTACH_FILTER, memory.data(), 16); }, EPERM},
+      {"become another user", [] { return ::syscall(SYS_setuid, 12345); }, EPERM},
+      {"mount", [] { return ::mount("none", "/", "tmpfs", 0, nullptr); }, killed},
+      {"unmount", [] { return ::umount("/pepsal-none"); }, killed},
+      {"a namespace of its own", [] { return ::unshare(CLONE_NEWUSER); }, killed},
+      {"another namespace", [] { return ::setns(-1, 0); }, killed},
+      {"bpf", by_number(SYS_bpf), killed},
+      {"keys", by_number(SYS_keyctl), killed},
+      {"a module", by_number(SYS_init_module), killed},
+      {"io_uring", by_number(SYS_io_uring_setup), killed},
+      {"userfaultfd", by_number(SYS_userfaultfd), killed},
+      {"perf", by_number(SYS_perf_event_open), killed},
+      {"another kernel", by_number(SYS_kexec_load, 0, 99), killed},
+      {"the clock", by_number(SYS_clock_settime, -1), killed},
+      {"the host's name", by_number(SYS_sethostname, 0, -1), killed},
+      {"another personality", by_number(SYS_personality, 0xffffffff), killed},
+      {"its own core files", [] { return ::prctl(PR_SET_DUMPABLE, 1); }, EPERM},
+      {"signals of the manager's",
+       [] {
+         sigset_t set;
+         sigemptyset(&set);
+         return ::signalfd(-1, &set, 0);
+       },
+       EPERM},
+  };
+}
+
+class ConfinementTest : public testing::TestWithParam<Role>
+{
+protected:
+  void SetUp() override
+  {
+    if (!confines_fully()) {
+      GTEST_SKIP() << "a build with sanitizers is not confined";
+    }
+  }
+};
+
+// The test's own process is the bystander: it has to live to report.
+TEST_P(ConfinementTest, ForbiddenCallsFail)
+{
+  // In a child, because its constructor is for good.
+  EXPECT_EQ(in_child([&] {
+              const auto role = GetParam();
+              Confinement confinement{Role::manager, role};
+              for (const auto& attempt : attempts(::getppid())) {
+                const int expected = attempt.name == "fork by clone3" && role != Role::proxy ? EPERM : attempt.outcome;
+                EXPECT_EQ(outcome(confinement, role, attempt.call), expected) << attempt.name;
+              }
+              return testing::Test::HasFailure() ? (errno = 1, -1) : 0;
+            }),
+            0);
+}
+
+std::string name_of_role(const testing::TestParamInfo<Role>& info)
+{
+  return info.param == Role::proxy ? "Proxy" : info.param == Role::keeper ? "Keeper" : "Queuer";
+}
+
+INSTANTIATE_TEST_SUITE_P(Roles, ConfinementTest, testing::Values(Role::proxy, Role::keeper, Role::queuer),
+                         name_of_role);
+
+class ProxyConfinementTest : public testing::Test
+{
+protected:
+  void SetUp() override
+  {
+    if (!confines_fully()) {
+      GTEST_SKIP() << "a build with sanitizers is not confined";
+    }
+  }
+};
+
+TEST_F(ProxyConfinementTest, DoesItsWork)
+{
+  EXPECT_EQ(in_child([] {
+              Confinement confinement{Role::manager, Role::proxy};
+              confinement.enter(Role::manager);
+              confinement.enter(Role::proxy);
+              int moved = 0;
+              std::thread{[&] { ++moved; }}.join();
+              std::array<int, 2> ends{};
+              const bool works = moved == 1 && ::pipe2(ends.data(), O_CLOEXEC) == 0 &&
+                                 ::fcntl(ends[1], F_SETPIPE_SZ, 1 << 16) > 0 &&
+                                 open_socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK) != -1 &&
+                                 open_socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC) != -1 &&
+                                 std::vector<char>(1 << 22).size() == 1 << 22;
+              return works ? 0 : -1;
+            }),
+            0);
+}
+
+TEST_F(ProxyConfinementTest, HasNoCapabilityOnceItCopies)
+{
+  if (::geteuid() != 0) {
+    GTEST_SKIP() << "needs root";
+  }
+  const auto transparent = [](Role role) {
+    return in_child([role] {
+      keep_capabilities_of(Role::proxy);
+      const auto socket = static_cast<int>(open_socket(AF_INET, SOCK_STREAM));
+      keep_capabilities_of(role);
+      constexpr int on = 1;
+      return ::setsockopt(socket, IPPROTO_IP, IP_TRANSPARENT, &on, sizeof on);
+    });
+  };
+  EXPECT_EQ(transparent(Role::proxy), 0);
+  EXPECT_EQ(transparent(Role::session), EPERM);
+}
+
+// The answer to a request to take the loopback interface down and up again: an errno, 0 for done.
+long change_loopback(int netlink)
+{
+  struct
+  {
+    nlmsghdr header;
+    ifinfomsg interface;
+  } request{};
+  request.header.nlmsg_len = sizeof request;
+  request.header.nlmsg_type = RTM_NEWLINK;
+  request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+  request.interface.ifi_index = 1;
+  request.interface.ifi_change = 1; // IFF_UP
+  std::array<char, 1024> answer{};
+  if (::send(netlink, &request, sizeof request, 0) == -1 || ::recv(netlink, answer.data(), answer.size(), 0) == -1) {
+    return -1;
+  }
+  nlmsgerr error{};
+  std::memcpy(&error, answer.data() + NLMSG_HDRLEN, sizeof error);
+  errno = -error.error;
+  return error.error == 0 ? 0 : -1;
+}
+
+TEST_F(ProxyConfinementTest, RouteSocketChangesNothing)
+{
+  if (::geteuid() != 0) {
+    GTEST_SKIP() << "needs root";
+  }
+  const auto attempt = [](bool without) {
+    return in_child([without] {
+      if (::unshare(CLONE_NEWNET) == -1) {
+        return -1L;
+      }
+      const auto first_free = ::dup(0);
+      ::close(first_free);
+      const auto routes = without ? open_without_capabilities<RouteSocket>() : RouteSocket{};
+      return change_loopback(first_free);
+    });
+  };
+  EXPECT_EQ(attempt(false), 0) << "the control";
+  EXPECT_EQ(attempt(true), EPERM);
+}
+
+} // namespace
+} // namespace pepsal::test
