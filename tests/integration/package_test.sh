@@ -15,6 +15,9 @@ readonly next_version=9.0.1 # of the package that the first is upgraded to
 make_packages() {
   local deb unpacked
   export DEBIAN_FRONTEND=noninteractive
+  apt-get update
+  apt-get install -y --no-install-recommends ccache # the second package is the first but for its number
+  export PATH=/usr/lib/ccache:$PATH CCACHE_DIR=/packages/ccache
   /pepsal/scripts/package
   cp /pepsal/build/package/pepsal_*.deb /packages/
   apt-get install -y --no-install-recommends lintian systemd
