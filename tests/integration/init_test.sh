@@ -6,7 +6,7 @@ set -euo pipefail
 source "$(dirname "$0")/../support/shell.sh"
 
 need_root "to start the daemon"
-need_programs ip iptables setpriv start-stop-daemon
+need_programs ip tc iptables setpriv start-stop-daemon
 if [[ ${1-} != --inside ]]; then
   exec unshare --mount --net --pid --fork --kill-child --mount-proc bash "$0" --inside
 fi
@@ -23,6 +23,7 @@ install -m 755 "$root/scripts/system/pepsal.init" "$work/pepsal"
 ln -s pepsal "$work/pepsal-two"
 chmod +x "$work/sbin/modprobe"
 mount -t tmpfs tmpfs /run
+mount -t sysfs sysfs /sys
 mount -t tmpfs tmpfs /dev/shm
 mount --bind "$work/default" /etc/default
 mount --bind "$work/sbin" /usr/local/sbin
@@ -106,6 +107,14 @@ gives 1 "is not running, but" status
 gives 0 "" start
 gives 0 "is running" status
 gives 0 "" stop
+
+case=a_link
+sed -i '$a link = lan0 rate=50/10 rtt=600 side=gateway' "$config"
+gives 0 "" start
+[[ $(tc qdisc show dev lan0 root) == *htb* ]] || wrong "the link is not prepared"
+sed -i '$d' "$config"
+gives 0 "" stop
+[[ $(tc qdisc show dev lan0 root) != *htb* ]] || wrong "the link stays prepared"
 
 case=settings_that_are_wrong
 printf 'DAEMON_OPTS=""\r\nRULES_OPTS=""\r\n' >/etc/default/pepsal
