@@ -52,7 +52,7 @@ set_up_network() {
   mount -t sysfs sysfs /sys
   mount -t tmpfs tmpfs /dev/shm
   ip link set lo up
-  sysctl -qw net.ipv4.ip_forward=1
+  sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
   for name in users servers; do ip netns add $name && ip -n $name link set lo up; done
   ip link add sat0 type veth peer name eth0 netns users
   ip link add wan0 type veth peer name eth0 netns servers
@@ -78,7 +78,7 @@ fetch() { at users timeout 300 busybox wget -q -O - http://10.2.0.2/file | sha25
 opened() { pepsalctl status | awk '$1 == "connections_opened" { print $2 }'; }
 has_opened() { (($(opened) > $1)); } # COUNT
 manager() { cat /run/pepsal/default.pid; }
-no_pepsal_runs() { ! pgrep -x 'pepsal|pepsal-queuer' >/dev/null; }
+no_pepsal_runs() { ! pgrep -x 'pepsal.*' >/dev/null; }
 
 edit_three_lines() {
   sed -i 's|^#link = .*|link = sat0 rate=50/10 rtt=600 side=gateway|' /etc/pepsal/pepsal.conf
@@ -123,13 +123,17 @@ removed() {
 purged() {
   local left
   dpkg -P pepsal || wrong "the purge fails"
-  left=$(comm -13 /packages/before <(files) | grep -vE '^/etc/(passwd|group|shadow|gshadow|subuid|subgid)-?$|^/var/lib/dpkg/' || true)
+  left=$(comm -13 /packages/before <(files) | grep -vE '^/etc/(passwd|group|shadow|gshadow|subuid|subgid)-?$|^/var/lib/dpkg/|/policy-rc.d$' || true)
   [[ -z $left ]] || wrong "the purge leaves: $left"
   left=$(find /var/lib/dpkg/info /run /var/log /dev/shm -name '*pepsal*')
   [[ -z $left ]] || wrong "the purge leaves: $left"
 }
 
 use_package() {
+  # Where no init system runs, invoke-rc.d(8) does nothing unless it is told to.
+  printf '#!/bin/sh\n' >/usr/sbin/policy-rc.d
+  chmod +x /usr/sbin/policy-rc.d
+  trap 'rm -f /usr/sbin/policy-rc.d' EXIT
   set_up_network
   serve
   for case in started upgraded removed purged; do $case; done
