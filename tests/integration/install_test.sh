@@ -17,6 +17,13 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
+# What building needs stands in debian/control, too; g++ and binutils are in every Debian that builds, the others are for
+# tests.
+for package in $(packages_for build); do
+  [[ $package =~ ^(g\+\+|binutils|libgtest-dev|libbenchmark-dev)$ ]] || grep -qE "^ $package( |,|$)" "$root/debian/control" ||
+    wrong "debian/control: Build-Depends lacks $package of scripts/programs"
+done
+
 export DESTDIR=$work/root
 installed() { (cd "$DESTDIR" && find . -type f | sort); }
 
