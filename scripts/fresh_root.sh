@@ -35,6 +35,7 @@ debian_mirror() {
 make_fresh_root() { # FOLDER
   debootstrap --variant=minbase bookworm "$1" "$(debian_mirror)"
   cp -r /etc/apt/apt.conf.d "$1/etc/apt/"
+  echo force-unsafe-io >"$1/etc/dpkg/dpkg.cfg.d/unsafe-io" # nothing here is to survive a loss of power
   cp /etc/resolv.conf "$1/etc/" 2>/dev/null || true
   mkdir "$1/pepsal"
   (cd "$root" && git ls-files -z | tar --null -T - -c) | tar -x -C "$1/pepsal"
