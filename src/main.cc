@@ -17,6 +17,7 @@
 #include "util/daemon.hh"
 #include "util/huge_text.hh"
 #include "util/log.hh"
+#include "util/notify.hh"
 #include "util/process.hh"
 #include "util/usage_error.hh"
 
@@ -95,7 +96,8 @@ int main(int argc, char** argv)
     pepsal::check_against_system(config);
     pepsal::log::configure(config.verbose);
     auto before = pepsal::Handover::receive();
-    if (before && config.daemon) {
+    // The journal takes each line's priority from syslog's socket.
+    if ((before && config.daemon) || (!config.daemon && pepsal::stderr_is_journal())) {
       pepsal::log::use_syslog();
     }
     if (before || !config.daemon) {

@@ -9,6 +9,7 @@
 #include <charconv>
 #include <chrono>
 #include <optional>
+#include <string>
 #include <thread>
 
 #include <csignal>
@@ -32,6 +33,7 @@
 #include "shared/connection_table.hh"
 #include "tcp/interface_watch.hh"
 #include "util/log.hh"
+#include "util/notify.hh"
 #include "util/process.hh"
 #include "util/system_error.hh"
 #include "util/version.hh"
@@ -90,6 +92,7 @@ public:
     log_ready();
     start_.on_ready();
     answer_who_restarted();
+    service_.ready(status());
     if (!confinement_.missing().empty()) {
       log::warning("processes are confined without {}", confinement_.missing());
     }
@@ -98,6 +101,7 @@ public:
       reap();
       collect_if_due();
       advance();
+      tell_watchdog();
     }
     cut();
     return EXIT_SUCCESS;
@@ -240,6 +244,20 @@ private:
     }
   }
 
+  // For people who ask the service manager.
+  std::string status() const
+  {
+    return fmt::format("{}: {} connections of up to {}", lifecycle_.is_ending() ? "draining" : "serving",
+                       proxies_.busy(), limits_.connections);
+  }
+
+  void tell_watchdog()
+  {
+    if (const auto now = Clock::now(); service_.is_due(now)) {
+      service_.alive(now, status());
+    }
+  }
+
   // --- what each state does
 
   void advance()
@@ -289,11 +307,13 @@ private:
     segment_.header().draining = true;
     log::info("draining: {} connections go on for up to {} s, new ones bypass", proxies_.busy(),
               config_.drain_timeout.count());
+    service_.draining(status(), config_.drain_timeout);
     collect();
   }
 
   void cut()
   {
+    service_.stopping();
     if (const auto busy = proxies_.busy(); busy > 0) {
       log::warning("{} connections have not ended in time and are reset", busy);
     }
@@ -374,7 +394,8 @@ private:
     const bool ticking = lifecycle_.is_leaving() || proxies_.is_restless() ||
                          queuers_.next_look() != Clock::time_point::max() ||
                          keepers_.next_look() != Clock::time_point::max();
-    const auto wake_at = ticking ? std::min(next_collection_, Clock::now() + tick) : next_collection_;
+    const auto planned = std::min(next_collection_, service_.next());
+    const auto wake_at = ticking ? std::min(planned, Clock::now() + tick) : planned;
     const auto timeout = std::chrono::ceil<std::chrono::milliseconds>(wake_at - Clock::now()).count();
     const int control = control_ ? control_->number() : -1;
     std::array<pollfd, 4> watched{pollfd{.fd = signals_.number(), .events = POLLIN, .revents = 0},
@@ -405,7 +426,9 @@ private:
       end();
       break;
     case SIGHUP:
+      service_.reloading();
       reload();
+      service_.ready(status());
       break;
     case SIGUSR2:
       try {
@@ -596,6 +619,7 @@ private:
                    }};
   Queuers queuers_{children_, table_, config_};
   Lifecycle lifecycle_;
+  ServiceNotifier service_;
   Clock::time_point next_collection_{};
 };
 

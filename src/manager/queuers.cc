@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "util/log.hh"
+#include "util/notify.hh"
 #include "util/process.hh"
 #include "util/system_error.hh"
 
@@ -26,20 +27,32 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// In the queuer's process: becomes pepsal-queuer, which stands beside this program.
+// Beside this program in a build tree, and where it was installed: PEPSAL_LIBEXEC_FROM_SBIN leads from the one folder
+// to the other, wherever both were put.
+std::string queuer_program()
+{
+  const auto itself = std::filesystem::read_symlink("/proc/self/exe");
+  auto program = std::filesystem::path{itself}.replace_filename("pepsal-queuer");
+  if (::access(program.c_str(), X_OK) != 0) {
+    program = (itself.parent_path() / PEPSAL_LIBEXEC_FROM_SBIN / "pepsal-queuer").lexically_normal();
+  }
+  return program;
+}
+
+// In the queuer's process: becomes pepsal-queuer.
 [[noreturn]] void execute_queuer(const FixedConfig& config, pid_t manager, Owner owner, std::uint16_t queue, int ready)
 {
   die_with_parent(manager, SIGKILL);
   unblock_signals();
   check("fcntl F_SETFD", ::fcntl(ready, F_SETFD, 0)); // the one descriptor that it inherits
-  const std::string program = std::filesystem::read_symlink("/proc/self/exe").replace_filename("pepsal-queuer");
+  const auto program = queuer_program();
   std::vector<std::string> words{program,
                                  "--instance=" + config.instance,
                                  fmt::format("--queue={}", queue),
                                  fmt::format("--owner={}", owner),
                                  fmt::format("--mark-shift={}", config.marks.shift),
                                  fmt::format("--ready={}", ready)};
-  if (config.daemon) {
+  if (config.daemon || stderr_is_journal()) {
     words.emplace_back("--syslog");
   }
   std::vector<char*> arguments;

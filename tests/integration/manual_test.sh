@@ -83,6 +83,22 @@ compare "$PEPSAL_BIN_DIR/pepsalctl" 2 list show status kill drain undrain reload
 compare "$root/scripts/steering/pepsal-iptables" 2
 compare "$root/scripts/system/pepsal-satlink" 2
 
+# What the shell completes behind a program, its actions and options, is what its help tells of.
+completed() { # PROGRAM WORD
+  # shellcheck source=scripts/system/pepsal.bash-completion
+  source "$root/scripts/system/pepsal.bash-completion"
+  COMP_WORDS=("$1" "$2") COMP_CWORD=1 COMPREPLY=()
+  _pepsal
+  echo " ${COMPREPLY[*]} "
+}
+for pair in "$PEPSAL_BIN_DIR/pepsal:--drain-timeout" "$PEPSAL_BIN_DIR/pepsalctl:--instance" "$PEPSAL_BIN_DIR/pepsalctl:status" \
+  "$root/scripts/steering/pepsal-iptables:--intercept" "$root/scripts/system/pepsal-satlink:--interface" \
+  "$root/scripts/system/pepsal-satlink:watch"; do
+  word=${pair##*:}
+  [[ $(completed "${pair%:*}" "${word::4}") == *" $word "* ]] ||
+    wrong "behind $(basename "${pair%:*}") ${word::4}: '$(completed "${pair%:*}" "${word::4}")' is without $word"
+done
+
 # Each key of the example configuration is an option, with the default that help tells.
 while read -r key value; do
   default=$(help_of "$PEPSAL_BIN_DIR/pepsal" 2 | awk -v "name=--$key" '$1 == name { print $2 }')

@@ -327,6 +327,10 @@ case_all_links() {
   box "$script" start --config "$work/pepsal.conf"
   [[ $(box "$script" status) == *"gateway of a link of 50/10"* && $(box "$script" status) == *"terminal of a link of 5/5"* ]] ||
     wrong "status says: $(box "$script" status)"
+  echo 'link = lan0 rate=5/5 rtt=100 side=terminal' >"$work/other.conf"
+  box "$script" stop --config "$work/other.conf"
+  [[ $(box "$script" status) == sat0:*"50/10"* && $(box "$script" status) != *"5/5"* ]] ||
+    wrong "after the stop of another file's link, status says: $(box "$script" status)"
   box "$script" stop
   expect_as_noted "after stop"
   expect "status of none" 3 "$(box "$script" status >/dev/null && echo 0 || echo $?)"
