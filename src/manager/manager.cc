@@ -18,6 +18,7 @@
 #include "control/control_socket.hh"
 #include "manager/children.hh"
 #include "manager/collector.hh"
+#include "manager/diallers.hh"
 #include "manager/keepers.hh"
 #include "manager/lifecycle.hh"
 #include "manager/limits.hh"
@@ -143,6 +144,7 @@ private:
       adopt_children(children_, *before, has_its_table());
       end_old_helpers();
     }
+    diallers_.start();
     queuers_.start_all();
     keepers_.start_all();
     if (before) {
@@ -184,17 +186,20 @@ private:
     }
   }
 
-  // Queuers and keepers of the program before this one. Their queues and peers wait for new ones, which are of this
+  // Queuers, dialler and keepers of the program before this one. Their queues and peers wait for new ones, which are of this
   // one.
   void end_old_helpers()
   {
     using Role = Children::Role;
     constexpr auto patience = 1s;
     const auto deadline = Clock::now() + patience;
-    for (int signal = SIGTERM; children_.count(Role::queuer) + children_.count(Role::keeper) > 0;
+    constexpr std::array helpers{Role::queuer, Role::dialler, Role::keeper};
+    const auto is_there = [this](Role role) { return children_.count(role) > 0; };
+    for (int signal = SIGTERM; std::any_of(helpers.begin(), helpers.end(), is_there);
          signal = Clock::now() < deadline ? SIGTERM : SIGKILL) {
-      children_.signal(Role::queuer, signal, [](const auto&) { return true; });
-      children_.signal(Role::keeper, signal, [](const auto&) { return true; });
+      for (const auto role : helpers) {
+        children_.signal(role, signal, [](const auto&) { return true; });
+      }
       while (const auto ended = children_.reap()) {
         if (ended->child.role == Role::proxy) {
           proxies_.note_end(*ended, Clock::now());
@@ -246,6 +251,7 @@ private:
       break;
     case State::serving:
     case State::leaving:
+      diallers_.restart_lost(now);
       queuers_.restart_lost(now);
       keepers_.restart_lost(now);
       proxies_.retire_old();
@@ -321,6 +327,9 @@ private:
         keepers_.note_loss(ended.child.index, ended.manner());
       }
       break;
+    case Children::Role::dialler:
+      diallers_.note_loss(ended.crashed, ended.manner());
+      break;
     case Children::Role::proxy:
       if (lifecycle_.state() != State::cutting && !collector_.is_killed(ended.child.owner)) {
         proxies_.note_end(ended, Clock::now());
@@ -349,6 +358,7 @@ private:
   void wait_for_events()
   {
     const bool ticking = lifecycle_.is_leaving() || proxies_.is_restless() ||
+                         diallers_.next_look() != Clock::time_point::max() ||
                          queuers_.next_look() != Clock::time_point::max() ||
                          keepers_.next_look() != Clock::time_point::max();
     const auto wake_at = ticking ? std::min(next_collection_, Clock::now() + tick) : next_collection_;
@@ -419,6 +429,7 @@ private:
     segment_.header().max_per_client = per_client_limit(config_);
     log::configure(config_.verbose);
     proxies_.follow(before);
+    diallers_.follow();
     return fmt::format("configuration read again: new connections follow it{}{}", plan.warnings.empty() ? "" : "; ",
                        fmt::join(plan.warnings, "; "));
   }
@@ -539,7 +550,15 @@ private:
   std::optional<ControlSocket> control_;
   InterfaceWatch interfaces_;
   Keepers keepers_{children_, table_, segment_.header(), config_};
-  Proxies proxies_{children_, table_, segment_.header(), keepers_, config_, [this] {
+  Diallers diallers_{children_, table_, config_, [this] {
+                       signals_.close();
+                       pid_file_->abandon();
+                       if (control_) {
+                         control_->abandon();
+                       }
+                       proxies_.stop_listening();
+                     }};
+  Proxies proxies_{children_, table_, segment_.header(), keepers_, diallers_, config_, [this] {
                      signals_.close();
                      interfaces_.abandon();
                      pid_file_->abandon();
@@ -547,7 +566,7 @@ private:
                        control_->abandon();
                      }
                    }};
-  Queuers queuers_{children_, table_, config_};
+  Queuers queuers_{children_, table_, diallers_, config_};
   Lifecycle lifecycle_;
   Clock::time_point next_collection_{};
 };
@@ -557,7 +576,9 @@ private:
 int run_manager(ManagerStart start)
 {
   ::signal(SIGPIPE, SIG_IGN); // splice(2) into a closed socket raises it; the error is enough
-  require_descriptors(1 + start.config.links.size());
+  const auto& config = start.config;
+  const auto channels = config.connect == Connect::honest ? 2U * (config.last_queue - config.first_queue + 2U) : 0U;
+  require_descriptors(1 + config.links.size() + channels);
   run_in_turn(); // a proxy is done with a message before the next one could have interrupted it
   return Manager{std::move(start)}.run();
 }

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "config/config.hh"
+#include "dial/channel.hh"
 #include "peer/peer_key.hh"
 #include "peer/warm_queue.hh"
 #include "shared/connection_table.hh"
@@ -26,6 +27,7 @@ struct ProxyContext
   std::function<void(ProcessState)> set_state; // shows the manager whether this proxy is idle or busy
   const PeerKey* peer_key;                     // nullptr without --peer-key
   std::span<WarmQueue> warm_queues;            // by peer
+  const LegHandover* handover;                    // nullptr without a dialler
 };
 
 // The proxy's process: accepts --proxy-reuse connections one after another and serves each to its end.
