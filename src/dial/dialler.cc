@@ -117,7 +117,8 @@ private:
       while (const auto demand = context_.proxies.next()) {
         hand_over(*demand);
       }
-    } else {
+    } else if (std::any_of(context_.queuers.begin(), context_.queuers.end(),
+                           [descriptor](const auto& queuer) { return queuer.dialler_end() == descriptor; })) {
       // One at a time: dials that have ended and proxies that wait get their turn in between.
       if (const auto request = receive_request(descriptor)) {
         take(*request, descriptor);

@@ -19,6 +19,7 @@ constexpr std::size_t most_refusals = 4 * HeldSyns::most;
 
 HeldSyns::HeldSyns(FileDescriptor dialler)
     : dialler_{std::move(dialler)}
+    , next_number_{static_cast<Number>(std::chrono::steady_clock::now().time_since_epoch().count())}
 {
   send_object(dialler_.number(), DialRequest{.generation = 0, .number = 0, .connection = {}}); // is there one?
 }

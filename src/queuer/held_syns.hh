@@ -85,7 +85,7 @@ private:
 
   FileDescriptor dialler_;
   Number generation_{}; // of the dialler; 0: none is there
-  Number next_number_{1};
+  Number next_number_; // never one of a queuer before this, whose answers may still come
   std::map<Number, Held> held_; // in the order of their coming
   std::map<Ends, Number> numbers_;
   std::deque<std::pair<Time, Number>> deadlines_; // of some that are settled, too

@@ -53,6 +53,7 @@ public:
       return;
     }
     if (held_ && held_->replace(*connection, verdict, packet.mark)) {
+      table_.count(Counter::syns_refreshed);
       return;
     }
     const auto now = std::chrono::steady_clock::now();

@@ -58,7 +58,7 @@ case_scan() {
       talk $target4 80 "$box4"
       talk "[$target6]" 80 "$box6"
     fi
-    reached dials_ahead_used 4 || wrong "the open port's connections had no leg dialled ahead: $(ctl status)"
+    reached dials_ahead_used 2 || wrong "the open port's connections had no leg dialled ahead: $(ctl status)"
     rules stop
   done
   # That the scan can tell.
