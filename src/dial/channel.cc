@@ -2,21 +2,9 @@
 
 #include "dial/channel.hh"
 
-#include <cstring>
-
 #include <poll.h>
 
 namespace pepsal {
-
-namespace {
-
-struct DemandMessage
-{
-  Endpoint client;
-  Endpoint server;
-};
-
-} // namespace
 
 std::optional<DialRequest> receive_request(int dialler_end)
 {
@@ -36,11 +24,11 @@ std::optional<ReceivedAnswer> receive_answer(int queuer_end)
   return result;
 }
 
-std::optional<TCPSocket> LegHandover::take(const Endpoint& client, const Endpoint& server) const
+std::optional<TCPSocket> LegHandover::take(const Ends& ends) const
 {
   constexpr int patience_ms = 100;
   SocketPair reply;
-  if (!send_object(pair_.first.number(), DemandMessage{.client = client, .server = server}, reply.second.number())) {
+  if (!send_object(pair_.first.number(), ends, reply.second.number())) {
     return std::nullopt;
   }
   reply.second.close(); // so that the end of the dialler is seen, once it has this demand
@@ -59,13 +47,13 @@ std::optional<TCPSocket> LegHandover::take(const Endpoint& client, const Endpoin
 std::optional<LegHandover::Demand> LegHandover::next() const
 {
   for (;;) {
-    DemandMessage message{};
-    auto received = receive_message(dialler_end(), std::as_writable_bytes(std::span{&message, 1}));
+    Ends ends{};
+    auto received = receive_message(dialler_end(), std::as_writable_bytes(std::span{&ends, 1}));
     if (!received || received->bytes == 0) {
       return std::nullopt;
     }
-    if (received->bytes == sizeof message && received->passed.is_open()) {
-      return Demand{.client = message.client, .server = message.server, .reply = std::move(received->passed)};
+    if (received->bytes == sizeof ends && received->passed.is_open()) {
+      return Demand{.ends = ends, .reply = std::move(received->passed)};
     }
   }
 }

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <optional>
+#include <type_traits>
 
 #include "pepsal/connection.hh"
 #include "util/descriptor_passing.hh"
@@ -12,6 +14,22 @@ namespace pepsal {
 // What queuers, the dialler and proxies say to each other, by pairs of sockets that the manager makes before it forks
 // and keeps open at both ends, so that a process that is started again goes on with them. Nobody waits for anybody but
 // a proxy, and that for a moment.
+
+// By what a connection is known to them.
+struct Ends
+{
+  Endpoint client;
+  Endpoint server;
+
+  // Some order.
+  bool operator<(const Ends& other) const { return std::memcmp(this, &other, sizeof other) < 0; }
+};
+static_assert(std::has_unique_object_representations_v<Ends>);
+
+inline Ends ends_of(const Connection& connection)
+{
+  return {.client = connection.client, .server = connection.server};
+}
 
 // Queuer to dialler: reach this server in this client's name. `generation` is that of the last DialAnswer::ready.
 struct DialRequest
@@ -64,13 +82,12 @@ class LegHandover
 public:
   // Proxy: the leg that was dialled ahead for exactly these ends; nothing when there is none, or no answer within 100
   // ms. When this returns nothing, none is left.
-  std::optional<TCPSocket> take(const Endpoint& client, const Endpoint& server) const;
+  std::optional<TCPSocket> take(const Ends& ends) const;
 
   // Dialler: what a proxy asks for, and the descriptor that is readable when one does.
   struct Demand
   {
-    Endpoint client;
-    Endpoint server;
+    Ends ends;
     FileDescriptor reply;
   };
   int dialler_end() const { return pair_.second.number(); }

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <compare>
 #include <deque>
 #include <map>
 #include <unordered_map>
@@ -45,14 +44,6 @@ std::size_t most_dials()
   }
   return std::clamp<std::size_t>((std::max<std::size_t>(limit.rlim_cur, others) - others) / 2, 1, most);
 }
-
-struct Ends
-{
-  Endpoint client;
-  Endpoint server;
-
-  auto operator<=>(const Ends&) const = default;
-};
 
 struct Dial
 {
@@ -147,7 +138,7 @@ private:
   // The answer that can be given at once, or none.
   std::optional<DialAnswer::Kind> begin(const DialRequest& request, int queuer)
   {
-    const Ends ends{.client = request.connection.client, .server = request.connection.server};
+    const auto ends = ends_of(request.connection);
     if (const auto place = dials_.find(ends); place != dials_.end()) { // its queuer was lost, or the client is new
       place->second.queuer = queuer;
       place->second.request = request.number;
@@ -270,7 +261,7 @@ private:
 
   void hand_over(const LegHandover::Demand& demand)
   {
-    const auto place = dials_.find({.client = demand.client, .server = demand.server});
+    const auto place = dials_.find(demand.ends);
     if (place == dials_.end()) {
       LegHandover::give(demand, -1);
       return;

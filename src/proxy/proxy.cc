@@ -196,7 +196,7 @@ private:
     if (context_.handover == nullptr || departure != nullptr) {
       return std::nullopt;
     }
-    auto socket = context_.handover->take(connection.client, connection.server);
+    auto socket = context_.handover->take(ends_of(connection));
     return socket ? std::optional{ServerLeg{.end = DialEnd::connected, .socket = std::move(*socket)}} : std::nullopt;
   }
 

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <chrono>
-#include <compare>
 #include <deque>
 #include <functional>
 #include <map>
@@ -66,16 +65,7 @@ public:
   std::size_t size() const { return held_.size(); }
 
 private:
-  struct Ends
-  {
-    Endpoint client;
-    Endpoint server;
-
-    auto operator<=>(const Ends&) const = default;
-  };
   using Number = std::uint64_t;
-
-  static Ends ends_of(const Connection& connection) { return {connection.client, connection.server}; }
 
   void obey(const DialAnswer& answer, Time now, const Settle& settle);
   void give(Number number, Outcome outcome, const Settle& settle);
@@ -84,8 +74,8 @@ private:
   void forget_refusals(Time now);
 
   FileDescriptor dialler_;
-  Number generation_{}; // of the dialler; 0: none is there
-  Number next_number_; // never one of a queuer before this, whose answers may still come
+  Number generation_{};         // of the dialler; 0: none is there
+  Number next_number_;          // never one of a queuer before this, whose answers may still come
   std::map<Number, Held> held_; // in the order of their coming
   std::map<Ends, Number> numbers_;
   std::deque<std::pair<Time, Number>> deadlines_; // of some that are settled, too
