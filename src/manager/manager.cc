@@ -186,8 +186,8 @@ private:
     }
   }
 
-  // Queuers, dialler and keepers of the program before this one. Their queues and peers wait for new ones, which are of this
-  // one.
+  // Queuers, dialler and keepers of the program before this one. Their queues and peers wait for new ones, which are of
+  // this one.
   void end_old_helpers()
   {
     using Role = Children::Role;
@@ -357,10 +357,9 @@ private:
 
   void wait_for_events()
   {
-    const bool ticking = lifecycle_.is_leaving() || proxies_.is_restless() ||
-                         diallers_.next_look() != Clock::time_point::max() ||
-                         queuers_.next_look() != Clock::time_point::max() ||
-                         keepers_.next_look() != Clock::time_point::max();
+    const bool ticking =
+        lifecycle_.is_leaving() || proxies_.is_restless() || diallers_.next_look() != Clock::time_point::max() ||
+        queuers_.next_look() != Clock::time_point::max() || keepers_.next_look() != Clock::time_point::max();
     const auto wake_at = ticking ? std::min(next_collection_, Clock::now() + tick) : next_collection_;
     const auto timeout = std::chrono::ceil<std::chrono::milliseconds>(wake_at - Clock::now()).count();
     const int control = control_ ? control_->number() : -1;
