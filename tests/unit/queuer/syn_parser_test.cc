@@ -77,8 +77,13 @@ TEST(SynParser, ReadsAPlainSynOfEitherFamily)
 
 TEST(SynParser, ReadsWhatLinuxSends)
 {
-  const SynAttributes expected{
-      .mss = 1460, .window_scale = 7, .traffic_class = 0x8a, .ttl = 63, .sack_permitted = true, .timestamps = true};
+  const SynAttributes expected{.initial_sequence = initial_sequence,
+                               .mss = 1460,
+                               .window_scale = 7,
+                               .traffic_class = 0x8a,
+                               .ttl = 63,
+                               .sack_permitted = true,
+                               .timestamps = true};
   EXPECT_EQ(attributes(linux_options()), expected);
 }
 
