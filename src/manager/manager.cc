@@ -533,6 +533,17 @@ private:
     log::info("counter entries={} proxies={}", table_.size(), children_.count(Children::Role::proxy));
   }
 
+  // In a child: closes what is the manager's alone.
+  void let_go()
+  {
+    signals_.close();
+    interfaces_.abandon();
+    pid_file_->abandon();
+    if (control_) {
+      control_->abandon();
+    }
+  }
+
   static constexpr std::uint32_t roster_reserve = 256; // numbers for queuers and for the dead not collected yet
 
   ManagerStart start_;
@@ -550,21 +561,10 @@ private:
   InterfaceWatch interfaces_;
   Keepers keepers_{children_, table_, segment_.header(), config_};
   Diallers diallers_{children_, table_, config_, [this] {
-                       signals_.close();
-                       pid_file_->abandon();
-                       if (control_) {
-                         control_->abandon();
-                       }
+                       let_go();
                        proxies_.stop_listening();
                      }};
-  Proxies proxies_{children_, table_, segment_.header(), keepers_, diallers_, config_, [this] {
-                     signals_.close();
-                     interfaces_.abandon();
-                     pid_file_->abandon();
-                     if (control_) {
-                       control_->abandon();
-                     }
-                   }};
+  Proxies proxies_{children_, table_, segment_.header(), keepers_, diallers_, config_, [this] { let_go(); }};
   Queuers queuers_{children_, table_, diallers_, config_};
   Lifecycle lifecycle_;
   Clock::time_point next_collection_{};
