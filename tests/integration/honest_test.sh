@@ -98,11 +98,12 @@ case_two_addresses() {
   case=two_addresses
 }
 
-# While SYNs wait for a silent server, the dialler or the queuer is killed; then the server speaks.
+# While SYNs wait for a silent server, the dialler or the queuer is killed, or the daemon restarts in place; then the
+# server speaks.
 case_killed() {
   local victim round talks=() before
   has_daemon || return 0
-  for victim in dialler queuer; do
+  for victim in dialler queuer restart; do
     case="killed, $victim"
     set_up
     serve 80
@@ -117,7 +118,11 @@ case_killed() {
       talks+=($!)
     done
     wait_for "dials" reached dials_ahead $((before + 6))
-    kill -KILL "$(pgrep -f "^pepsal: $victim")"
+    if [[ $victim == restart ]]; then
+      ctl restart >>"$work/background.log" 2>&1 || wrong "no restart: $(tail -n 1 "$work/background.log")"
+    else
+      kill -KILL "$(pgrep -f "^pepsal: $victim")"
+    fi
     at_server -D INPUT -p tcp --dport 80 --syn -j DROP
     wait "${talks[@]}" || true
     for round in 1 2 3 4 5 6; do
