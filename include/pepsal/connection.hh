@@ -90,6 +90,7 @@ struct SynAttributes
   static constexpr std::uint8_t no_window_scale = 0xff;
 
   std::uint32_t arrival_interface{};          // index as in if_nametoindex(3); 0 if unknown
+  std::uint32_t initial_sequence{};           // number of the SYN itself
   std::uint16_t mss{};                        // bytes; 0 when the SYN carries no MSS option
   std::uint8_t window_scale{no_window_scale}; // shift, 0..14
   std::uint8_t traffic_class{};               // DSCP in the upper six bits, ECN in the lower two

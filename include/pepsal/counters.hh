@@ -30,11 +30,18 @@ namespace pepsal {
       "SYNs that bypass the proxy: they join a multipath connection") \
   row(verdicts_bypass_destination, "pepsal_syns_bypassed_total", "reason=\"destination\"", \
       "SYNs that bypass the proxy: to an address that no router forwards to") \
+  row(verdicts_bypass_server, "pepsal_syns_bypassed_total", "reason=\"server\"", \
+      "SYNs that bypass the proxy: their server was asked first and did not accept") \
+  row(verdicts_bypass_waiting, "pepsal_syns_bypassed_total", "reason=\"waiting\"", \
+      "SYNs that bypass the proxy: too many wait for their servers, or the dialler was lost") \
   row(syns_marked_already, "pepsal_syns_marked_already_total", "", \
       "SYNs that came to the queue with a mark in the daemon's bits; they pass untouched") \
   row(syns_refreshed, "pepsal_syns_refreshed_total", "", "intercepted SYNs that were sent again") \
   row(packets_malformed, "pepsal_packets_malformed_total", "", \
       "queued packets that are no SYN that can be understood; they pass untouched") \
+  row(dials_ahead, "pepsal_dials_ahead_total", "", "servers that were asked before their client was answered") \
+  row(dials_ahead_used, "pepsal_dials_ahead_used_total", "", "connections that took the leg of such a dial") \
+  row(diallers_restarted, "pepsal_diallers_restarted_total", "", "diallers started again") \
   row(connections_accepted, "pepsal_connections_accepted_total", "", "connections that reached a proxy") \
   row(destinations_from_table, "pepsal_destinations_total", "source=\"table\"", \
       "where the destination of an accepted connection came from: a queuer noted it") \

@@ -126,7 +126,8 @@ enum class ProcessState : std::uint8_t
   busy,
   queuer,
   waiting, // a far proxy, for its peer's client
-  keeper
+  keeper,
+  dialler
 };
 
 // Lines of the log that outsiders can cause at will: each is written once a minute at most.

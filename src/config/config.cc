@@ -31,6 +31,7 @@ std::vector<std::string_view> differing_options(const FixedConfig& one, const Fi
   compare("instance", one.instance, other.instance);
   compare("pidfile", one.pidfile, other.pidfile);
   compare("user", one.user, other.user);
+  compare("connect", one.connect, other.connect);
   compare("peer", one.peers.peers, other.peers.peers);
   compare("warm-connections", one.peers.warm_connections, other.peers.warm_connections);
   compare("peer-port", one.peers.port, other.peers.port);

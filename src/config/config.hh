@@ -35,6 +35,7 @@ struct Marks
   std::uint32_t bypass() const { return 2U << shift; }
   std::uint32_t client_leg() const { return 3U << shift; }
   std::uint32_t server_leg() const { return 4U << shift; }
+  std::uint32_t returned() const { return 13U << shift; } // for this machine whatever the address, under TPROXY
   bool operator==(const Marks&) const = default;
 };
 
@@ -42,6 +43,13 @@ enum class Source
 {
   preserve,
   own
+};
+
+// When a client is told that it is connected.
+enum class Connect
+{
+  fast,  // at once
+  honest // when its server has accepted, where that costs no round trip across a satellite
 };
 
 // What holds from the start to the end of the daemon.
@@ -56,6 +64,7 @@ struct FixedConfig
   std::string instance{"default"};
   std::string pidfile; // empty only while the options are read
   std::string user;    // empty: stay who we are
+  Connect connect{Connect::fast};
   PeerOptions peers;
 };
 

@@ -80,6 +80,9 @@ std::string describe(const Config& config)
                         config.peers.key_file.empty() ? "without a key" : "with a key",
                         behind.empty() ? "all that its link leads to" : fmt::format("{}", fmt::join(behind, ", ")));
   }
+  if (config.connect == Connect::honest) {
+    text += "connect honest: clients are answered when their server has accepted, but for servers across a link\n";
+  }
   text += fmt::format("instance {}: port {}, queues {} to {}, up to {} connections at once\n", config.instance,
                       config.port, config.first_queue, config.last_queue, config.max_connections);
   return text;

@@ -138,6 +138,13 @@ void add_service(SettingList& list, Config& config)
       .by_default = config.instance;
   list.text("--pidfile", "FILE", "Pid file", [&config](const std::string& text) { config.pidfile = text; }).by_default =
       "/run/pepsal/INSTANCE.pid";
+  list.text("--connect", "fast|honest",
+            "Tell clients that they are connected at once, or when their server has accepted",
+            [&config](const std::string& text) {
+              require(text == "fast" || text == "honest", fmt::format("'{}' is not fast or honest", text));
+              config.connect = text == "honest" ? Connect::honest : Connect::fast;
+            })
+      .by_default = "fast";
   list.text("--user", "NAME", "User to become", [&config](const std::string& text) { config.user = text; });
 }
 

@@ -41,6 +41,8 @@ constexpr Set needed_by(Role role)
   case Role::queuer: // NFQUEUE
   case Role::keeper: // buffers, windows and congestion control of its sockets
     return set_of({CAP_NET_ADMIN});
+  case Role::dialler:
+    return set_of({CAP_NET_ADMIN, CAP_NET_BIND_SERVICE});
   case Role::proxy: // marks and transparent sockets; clients' ports below 1024; pipes past the user's share
     return set_of({CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_SYS_RESOURCE});
   case Role::session:

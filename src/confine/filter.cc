@@ -285,8 +285,14 @@ Filter childs_filter(Role role)
     allow_options(rules);
     allow_dials(rules);
     break;
+  case Role::dialler:
+    allow_options(rules);
+    allow_dials(rules);
+    rules.allow({SCMP_SYS(bind), SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait)});
+    break;
   case Role::proxy:
     allow_dials(rules);
+    rules.allow(SCMP_SYS(socketpair), {equal(0, AF_UNIX)}); // by which the dialler hands a leg over
     rules.allow({SCMP_SYS(accept4), SCMP_SYS(bind)});
     rules.allow(copying);
     allow_options(rules);

@@ -8,6 +8,7 @@ enum class Role
   manager,
   queuer,
   keeper,
+  dialler,
   proxy,         // waits for a connection, finds its destination, dials
   session,       // the same process while it copies, when no other connection follows
   paced_session, // one whose congestion control is chosen anew (ProbeGuard)

@@ -26,6 +26,8 @@ ProcessState initial_state(Children::Role role)
     return ProcessState::queuer;
   case Children::Role::keeper:
     return ProcessState::keeper;
+  case Children::Role::dialler:
+    return ProcessState::dialler;
   case Children::Role::proxy:
     break;
   }
@@ -214,13 +216,25 @@ std::uint32_t Children::count(Role role) const
     return proxies_;
   case Role::keeper:
     return keepers_;
+  case Role::dialler:
+    return diallers_;
   }
   return 0;
 }
 
 std::uint32_t& Children::count_of(Role role)
 {
-  return role == Role::queuer ? queuers_ : role == Role::proxy ? proxies_ : keepers_;
+  switch (role) {
+  case Role::queuer:
+    return queuers_;
+  case Role::keeper:
+    return keepers_;
+  case Role::dialler:
+    return diallers_;
+  case Role::proxy:
+    break;
+  }
+  return proxies_;
 }
 
 void Children::signal(Role role, int signal, const std::function<bool(const Child&)>& which) const

@@ -25,7 +25,8 @@ public:
   {
     queuer,
     proxy,
-    keeper
+    keeper,
+    dialler
   };
 
   struct Child
@@ -116,6 +117,7 @@ private:
   std::uint32_t proxies_{};
   std::uint32_t queuers_{};
   std::uint32_t keepers_{};
+  std::uint32_t diallers_{};
 };
 
 } // namespace pepsal

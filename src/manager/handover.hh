@@ -18,10 +18,10 @@ namespace pepsal {
 // understand each other.
 struct Handover
 {
-  // A proxy with what the old program knew of it; its queuers and keepers are ended by the new one.
+  // A proxy with what the old program knew of it; its queuers, dialler and keepers are ended by the new one.
   struct Child
   {
-    std::string role; // "proxy", "queuer", "keeper"
+    std::string role; // "proxy", "queuer", "keeper", "dialler"
     pid_t pid{};
     std::uint32_t owner{};
     std::uint16_t index{};

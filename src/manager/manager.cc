@@ -21,6 +21,7 @@
 #include "control/control_socket.hh"
 #include "manager/children.hh"
 #include "manager/collector.hh"
+#include "manager/diallers.hh"
 #include "manager/keepers.hh"
 #include "manager/lifecycle.hh"
 #include "manager/limits.hh"
@@ -157,6 +158,7 @@ private:
       end_old_helpers();
     }
     confinement_.enter(Role::manager);
+    diallers_.start();
     queuers_.start_all();
     keepers_.start_all();
     if (before) {
@@ -198,17 +200,20 @@ private:
     }
   }
 
-  // Queuers and keepers of the program before this one. Their queues and peers wait for new ones, which are of this
-  // one.
+  // Queuers, dialler and keepers of the program before this one. Their queues and peers wait for new ones, which are of
+  // this one.
   void end_old_helpers()
   {
     using Role = Children::Role;
     constexpr auto patience = 1s;
     const auto deadline = Clock::now() + patience;
-    for (int signal = SIGTERM; children_.count(Role::queuer) + children_.count(Role::keeper) > 0;
+    constexpr std::array helpers{Role::queuer, Role::dialler, Role::keeper};
+    const auto is_there = [this](Role role) { return children_.count(role) > 0; };
+    for (int signal = SIGTERM; std::any_of(helpers.begin(), helpers.end(), is_there);
          signal = Clock::now() < deadline ? SIGTERM : SIGKILL) {
-      children_.signal(Role::queuer, signal, [](const auto&) { return true; });
-      children_.signal(Role::keeper, signal, [](const auto&) { return true; });
+      for (const auto role : helpers) {
+        children_.signal(role, signal, [](const auto&) { return true; });
+      }
       while (const auto ended = children_.reap()) {
         if (ended->child.role == Role::proxy) {
           proxies_.note_end(*ended, Clock::now());
@@ -274,6 +279,7 @@ private:
       break;
     case State::serving:
     case State::leaving:
+      diallers_.restart_lost(now);
       queuers_.restart_lost(now);
       keepers_.restart_lost(now);
       proxies_.retire_old();
@@ -351,6 +357,9 @@ private:
         keepers_.note_loss(ended.child.index, ended.manner());
       }
       break;
+    case Children::Role::dialler:
+      diallers_.note_loss(ended.crashed, ended.manner());
+      break;
     case Children::Role::proxy:
       if (lifecycle_.state() != State::cutting && !collector_.is_killed(ended.child.owner)) {
         proxies_.note_end(ended, Clock::now());
@@ -391,9 +400,9 @@ private:
 
   void wait_for_events()
   {
-    const bool ticking = lifecycle_.is_leaving() || proxies_.is_restless() ||
-                         queuers_.next_look() != Clock::time_point::max() ||
-                         keepers_.next_look() != Clock::time_point::max();
+    const bool ticking =
+        lifecycle_.is_leaving() || proxies_.is_restless() || diallers_.next_look() != Clock::time_point::max() ||
+        queuers_.next_look() != Clock::time_point::max() || keepers_.next_look() != Clock::time_point::max();
     const auto planned = std::min(next_collection_, service_.next());
     const auto wake_at = ticking ? std::min(planned, Clock::now() + tick) : planned;
     const auto timeout = std::chrono::ceil<std::chrono::milliseconds>(wake_at - Clock::now()).count();
@@ -467,6 +476,7 @@ private:
     segment_.header().max_per_client = per_client_limit(config_);
     log::configure(config_.verbose);
     proxies_.follow(before);
+    diallers_.follow();
     return fmt::format("configuration read again: new connections follow it{}{}", plan.warnings.empty() ? "" : "; ",
                        fmt::join(plan.warnings, "; "));
   }
@@ -591,6 +601,17 @@ private:
     log::info("counter entries={} proxies={}", table_.size(), children_.count(Children::Role::proxy));
   }
 
+  // In a child: closes what is the manager's alone.
+  void let_go()
+  {
+    signals_.close();
+    interfaces_.abandon();
+    pid_file_->abandon();
+    if (control_) {
+      control_->abandon();
+    }
+  }
+
   static constexpr std::uint32_t roster_reserve = 256; // numbers for queuers and for the dead not collected yet
 
   ManagerStart start_;
@@ -607,17 +628,15 @@ private:
   std::optional<PidFile> pid_file_;
   std::optional<ControlSocket> control_;
   InterfaceWatch interfaces_;
-  Confinement confinement_{Role::manager, Role::keeper, Role::proxy};
+  Confinement confinement_{Role::manager, Role::keeper, Role::dialler, Role::proxy};
   Keepers keepers_{children_, table_, segment_.header(), config_, confinement_};
-  Proxies proxies_{children_, table_, segment_.header(), keepers_, config_, confinement_, [this] {
-                     signals_.close();
-                     interfaces_.abandon();
-                     pid_file_->abandon();
-                     if (control_) {
-                       control_->abandon();
-                     }
-                   }};
-  Queuers queuers_{children_, table_, config_};
+  Diallers diallers_{children_, table_, config_, confinement_, [this] {
+                       let_go();
+                       proxies_.stop_listening();
+                     }};
+  Proxies proxies_{children_, table_,  segment_.header(), keepers_,
+                   diallers_, config_, confinement_,      [this] { let_go(); }};
+  Queuers queuers_{children_, table_, diallers_, config_};
   Lifecycle lifecycle_;
   ServiceNotifier service_;
   Clock::time_point next_collection_{};
@@ -628,7 +647,9 @@ private:
 int run_manager(ManagerStart start)
 {
   ::signal(SIGPIPE, SIG_IGN); // splice(2) into a closed socket raises it; the error is enough
-  require_descriptors(1 + start.config.links.size());
+  const auto& config = start.config;
+  const auto channels = config.connect == Connect::honest ? 2U * (config.last_queue - config.first_queue + 2U) : 0U;
+  require_descriptors(1 + config.links.size() + channels);
   run_in_turn(); // a proxy is done with a message before the next one could have interrupted it
   return Manager{std::move(start)}.run();
 }

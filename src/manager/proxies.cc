@@ -20,13 +20,14 @@ namespace pepsal {
 
 using namespace std::chrono_literals;
 
-Proxies::Proxies(Children& children, ConnectionTable& table, Header& header, Keepers& keepers, const Config& config,
-                 Confinement& confinement, std::function<void()> let_go)
+Proxies::Proxies(Children& children, ConnectionTable& table, Header& header, Keepers& keepers, Diallers& diallers,
+                 const Config& config, Confinement& confinement, std::function<void()> let_go)
     : manager_{::getpid()}
     , children_{children}
     , table_{table}
     , header_{header}
     , keepers_{keepers}
+    , diallers_{diallers}
     , config_{config}
     , confinement_{confinement}
     , let_go_{std::move(let_go)}
@@ -139,6 +140,7 @@ bool Proxies::start(std::size_t listener)
 int Proxies::run_child(Owner owner, std::size_t listener)
 {
   let_go_();
+  diallers_.let_go();
   auto own = std::move(listeners_[listener]);
   listeners_.clear();
   return run_proxy({.config = config_,
@@ -155,7 +157,8 @@ int Proxies::run_child(Owner owner, std::size_t listener)
                         },
                     .peer_key = keepers_.key(),
                     .warm_queues = keepers_.queues(),
-                    .confinement = confinement_});
+                    .confinement = confinement_,
+                    .handover = diallers_.handover()});
 }
 
 // In a proxy's process, which knows as many proxies as there were when it was forked: seeing too few idle ones wakes

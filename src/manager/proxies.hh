@@ -9,6 +9,7 @@
 #include "config/config.hh"
 #include "confine/confinement.hh"
 #include "manager/children.hh"
+#include "manager/diallers.hh"
 #include "manager/keepers.hh"
 #include "manager/spare_policy.hh"
 #include "shared/connection_table.hh"
@@ -27,8 +28,8 @@ public:
 
   // All must outlive it; `config` may change between calls. A proxy begins with `let_go`, which closes what is the
   // manager's alone.
-  Proxies(Children& children, ConnectionTable& table, Header& header, Keepers& keepers, const Config& config,
-          Confinement& confinement, std::function<void()> let_go);
+  Proxies(Children& children, ConnectionTable& table, Header& header, Keepers& keepers, Diallers& diallers,
+          const Config& config, Confinement& confinement, std::function<void()> let_go);
 
   // Opens the listeners, those for peers too, or takes them from `kept`. Throws as open_listeners() does.
   void listen(std::vector<Listener> kept);
@@ -83,6 +84,7 @@ private:
   ConnectionTable& table_;
   Header& header_;
   Keepers& keepers_;
+  Diallers& diallers_;
   const Config& config_;
   Confinement& confinement_;
   std::function<void()> let_go_;

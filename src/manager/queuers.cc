@@ -40,11 +40,15 @@ std::string queuer_program()
 }
 
 // In the queuer's process: becomes pepsal-queuer.
-[[noreturn]] void execute_queuer(const FixedConfig& config, pid_t manager, Owner owner, std::uint16_t queue, int ready)
+[[noreturn]] void execute_queuer(const FixedConfig& config, pid_t manager, Owner owner, std::uint16_t queue, int ready,
+                                 int dialler)
 {
   die_with_parent(manager, SIGKILL);
   unblock_signals();
-  check("fcntl F_SETFD", ::fcntl(ready, F_SETFD, 0)); // the one descriptor that it inherits
+  check("fcntl F_SETFD", ::fcntl(ready, F_SETFD, 0)); // the descriptors that it inherits
+  if (dialler != -1) {
+    check("fcntl F_SETFD", ::fcntl(dialler, F_SETFD, 0));
+  }
   const auto program = queuer_program();
   std::vector<std::string> words{program,
                                  "--instance=" + config.instance,
@@ -52,6 +56,9 @@ std::string queuer_program()
                                  fmt::format("--owner={}", owner),
                                  fmt::format("--mark-shift={}", config.marks.shift),
                                  fmt::format("--ready={}", ready)};
+  if (dialler != -1) {
+    words.push_back(fmt::format("--dialler={}", dialler));
+  }
   if (config.daemon || stderr_is_journal()) {
     words.emplace_back("--syslog");
   }
@@ -67,9 +74,10 @@ std::string queuer_program()
 
 } // namespace
 
-Queuers::Queuers(Children& children, ConnectionTable& table, const FixedConfig& config)
+Queuers::Queuers(Children& children, ConnectionTable& table, const Diallers& diallers, const FixedConfig& config)
     : children_{children}
     , table_{table}
+    , diallers_{diallers}
     , config_{config}
 {}
 
@@ -99,7 +107,7 @@ void Queuers::start(std::uint16_t queue)
   const pid_t manager = ::getpid();
   children_.spawn(Children::Role::queuer, queue, [&](Owner owner) -> int {
     try {
-      execute_queuer(config_, manager, owner, queue, write_end.number());
+      execute_queuer(config_, manager, owner, queue, write_end.number(), diallers_.queuer_end(queue));
     } catch (const SystemError& error) {
       [[maybe_unused]] const auto written = ::write(write_end.number(), error.what(), std::strlen(error.what()));
     }

@@ -7,6 +7,7 @@
 
 #include "config/config.hh"
 #include "manager/children.hh"
+#include "manager/diallers.hh"
 #include "shared/connection_table.hh"
 
 namespace pepsal {
@@ -18,7 +19,7 @@ public:
   using Time = std::chrono::steady_clock::time_point;
 
   // All must outlive it. Of `config` only what is fixed while the daemon runs is looked at.
-  Queuers(Children& children, ConnectionTable& table, const FixedConfig& config);
+  Queuers(Children& children, ConnectionTable& table, const Diallers& diallers, const FixedConfig& config);
   ~Queuers(); // ends them
   Queuers(const Queuers&) = delete;
   Queuers& operator=(const Queuers&) = delete;
@@ -37,6 +38,7 @@ private:
 
   Children& children_;
   ConnectionTable& table_;
+  const Diallers& diallers_;
   const FixedConfig& config_;
   std::vector<std::uint16_t> lost_; // queues
   Time retry_at_{};

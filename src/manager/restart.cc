@@ -28,7 +28,7 @@ struct RoleName
 };
 
 constexpr std::array roles{RoleName{Children::Role::queuer, "queuer"}, RoleName{Children::Role::proxy, "proxy"},
-                           RoleName{Children::Role::keeper, "keeper"}};
+                           RoleName{Children::Role::keeper, "keeper"}, RoleName{Children::Role::dialler, "dialler"}};
 
 const char* name_of(Children::Role role)
 {

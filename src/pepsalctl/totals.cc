@@ -24,7 +24,7 @@ std::uint64_t running_value(const SharedSegment& segment, Counter counter)
 std::map<std::string, std::uint32_t> processes_of(const SharedSegment& segment)
 {
   // By ProcessState.
-  constexpr std::array names{"none", "starting", "idle", "busy", "queuer", "waiting", "keeper"};
+  constexpr std::array names{"none", "starting", "idle", "busy", "queuer", "waiting", "keeper", "dialler"};
   std::map<std::string, std::uint32_t> result;
   for (std::size_t state = 1; state < names.size(); ++state) {
     result[names.at(state)] = 0;

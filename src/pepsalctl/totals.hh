@@ -12,7 +12,7 @@ namespace pepsal {
 std::uint64_t running_value(const SharedSegment& segment, Counter counter);
 
 // How many processes of the daemon do what: "idle" and "busy" proxies, "starting", "waiting" (for a peer's client),
-// "queuer", "keeper".
+// "queuer", "keeper", "dialler".
 std::map<std::string, std::uint32_t> processes_of(const SharedSegment& segment);
 
 // How many connections arrived on which interface, by name.

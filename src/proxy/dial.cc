@@ -12,15 +12,11 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 
-#include "util/log.hh"
 #include "util/system_error.hh"
 
 namespace pepsal {
 
 namespace {
-
-// ECN's two bits of the traffic class belong to TCP (RFC 3168); the rest is the DSCP (RFC 2474).
-constexpr std::uint8_t dscp_mask = 0xfc;
 
 constexpr std::size_t most_first_bytes = 2048;                       // more than any SYN takes on an Ethernet path
 constexpr auto first_bytes_patience = std::chrono::milliseconds{20}; // beside a satellite's round trip, nothing
@@ -48,14 +44,11 @@ public:
 private:
   DialResult dial_from(SourceBinding binding)
   {
-    auto socket = prepare(binding);
-    if (binding != SourceBinding::own) {
-      const auto port = binding == SourceBinding::client_address_and_port ? connection_.client.port : std::uint16_t{0};
-      const SocketAddress source{Endpoint{.address = connection_.client.address, .port = port}};
-      if (::bind(socket.number(), source.get(), source.length()) == -1) {
-        return {.end = DialEnd::failed, .socket = {}, .error = EADDRNOTAVAIL};
-      }
+    auto prepared = prepare_dial(config_, connection_, link_, binding);
+    if (!prepared.socket.is_open()) {
+      return {.end = DialEnd::failed, .socket = {}, .error = prepared.error};
     }
+    auto socket = std::move(prepared.socket);
     const auto first_bytes = fast_open() ? connect_with_data(socket) : connect(socket);
     if (first_bytes == -1) {
       return {.end = DialEnd::failed, .socket = {}, .error = errno};
@@ -63,34 +56,6 @@ private:
     auto result = wait_until_connected(std::move(socket));
     result.first_bytes = static_cast<std::uint64_t>(first_bytes);
     return result;
-  }
-
-  TCPSocket prepare(SourceBinding binding)
-  {
-    const int family = server_.family();
-    TCPSocket socket{check("socket", ::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0))};
-    socket.set_mark(config_.marks.server_leg());
-    apply_profile(socket, profile_of(config_, link_));
-    keep_what_the_ip_header_said(socket, family);
-    if (config_.max_segment_size != 0) {
-      socket.set_option(IPPROTO_TCP, TCP_MAXSEG, config_.max_segment_size, "TCP_MAXSEG");
-    }
-    if (binding != SourceBinding::own) {
-      socket.set_transparent(family);
-      socket.set_option(SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
-    }
-    return socket;
-  }
-
-  void keep_what_the_ip_header_said(TCPSocket& socket, int family) const
-  {
-    const bool ipv6 = family == AF_INET6;
-    if (const int dscp = connection_.syn.traffic_class & dscp_mask; dscp != 0) {
-      socket.set_option(ipv6 ? IPPROTO_IPV6 : IPPROTO_IP, ipv6 ? IPV6_TCLASS : IP_TOS, dscp, "traffic class");
-    }
-    if (const int left = connection_.syn.ttl - 1; left > 0) { // as this router would have passed it on
-      socket.set_option(ipv6 ? IPPROTO_IPV6 : IPPROTO_IP, ipv6 ? IPV6_UNICAST_HOPS : IP_TTL, left, "hop limit");
-    }
   }
 
   bool fast_open() const { return config_.fastopen && link_ != nullptr && with_first_bytes_; }
@@ -157,10 +122,9 @@ private:
   SocketAddress server_;
 };
 
-// Whether a dial failed for its source, so that another source may do.
 bool source_is_at_fault(const DialResult& result)
 {
-  return result.end == DialEnd::failed && result.error == EADDRNOTAVAIL;
+  return result.end == DialEnd::failed && pepsal::source_is_at_fault(result.error);
 }
 
 } // namespace
@@ -189,14 +153,12 @@ DialResult dial(const Config& config, const Connection& connection, const TCPSoc
     if (!source_is_at_fault(result)) {
       return result;
     }
-    log::info("source port changed client={} server={}: the exact binding is taken", connection.client.to_string(),
-              connection.server.to_string());
+    tell_of_source(connection, SourceBinding::client_address);
     result = dialler.attempt(SourceBinding::client_address);
     if (!source_is_at_fault(result)) {
       return result;
     }
-    log::info("source address changed client={} server={}: no port of the client's address is free",
-              connection.client.to_string(), connection.server.to_string());
+    tell_of_source(connection, SourceBinding::own);
   }
   return dialler.attempt(SourceBinding::own);
 }

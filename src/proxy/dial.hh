@@ -3,19 +3,12 @@
 #include <string>
 
 #include "config/config.hh"
+#include "dial/attempt.hh"
 #include "pepsal/connection.hh"
 #include "tcp/listener.hh"
 #include "util/socket.hh"
 
 namespace pepsal {
-
-// From where a dial starts; each is tried when the one before it cannot be had.
-enum class SourceBinding
-{
-  client_address_and_port,
-  client_address,
-  own
-};
 
 // How a dial ended.
 enum class DialEnd

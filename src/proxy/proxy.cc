@@ -166,27 +166,40 @@ private:
                     destination->claim};
     const bool preserve = config.source == Source::preserve && !destination->redirected;
     const auto* const departure = link_of_route(route);
-    auto leg = open_server_leg(config, context_.table, context_.warm_queues, destination->connection, session.client(),
-                               departure, preserve, 0);
-    switch (leg.end) {
+    auto leg = dialled_ahead(destination->connection, departure);
+    if (!leg) {
+      leg = open_server_leg(config, context_.table, context_.warm_queues, destination->connection, session.client(),
+                            departure, preserve, 0);
+    }
+    switch (leg->end) {
     case DialEnd::connected:
       break;
     case DialEnd::failed:
-      session.fail(Counter::dials_failed, leg.reason);
+      session.fail(Counter::dials_failed, leg->reason);
       return;
     case DialEnd::client_gone:
       session.fail(Counter::connections_reset, "reset-by-client");
       return;
     }
-    if (departure != nullptr && leg.origin == ServerLeg::Origin::dialled && leg.socket.has_syn_data()) {
+    if (departure != nullptr && leg->origin == ServerLeg::Origin::dialled && leg->socket.has_syn_data()) {
       context_.table.count(Counter::fastopen_dials_accepted);
-      expect_peer_window(leg.socket, *departure);
+      expect_peer_window(leg->socket, *departure);
     }
-    session.open(std::move(leg.socket), profile_of(config, departure), leg.first_bytes);
+    session.open(std::move(leg->socket), profile_of(config, departure), leg->first_bytes);
     log::debug("opened client={} ({} leg) server={} ({} leg)", address, name_of(arrival),
                destination->connection.server, name_of(departure));
     show_title(destination->connection, config.hide_connections);
     carry(session, arrival, departure, fast_opened);
+  }
+
+  // The leg that the dialler has ready, with --connect honest. Across a link it dials nothing.
+  std::optional<ServerLeg> dialled_ahead(const Connection& connection, const Link* departure) const
+  {
+    if (context_.handover == nullptr || departure != nullptr) {
+      return std::nullopt;
+    }
+    auto socket = context_.handover->take(ends_of(connection));
+    return socket ? std::optional{ServerLeg{.end = DialEnd::connected, .socket = std::move(*socket)}} : std::nullopt;
   }
 
   // A far proxy: lets a peer in, waits for its client, dials for that one and says how it went.

@@ -9,6 +9,7 @@
 
 #include "config/config.hh"
 #include "confine/confinement.hh"
+#include "dial/channel.hh"
 #include "peer/peer_key.hh"
 #include "peer/warm_queue.hh"
 #include "shared/connection_table.hh"
@@ -28,6 +29,7 @@ struct ProxyContext
   const PeerKey* peer_key;                     // nullptr without --peer-key
   std::span<WarmQueue> warm_queues;            // by peer
   Confinement& confinement;
+  const LegHandover* handover; // nullptr without a dialler
 };
 
 // The proxy's process: accepts --proxy-reuse connections one after another and serves each to its end.

@@ -16,11 +16,8 @@ namespace {
 
 void count(const DialResult& dialled, bool preserve_source, ConnectionTable& table)
 {
-  if (preserve_source && dialled.source != SourceBinding::client_address_and_port) {
-    table.count(Counter::source_ports_changed);
-  }
-  if (preserve_source && dialled.source == SourceBinding::own) {
-    table.count(Counter::source_addresses_changed);
+  if (preserve_source) {
+    count_source(table, dialled.source);
   }
   if (dialled.first_bytes > 0) {
     table.count(Counter::fastopen_dials);

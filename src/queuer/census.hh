@@ -17,6 +17,9 @@ class ClientCensus
 {
 public:
   using Time = std::chrono::steady_clock::time_point;
+  using Key = std::uint64_t; // of the address: an IPv4 one whole, of an IPv6 one the first half
+
+  static Key key_of(const Endpoint& client);
 
   static constexpr auto longest_age = std::chrono::milliseconds{250}; // of a count that lets a client in
   static constexpr auto shortest_age = std::chrono::milliseconds{10}; // of one that keeps a client out
@@ -37,9 +40,6 @@ public:
   bool is_news(const Endpoint& client, Time now);
 
 private:
-  using Key = std::uint64_t; // of the address: an IPv4 one whole, of an IPv6 one the first half
-
-  static Key key_of(const Endpoint& client);
   void take(Time now);
 
   const ConnectionTable& table_;

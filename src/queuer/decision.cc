@@ -23,6 +23,10 @@ Counter counter_of(Decision decision)
     return Counter::verdicts_bypass_authentication;
   case Decision::bypass_joining:
     return Counter::verdicts_bypass_joining;
+  case Decision::bypass_server:
+    return Counter::verdicts_bypass_server;
+  case Decision::bypass_waiting:
+    return Counter::verdicts_bypass_waiting;
   case Decision::bypass_destination:
     break;
   }

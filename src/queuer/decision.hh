@@ -17,6 +17,8 @@ enum class Decision : std::uint8_t
   bypass_overloaded,     // the system has no process left, or proxies die at once
   bypass_authentication, // Unsplittable::authentication
   bypass_joining,        // Unsplittable::joining
+  bypass_server,         // its server was asked and did not accept
+  bypass_waiting,        // too many wait for their servers, or nobody is there to ask them
   bypass_destination     // to where nothing is dialled: forbidden_destination()
 };
 

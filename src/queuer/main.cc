@@ -28,6 +28,7 @@ struct Options
   pepsal::Owner owner{};
   unsigned mark_shift{};
   int ready_fd{};
+  int dialler_fd{-1};
   bool syslog{};
 };
 
@@ -40,6 +41,7 @@ Options parse(int argc, char** argv)
   app.add_option("--owner", options.owner, "number in the table's roster")->required();
   app.add_option("--mark-shift", options.mark_shift, "lowest of the four mark bits")->required()->check(CLI::Range(28));
   app.add_option("--ready", options.ready_fd, "descriptor on which to say \"ready\", or what is wrong")->required();
+  app.add_option("--dialler", options.dialler_fd, "descriptor by which servers are asked first");
   app.add_flag("--syslog", options.syslog, "log there and not to stderr");
   app.parse(argc, argv);
   return options;
@@ -66,7 +68,7 @@ int run(const Options& options, int argc, char** argv)
     pepsal::prepare_titles(argc, argv, environ);
     pepsal::set_title(fmt::format("pepsal: queuer (queue {})", options.queue));
     pepsal::Confinement confinement{pepsal::Role::queuer};
-    pepsal::run_queuer(marks, table, options.owner, options.queue, [&] {
+    pepsal::run_queuer(marks, table, options.owner, options.queue, pepsal::FileDescriptor{options.dialler_fd}, [&] {
       confinement.enter(pepsal::Role::queuer);
       report(options.ready_fd, "ready");
       ready = true;

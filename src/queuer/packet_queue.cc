@@ -41,6 +41,11 @@ void Verdict::repeat(std::uint32_t mark)
   give(NF_REPEAT, &mark);
 }
 
+void Verdict::drop()
+{
+  give(NF_DROP, nullptr);
+}
+
 void Verdict::release()
 {
   give(NF_ACCEPT, nullptr);

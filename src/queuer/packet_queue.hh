@@ -12,7 +12,7 @@
 
 namespace pepsal {
 
-// What a program says of a queued packet. A verdict is given exactly once: the first of repeat() and
+// What a program says of a queued packet. A verdict is given exactly once: the first of repeat(), drop() and
 // release() gives it, and one that is dropped without either releases its packet.
 class Verdict
 {
@@ -35,6 +35,9 @@ public:
 
   // NF_REPEAT: the packet goes through the hook again, this time with `mark`.
   void repeat(std::uint32_t mark);
+
+  // NF_DROP: the packet is gone, as if the network had lost it.
+  void drop();
 
   // NF_ACCEPT: the packet goes on untouched.
   void release();
@@ -71,6 +74,12 @@ public:
   // Throws SystemError when the kernel's side is gone.
   void handle_batch(const Handler& handler);
 
+  // Readable when handle_batch() would not wait.
+  int descriptor() const { return mnl_socket_get_fd(socket_.get()); }
+
+  // Sends verdicts that were given since the last batch.
+  void send_verdicts();
+
 private:
   struct Inbox;
   struct CloseSocket
@@ -85,7 +94,6 @@ private:
   void configure();
   void request(nlmsghdr* message, const char* what);
   void parse(std::span<std::byte> messages, const Handler& handler);
-  void send_verdicts();
 
   std::uint16_t number_;
   std::unique_ptr<mnl_socket, CloseSocket> socket_;

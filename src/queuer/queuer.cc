@@ -3,12 +3,22 @@
 
 #include "queuer/queuer.hh"
 
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include <poll.h>
+
 #include "queuer/census.hh"
 #include "queuer/decision.hh"
+#include "queuer/held_syns.hh"
 #include "queuer/packet_queue.hh"
 #include "queuer/pending_share.hh"
 #include "queuer/syn_parser.hh"
 #include "util/log.hh"
+#include "util/system_error.hh"
 
 namespace pepsal {
 
@@ -17,12 +27,16 @@ namespace {
 class Queuer
 {
 public:
-  Queuer(const Marks& marks, ConnectionTable& table, const Header& header, Owner self)
+  Queuer(const Marks& marks, ConnectionTable& table, const Header& header, Owner self, FileDescriptor dialler)
       : marks_{marks}
       , table_{table}
       , header_{header}
       , self_{self}
-  {}
+  {
+    if (dialler.is_open()) {
+      held_.emplace(std::move(dialler));
+    }
+  }
 
   void handle(const QueuedPacket& packet, Verdict verdict)
   {
@@ -38,14 +52,58 @@ public:
       let_marked_go(std::move(verdict));
       return;
     }
-    const auto decision = note(*connection);
-    table_.count(counter_of(decision));
-    const auto value = decision == Decision::intercept ? marks_.intercept() : marks_.bypass();
-    verdict.repeat(packet.mark | value);
+    if (held_ && held_->replace(*connection, verdict, packet.mark)) {
+      table_.count(Counter::syns_refreshed);
+      return;
+    }
+    const auto now = std::chrono::steady_clock::now();
+    ConnectionTable::Pending entry;
+    const bool refused = held_ && held_->was_refused(*connection, now);
+    const auto decision = refused ? Decision::bypass_server : note(*connection, now, entry);
+    if (!held_ || decision != Decision::intercept) {
+      give(verdict, packet.mark, decision);
+      return;
+    }
+    HeldSyns::Held held{.verdict = std::move(verdict), .mark = packet.mark, .connection = *connection, .entry = entry};
+    if (!held_->hold(held, now)) {
+      table_.displace(entry);
+      give(held.verdict, packet.mark, Decision::bypass_waiting);
+    }
+  }
+
+  HeldSyns* held() { return held_ ? &*held_ : nullptr; }
+
+  // Verdicts of those that have waited for their servers.
+  void settle_held()
+  {
+    held_->settle(std::chrono::steady_clock::now(),
+                  [this](HeldSyns::Held held, HeldSyns::Outcome outcome) { settle(held, outcome); });
   }
 
 private:
   static constexpr std::uint32_t shares = 4; // of which SYNs whose connection has not come may take one, for each queue
+
+  void give(Verdict& verdict, std::uint32_t mark, Decision decision)
+  {
+    table_.count(counter_of(decision));
+    verdict.repeat(mark | (decision == Decision::intercept ? marks_.intercept() : marks_.bypass()));
+  }
+
+  void settle(HeldSyns::Held& held, HeldSyns::Outcome outcome)
+  {
+    if (outcome == HeldSyns::Outcome::intercept) {
+      // Its connection comes only now. Without room for a new entry it comes all the same: the kernel knows its ends.
+      ConnectionTable::Pending entry;
+      if (table_.insert_pending(held.connection, self_, boot_time_now(), entry) != ConnectionTable::Insertion::full) {
+        table_.count(Counter::pending_displaced, waiting_.add(entry) ? 1 : 0);
+      }
+      give(held.verdict, held.mark, Decision::intercept);
+      return;
+    }
+    table_.displace(held.entry);
+    give(held.verdict, held.mark,
+         outcome == HeldSyns::Outcome::refused ? Decision::bypass_server : Decision::bypass_waiting);
+  }
 
   // A decided SYN goes round the hook once and is seen by its mark. One that has a mark here was decided before, or the
   // rules look for marks in other bits: repeated again, it would go round for ever.
@@ -61,13 +119,13 @@ private:
   }
 
   // The decision, and an entry for what is intercepted.
-  Decision note(const Connection& connection)
+  Decision note(const Connection& connection, std::chrono::steady_clock::time_point now,
+                ConnectionTable::Pending& entry)
   {
     const auto decision = decide(connection, header_.draining, header_.overloaded);
     if (decision != Decision::intercept) {
       return decision;
     }
-    const auto now = std::chrono::steady_clock::now();
     if (!census_.has_room(connection.client, header_.max_per_client, now)) {
       if (census_.is_news(connection.client, now)) {
         log::warning("client {} has as many connections as one may have ({}, --max-connections-per-client): its new "
@@ -76,7 +134,6 @@ private:
       }
       return Decision::bypass_client;
     }
-    ConnectionTable::Pending entry;
     auto insertion = table_.insert_pending(connection, self_, boot_time_now(), entry);
     if (insertion == ConnectionTable::Insertion::full && waiting_.displace_oldest()) {
       table_.count(Counter::pending_displaced);
@@ -106,22 +163,47 @@ private:
   const Header& header_;
   Owner self_;
   ClientCensus census_{table_};
+  std::optional<HeldSyns> held_; // with --connect honest
   PendingShare waiting_{table_, header_.max_connections / shares};
   log::RateLimit full_warning_{std::chrono::seconds{60}};
   log::RateLimit marked_warning_{std::chrono::seconds{60}};
 };
 
+// Waits until there is a packet (true), or something to be settled.
+bool wait_for_packets(const PacketQueue& queue, const HeldSyns& held)
+{
+  int timeout = -1;
+  if (const auto deadline = held.deadline()) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(*deadline - std::chrono::steady_clock::now());
+    timeout = static_cast<int>(std::max<std::int64_t>(left.count(), 0));
+  }
+  std::array<pollfd, 2> watched{pollfd{.fd = queue.descriptor(), .events = POLLIN, .revents = 0},
+                                pollfd{.fd = held.descriptor(), .events = POLLIN, .revents = 0}};
+  if (::poll(watched.data(), watched.size(), timeout) == -1 && errno != EINTR) {
+    throw SystemError{errno, "poll"};
+  }
+  return watched[0].revents != 0;
+}
+
 } // namespace
 
-void run_queuer(const Marks& marks, ConnectionTable& table, Owner self, std::uint16_t number,
+void run_queuer(const Marks& marks, ConnectionTable& table, Owner self, std::uint16_t number, FileDescriptor dialler,
                 const std::function<void()>& on_ready)
 {
   PacketQueue queue{number};
-  Queuer queuer{marks, table, table.header(), self};
+  Queuer queuer{marks, table, table.header(), self, std::move(dialler)};
   on_ready();
+  const auto handle = [&queuer](const QueuedPacket& packet, Verdict verdict) {
+    queuer.handle(packet, std::move(verdict));
+  };
   for (;;) {
-    queue.handle_batch(
-        [&queuer](const QueuedPacket& packet, Verdict verdict) { queuer.handle(packet, std::move(verdict)); });
+    if (auto* const held = queuer.held(); held == nullptr || wait_for_packets(queue, *held)) {
+      queue.handle_batch(handle);
+    }
+    if (queuer.held() != nullptr) {
+      queuer.settle_held();
+      queue.send_verdicts();
+    }
   }
 }
 

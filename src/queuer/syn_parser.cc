@@ -93,6 +93,7 @@ bool parse_tcp(Bytes segment, std::size_t segment_bytes, Connection& connection)
   }
   connection.client.port = u16_at(segment, 0);
   connection.server.port = u16_at(segment, 2);
+  connection.syn.initial_sequence = std::uint32_t{u16_at(segment, 4)} << 16 | u16_at(segment, 6);
   parse_options(segment.subspan(tcp_header_bytes, header_bytes - tcp_header_bytes), connection.syn);
   return connection.client.port != 0 && connection.server.port != 0;
 }

@@ -162,7 +162,9 @@ private:
     const auto start = at_;
     result_.client.port = u16();
     result_.server.port = u16();
-    skip(8); // sequence and acknowledgement numbers
+    result_.syn.initial_sequence = u16() * 65536U;
+    result_.syn.initial_sequence += u16();
+    skip(4); // acknowledgement number
     const std::size_t header_end = start + u8() / 16U * 4U;
     const auto flags = u8();
     skip(6); // window, checksum, urgent pointer

@@ -184,6 +184,9 @@ mangle_tproxy() { # family
   mangle_mss "$1" "-m mark --mark $routed/$routed"
   echo "-A ${prefix}_PRE -p tcp -m mark --mark $intercepted/$value_mask" \
     "-j TPROXY --on-port $port --on-ip $any --tproxy-mark $routed/$all_bits"
+  # A SYN that goes on after a dial from its own address and port has that dial's connection mark. Errors about it are
+  # the client's.
+  echo "-A ${prefix}_PRE -p tcp --syn -m connmark --mark $server_leg/$value_mask -j CONNMARK --set-xmark 0x0/$value_mask"
   for p in tcp "$(icmp "$1")"; do
     echo "-A ${prefix}_PRE -p $p -m conntrack --ctstate SNAT --ctdir REPLY -m socket --transparent" \
       "-j MARK --set-xmark $routed/$routed"

@@ -26,18 +26,20 @@ SynAttributes attributes(Bytes options)
   return result->syn;
 }
 
+constexpr std::uint32_t initial_sequence = 0x12345678;
+
 Connection ipv4_connection()
 {
   return {.client = *Endpoint::parse("10.0.0.2", 41234),
           .server = *Endpoint::parse("93.184.216.34", 443),
-          .syn = {.traffic_class = 0x8a, .ttl = 63}};
+          .syn = {.initial_sequence = initial_sequence, .traffic_class = 0x8a, .ttl = 63}};
 }
 
 Connection ipv6_connection()
 {
   return {.client = *Endpoint::parse("2001:db8::2", 41234),
           .server = *Endpoint::parse("2606:2800:220::22", 443),
-          .syn = {.traffic_class = 0xb9, .ttl = 61}};
+          .syn = {.initial_sequence = initial_sequence, .traffic_class = 0xb9, .ttl = 61}};
 }
 
 Bytes with_byte(Bytes packet, std::size_t offset, unsigned value)
@@ -75,8 +77,13 @@ TEST(SynParser, ReadsAPlainSynOfEitherFamily)
 
 TEST(SynParser, ReadsWhatLinuxSends)
 {
-  const SynAttributes expected{
-      .mss = 1460, .window_scale = 7, .traffic_class = 0x8a, .ttl = 63, .sack_permitted = true, .timestamps = true};
+  const SynAttributes expected{.initial_sequence = initial_sequence,
+                               .mss = 1460,
+                               .window_scale = 7,
+                               .traffic_class = 0x8a,
+                               .ttl = 63,
+                               .sack_permitted = true,
+                               .timestamps = true};
   EXPECT_EQ(attributes(linux_options()), expected);
 }
 

@@ -1,0 +1,97 @@
+// The socket of one dial, up to its connect(2): made by proxies, which wait for its end, and by the dialler, which has
+// many under way. A source that cannot be had is a result; only want of descriptors or memory throws.
+
+#include "dial/attempt.hh"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include "tcp/listener.hh"
+#include "util/log.hh"
+#include "util/system_error.hh"
+
+namespace pepsal {
+
+namespace {
+
+// ECN's two bits of the traffic class belong to TCP (RFC 3168); the rest is the DSCP (RFC 2474).
+constexpr std::uint8_t dscp_mask = 0xfc;
+
+void keep_what_the_ip_header_said(TCPSocket& socket, const SynAttributes& syn, int family)
+{
+  const bool ipv6 = family == AF_INET6;
+  if (const int dscp = syn.traffic_class & dscp_mask; dscp != 0) {
+    socket.set_option(ipv6 ? IPPROTO_IPV6 : IPPROTO_IP, ipv6 ? IPV6_TCLASS : IP_TOS, dscp, "traffic class");
+  }
+  if (const int left = syn.ttl - 1; left > 0) { // as this router would have passed it on
+    socket.set_option(ipv6 ? IPPROTO_IPV6 : IPPROTO_IP, ipv6 ? IPV6_UNICAST_HOPS : IP_TTL, left, "hop limit");
+  }
+}
+
+// The number of the next SYN, which connect(2) chooses only where there is none (TCP_REPAIR, as CRIU uses it). Needs
+// CAP_NET_ADMIN, and comes before SO_REUSEADDR, which it takes back.
+void set_sequence(TCPSocket& socket, std::uint32_t sequence)
+{
+  constexpr int repair_off_without_probe = -1; // TCP_REPAIR_OFF_NO_WP, which the C library does not name
+  socket.set_option(IPPROTO_TCP, TCP_REPAIR, 1, "TCP_REPAIR");
+  socket.set_option(IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE, "TCP_REPAIR_QUEUE");
+  socket.set_option(IPPROTO_TCP, TCP_QUEUE_SEQ, static_cast<int>(sequence), "TCP_QUEUE_SEQ");
+  socket.set_option(IPPROTO_TCP, TCP_REPAIR, repair_off_without_probe, "TCP_REPAIR");
+}
+
+} // namespace
+
+PreparedDial prepare_dial(const Config& config, const Connection& connection, const Link* link, SourceBinding source,
+                          bool clients_sequence)
+{
+  const int family = SocketAddress{connection.server}.family();
+  TCPSocket socket{check("socket", ::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0))};
+  if (clients_sequence) {
+    set_sequence(socket, connection.syn.initial_sequence);
+  }
+  socket.set_mark(config.marks.server_leg());
+  apply_profile(socket, profile_of(config, link));
+  keep_what_the_ip_header_said(socket, connection.syn, family);
+  if (config.max_segment_size != 0) {
+    socket.set_option(IPPROTO_TCP, TCP_MAXSEG, config.max_segment_size, "TCP_MAXSEG");
+  }
+  if (source == SourceBinding::own) {
+    return {.socket = std::move(socket)};
+  }
+  socket.set_transparent(family);
+  socket.set_option(SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
+  const auto port = source == SourceBinding::client_address_and_port ? connection.client.port : std::uint16_t{0};
+  const SocketAddress address{Endpoint{.address = connection.client.address, .port = port}};
+  if (::bind(socket.number(), address.get(), address.length()) == -1) {
+    return {.socket = {}, .error = EADDRNOTAVAIL};
+  }
+  return {.socket = std::move(socket)};
+}
+
+bool source_is_at_fault(int error)
+{
+  return error == EADDRNOTAVAIL;
+}
+
+void tell_of_source(const Connection& connection, SourceBinding source)
+{
+  if (source == SourceBinding::client_address) {
+    log::info("source port changed client={} server={}: the exact binding is taken", connection.client,
+              connection.server);
+  } else if (source == SourceBinding::own) {
+    log::info("source address changed client={} server={}: no port of the client's address is free", connection.client,
+              connection.server);
+  }
+}
+
+void count_source(ConnectionTable& table, SourceBinding source)
+{
+  if (source != SourceBinding::client_address_and_port) {
+    table.count(Counter::source_ports_changed);
+  }
+  if (source == SourceBinding::own) {
+    table.count(Counter::source_addresses_changed);
+  }
+}
+
+} // namespace pepsal

@@ -1,0 +1,42 @@
+#pragma once
+
+#include "config/config.hh"
+#include "pepsal/connection.hh"
+#include "shared/connection_table.hh"
+#include "util/socket.hh"
+
+namespace pepsal {
+
+// From where a dial starts; each is tried when the one before it cannot be had.
+enum class SourceBinding
+{
+  client_address_and_port,
+  client_address,
+  own
+};
+
+// A server leg that is ready to be connected.
+struct PreparedDial
+{
+  TCPSocket socket; // non-blocking; empty when it could not be bound
+  int error{};      // errno: the source cannot be had
+};
+
+// Makes the socket of a dial to `connection.server`: mark and profile of its leg (`link` is the one it leaves by,
+// nullptr on the terrestrial side), the SYN's DSCP, the hop limit that a router leaves of the SYN's, bound to the
+// source. With `clients_sequence` its SYN has the sequence number of the client's, so that whoever sees both takes one
+// for the other sent again: only for a source that is the client's own. Throws SystemError when no socket can be had or
+// an option of the profile is refused.
+PreparedDial prepare_dial(const Config& config, const Connection& connection, const Link* link, SourceBinding source,
+                          bool clients_sequence = false);
+
+// Whether a dial failed for its source, so that another source may do.
+bool source_is_at_fault(int error);
+
+// The log's line: the source before `source` could not be had.
+void tell_of_source(const Connection& connection, SourceBinding source);
+
+// Counts a dial that was to come from the client's address and port, and came from `source`.
+void count_source(ConnectionTable& table, SourceBinding source);
+
+} // namespace pepsal

@@ -1,0 +1,66 @@
+// Messages between queuers, the dialler and proxies. What cannot be read is the same as nothing.
+
+#include "dial/channel.hh"
+
+#include <poll.h>
+
+namespace pepsal {
+
+std::optional<DialRequest> receive_request(int dialler_end)
+{
+  DialRequest request{};
+  const auto received = receive_message(dialler_end, std::as_writable_bytes(std::span{&request, 1}));
+  return received && received->bytes == sizeof request ? std::optional{request} : std::nullopt;
+}
+
+std::optional<ReceivedAnswer> receive_answer(int queuer_end)
+{
+  ReceivedAnswer result{};
+  const auto received = receive_message(queuer_end, std::as_writable_bytes(std::span{&result.answer, 1}));
+  if (!received || (received->bytes != 0 && received->bytes != sizeof result.answer)) {
+    return std::nullopt;
+  }
+  result.closed = received->bytes == 0;
+  return result;
+}
+
+std::optional<TCPSocket> LegHandover::take(const Ends& ends) const
+{
+  constexpr int patience_ms = 100;
+  SocketPair reply;
+  if (!send_object(pair_.first.number(), ends, reply.second.number())) {
+    return std::nullopt;
+  }
+  reply.second.close(); // so that the end of the dialler is seen, once it has this demand
+  pollfd readable{.fd = reply.first.number(), .events = POLLIN, .revents = 0};
+  if (::poll(&readable, 1, patience_ms) <= 0) {
+    return std::nullopt;
+  }
+  std::byte found{};
+  auto received = receive_message(reply.first.number(), {&found, 1});
+  if (!received || !received->passed.is_open()) {
+    return std::nullopt;
+  }
+  return TCPSocket{received->passed.release()};
+}
+
+std::optional<LegHandover::Demand> LegHandover::next() const
+{
+  for (;;) {
+    Ends ends{};
+    auto received = receive_message(dialler_end(), std::as_writable_bytes(std::span{&ends, 1}));
+    if (!received || received->bytes == 0) {
+      return std::nullopt;
+    }
+    if (received->bytes == sizeof ends && received->passed.is_open()) {
+      return Demand{.ends = ends, .reply = std::move(received->passed)};
+    }
+  }
+}
+
+void LegHandover::give(const Demand& demand, int leg)
+{
+  send_object(demand.reply.number(), std::byte{leg != -1}, leg);
+}
+
+} // namespace pepsal

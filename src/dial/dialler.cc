@@ -1,0 +1,390 @@
+// The dialler: dials servers ahead of their clients' handshakes. Forked and watched by the manager. A dial that fails
+// is an answer; want of descriptors is one, too. Its own death costs nobody a connection: queuers let the SYNs that
+// they hold pass.
+
+#include "dial/dialler.hh"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <deque>
+#include <map>
+#include <unordered_map>
+
+#include <csignal>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "confine/capabilities.hh"
+#include "dial/attempt.hh"
+#include "tcp/route.hh"
+#include "util/log.hh"
+#include "util/process.hh"
+#include "util/system_error.hh"
+
+namespace pepsal {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// A lost SYN is sent again after one second (RFC 6298 section 2.1); a client's third follows after three.
+constexpr auto patience = std::chrono::milliseconds{2500};
+constexpr auto keep_accepted = std::chrono::seconds{5}; // for a handshake across a satellite, with a repeat
+
+// Dials under way, and so many again that wait for their proxies.
+std::size_t most_dials()
+{
+  constexpr std::size_t most = 1024;
+  constexpr std::size_t others = 64 + 64; // a channel for each queuer, and the rest
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == -1 || limit.rlim_cur == RLIM_INFINITY) {
+    return most;
+  }
+  return std::clamp<std::size_t>((std::max<std::size_t>(limit.rlim_cur, others) - others) / 2, 1, most);
+}
+
+struct Dial
+{
+  TCPSocket socket;
+  int queuer; // its channel, where the answer goes
+  std::uint64_t request;
+  Clock::time_point deadline;
+  bool accepted;
+};
+
+class Dialler
+{
+public:
+  Dialler(DiallerContext context, RouteSocket routes)
+      : context_{context}
+      , routes_{std::move(routes)}
+      , generation_{static_cast<std::uint64_t>(Clock::now().time_since_epoch().count())}
+      , most_{most_dials()}
+      , epoll_{check("epoll_create1", ::epoll_create1(EPOLL_CLOEXEC))}
+  {}
+
+  int run()
+  {
+    watch(signals_.number(), EPOLLIN);
+    watch(context_.proxies.dialler_end(), EPOLLIN);
+    for (const auto& queuer : context_.queuers) {
+      while (receive_request(queuer.dialler_end())) { // was for a dialler before this one
+      }
+      watch(queuer.dialler_end(), EPOLLIN);
+      answer(queuer.dialler_end(), DialAnswer::Kind::ready, generation_);
+    }
+    context_.confinement.enter(Role::dialler);
+    for (;;) {
+      std::array<epoll_event, 64> events{};
+      const int count =
+          ::epoll_wait(epoll_.number(), events.data(), static_cast<int>(events.size()), milliseconds_to_wait());
+      if (count == -1 && errno != EINTR) {
+        throw SystemError{errno, "epoll_wait"};
+      }
+      for (int i = 0; i < count; ++i) {
+        if (events.at(static_cast<std::size_t>(i)).data.fd == signals_.number()) {
+          return EXIT_SUCCESS;
+        }
+        handle(events.at(static_cast<std::size_t>(i)).data.fd);
+      }
+      expire(Clock::now());
+    }
+  }
+
+private:
+  using Dials = std::map<Ends, Dial>;
+
+  void watch(int descriptor, std::uint32_t what) const
+  {
+    epoll_event event{.events = what, .data = {.fd = descriptor}};
+    check("epoll_ctl", ::epoll_ctl(epoll_.number(), EPOLL_CTL_ADD, descriptor, &event));
+  }
+
+  void handle(int descriptor)
+  {
+    if (const auto found = connecting_.find(descriptor); found != connecting_.end()) {
+      settle(dials_.find(found->second));
+    } else if (descriptor == context_.proxies.dialler_end()) {
+      while (const auto demand = context_.proxies.next()) {
+        hand_over(*demand);
+      }
+    } else if (std::any_of(context_.queuers.begin(), context_.queuers.end(),
+                           [descriptor](const auto& queuer) { return queuer.dialler_end() == descriptor; })) {
+      // One at a time: dials that have ended and proxies that wait get their turn in between.
+      if (const auto request = receive_request(descriptor)) {
+        take(*request, descriptor);
+      }
+    }
+  }
+
+  static void answer(int queuer, DialAnswer::Kind kind, std::uint64_t number)
+  {
+    send_object(queuer, DialAnswer{.kind = kind, .number = number}); // without room the queuer's own patience ends
+  }
+
+  // --- requests
+
+  void take(const DialRequest& request, int queuer)
+  {
+    if (request.generation == 0) { // a new queuer asks whether there is a dialler
+      answer(queuer, DialAnswer::Kind::ready, generation_);
+    } else if (request.generation == generation_) {
+      if (const auto kind = begin(request, queuer)) {
+        answer(queuer, *kind, request.number);
+      }
+    }
+  }
+
+  // The answer that can be given at once, or none.
+  std::optional<DialAnswer::Kind> begin(const DialRequest& request, int queuer)
+  {
+    const auto ends = ends_of(request.connection);
+    if (const auto place = dials_.find(ends); place != dials_.end()) { // its queuer was lost, or the client is new
+      place->second.queuer = queuer;
+      place->second.request = request.number;
+      return place->second.accepted ? std::optional{DialAnswer::Kind::accepted} : std::nullopt;
+    }
+    if (connecting_.size() >= most_) {
+      return DialAnswer::Kind::no_room;
+    }
+    try {
+      if (!is_dialled_ahead(request.connection.server)) {
+        return DialAnswer::Kind::not_asked;
+      }
+      auto prepared = connect(request.connection);
+      if (prepared.error != 0) {
+        return DialAnswer::Kind::failed; // nothing is left of its socket
+      }
+      context_.table.count(Counter::dials_ahead);
+      const int descriptor = prepared.socket.number();
+      watch(descriptor, EPOLLOUT);
+      const auto deadline = Clock::now() + std::min<Clock::duration>(patience, context_.config.connect_timeout);
+      connecting_.emplace(descriptor, ends);
+      dials_.emplace(ends, Dial{.socket = std::move(prepared.socket),
+                                .queuer = queuer,
+                                .request = request.number,
+                                .deadline = deadline,
+                                .accepted = false});
+      order_.push_back({deadline, ends});
+      return std::nullopt;
+    } catch (const SystemError& error) {
+      if (trouble_warning_.allows()) {
+        log::warning("dialler: {}: connections bypass the proxy", error.what());
+      }
+      return DialAnswer::Kind::no_room;
+    }
+  }
+
+  // Not what a proxy is to refuse, and not across a satellite, where asking costs the client a round trip: there the
+  // other box asks.
+  bool is_dialled_ahead(const Endpoint& server) const
+  {
+    const auto route = routes_.find(server, context_.config.marks.server_leg());
+    const auto& links = context_.config.links;
+    return !route.is_local &&
+           (links.empty() || find_link(links, routes_.name_of_interface(route.interface)) == nullptr);
+  }
+
+  PreparedDial connect(const Connection& connection)
+  {
+    if (context_.config.source == Source::own || !keeps_addresses(connection.server)) {
+      return connect_from(connection, SourceBinding::own);
+    }
+    auto source = SourceBinding::client_address_and_port;
+    auto prepared = connect_from(connection, source);
+    while (source_is_at_fault(prepared.error) && source != SourceBinding::own) {
+      source = source == SourceBinding::client_address ? SourceBinding::own : SourceBinding::client_address;
+      tell_of_source(connection, source);
+      prepared = connect_from(connection, source);
+    }
+    count_source(context_.table, source);
+    return prepared;
+  }
+
+  PreparedDial connect_from(const Connection& connection, SourceBinding source) const
+  {
+    // Should the server not accept in time, the client's own SYN follows: for connection tracking and the server, which
+    // may answer late, it is this one sent again.
+    auto prepared =
+        prepare_dial(context_.config, connection, nullptr, source, source == SourceBinding::client_address_and_port);
+    const SocketAddress server{connection.server};
+    if (prepared.socket.is_open() && ::connect(prepared.socket.number(), server.get(), server.length()) == -1 &&
+        errno != EINPROGRESS) {
+      prepared.error = errno;
+      prepared.socket.close();
+    }
+    return prepared;
+  }
+
+  // Under TPROXY rules what is for this machine whatever its address is routed into it by its mark. Under REDIRECT
+  // answers to a client's address would go to the client.
+  bool keeps_addresses(const Endpoint& server)
+  {
+    auto& known = server.is_ipv4() ? tproxy4_ : tproxy6_;
+    if (const auto now = Clock::now(); now >= known.until) {
+      known = {.until = now + std::chrono::seconds{1},
+               .holds = routes_.find(server, context_.config.marks.returned()).is_local};
+    }
+    return known.holds;
+  }
+
+  // --- what becomes of dials
+
+  void settle(Dials::iterator place)
+  {
+    auto& dial = place->second;
+    if (dial.socket.take_error() != 0) {
+      fail(place);
+      return;
+    }
+    if (dial.socket.state() == TCP_SYN_SENT) {
+      return; // the event was another's, which had this descriptor a moment ago
+    }
+    forget_descriptor(dial);
+    dial.accepted = true;
+    dial.deadline = Clock::now() + keep_accepted;
+    accepted_order_.push_back({dial.deadline, place->first});
+    ++accepted_;
+    answer(dial.queuer, DialAnswer::Kind::accepted, dial.request);
+    if (accepted_ > most_) {
+      drop_oldest_accepted();
+    }
+  }
+
+  // The socket first: once the queuer knows, the client's own SYN follows.
+  void fail(Dials::iterator place)
+  {
+    const auto queuer = place->second.queuer;
+    const auto request = place->second.request;
+    drop(place);
+    answer(queuer, DialAnswer::Kind::failed, request);
+  }
+
+  void hand_over(const LegHandover::Demand& demand)
+  {
+    const auto place = dials_.find(demand.ends);
+    if (place == dials_.end()) {
+      LegHandover::give(demand, -1);
+      return;
+    }
+    if (place->second.accepted) {
+      LegHandover::give(demand, place->second.socket.number());
+      context_.table.count(Counter::dials_ahead_used);
+      drop(place);
+    } else { // the proxy dials, and needs the source
+      fail(place);
+      LegHandover::give(demand, -1);
+    }
+  }
+
+  // Closes this process's descriptor: resets what nobody else has (the profile's linger 0).
+  void drop(Dials::iterator place)
+  {
+    if (place->second.accepted) {
+      --accepted_;
+    } else {
+      forget_descriptor(place->second);
+    }
+    dials_.erase(place);
+  }
+
+  void forget_descriptor(const Dial& dial)
+  {
+    ::epoll_ctl(epoll_.number(), EPOLL_CTL_DEL, dial.socket.number(), nullptr);
+    connecting_.erase(dial.socket.number());
+  }
+
+  // --- time
+
+  struct Due
+  {
+    Clock::time_point at;
+    Ends ends;
+  };
+  using Order = std::deque<Due>; // some may be gone
+
+  // The dial that this entry is still about.
+  Dials::iterator find(const Due& due)
+  {
+    const auto place = dials_.find(due.ends);
+    return place != dials_.end() && place->second.deadline == due.at ? place : dials_.end();
+  }
+
+  void expire(Clock::time_point now)
+  {
+    for (; !order_.empty() && order_.front().at <= now; order_.pop_front()) {
+      if (const auto place = find(order_.front()); place != dials_.end()) {
+        fail(place);
+      }
+    }
+    for (; !accepted_order_.empty() && accepted_order_.front().at <= now; accepted_order_.pop_front()) {
+      if (const auto place = find(accepted_order_.front()); place != dials_.end()) {
+        drop(place);
+      }
+    }
+  }
+
+  // Its client, should it come, finds none ready, and its proxy dials.
+  void drop_oldest_accepted()
+  {
+    while (!accepted_order_.empty()) {
+      const auto place = find(accepted_order_.front());
+      accepted_order_.pop_front();
+      if (place != dials_.end()) {
+        drop(place);
+        return;
+      }
+    }
+  }
+
+  int milliseconds_to_wait() const
+  {
+    auto next = Clock::time_point::max();
+    for (const auto* order : {&order_, &accepted_order_}) {
+      if (!order->empty()) {
+        next = std::min(next, order->front().at);
+      }
+    }
+    if (next == Clock::time_point::max()) {
+      return -1;
+    }
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now()).count();
+    return static_cast<int>(std::max<std::int64_t>(left, 0));
+  }
+
+  struct KeepsAddresses
+  {
+    Clock::time_point until;
+    bool holds;
+  };
+
+  DiallerContext context_;
+  RouteSocket routes_;
+  SignalDescriptor signals_{SIGTERM};
+  std::uint64_t generation_; // by which requests to a dialler before this one are known
+  std::size_t most_;
+  FileDescriptor epoll_;
+  Dials dials_;
+  std::unordered_map<int, Ends> connecting_; // by the socket's descriptor
+  std::size_t accepted_{};
+  Order order_;          // of those that are connecting
+  Order accepted_order_; // of those that wait for their proxies
+  KeepsAddresses tproxy4_{};
+  KeepsAddresses tproxy6_{};
+  log::RateLimit trouble_warning_{std::chrono::seconds{60}};
+};
+
+} // namespace
+
+int run_dialler(DiallerContext context)
+{
+  die_with_parent(context.manager, SIGKILL);
+  unblock_signals();
+  set_title("pepsal: dialler");
+  return Dialler{context, open_without_capabilities<RouteSocket>()}.run();
+}
+
+} // namespace pepsal
