@@ -44,6 +44,14 @@ enum class Source
   own
 };
 
+// Which connections are logged when they have ended.
+enum class LogConnections
+{
+  all,
+  failed, // those that did not end in good order
+  none
+};
+
 // What holds from the start to the end of the daemon.
 struct FixedConfig
 {
@@ -64,6 +72,7 @@ struct Config : FixedConfig
 {
   bool verbose{};
   bool hide_connections{}; // from process titles
+  LogConnections log_connections{LogConnections::all};
   std::uint32_t max_connections{8192};
   std::uint32_t max_per_client{}; // 0: as per_client_limit() says
   std::chrono::seconds pending_lifetime{60};

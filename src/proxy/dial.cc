@@ -12,7 +12,6 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 
-#include "util/log.hh"
 #include "util/system_error.hh"
 
 namespace pepsal {
@@ -189,14 +188,10 @@ DialResult dial(const Config& config, const Connection& connection, const TCPSoc
     if (!source_is_at_fault(result)) {
       return result;
     }
-    log::info("source port changed client={} server={}: the exact binding is taken", connection.client.to_string(),
-              connection.server.to_string());
     result = dialler.attempt(SourceBinding::client_address);
     if (!source_is_at_fault(result)) {
       return result;
     }
-    log::info("source address changed client={} server={}: no port of the client's address is free",
-              connection.client.to_string(), connection.server.to_string());
   }
   return dialler.attempt(SourceBinding::own);
 }

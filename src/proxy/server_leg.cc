@@ -9,15 +9,33 @@
 #include <fmt/format.h>
 
 #include "proxy/peer_leg.hh"
+#include "util/log.hh"
 
 namespace pepsal {
 
 namespace {
 
-void count(const DialResult& dialled, bool preserve_source, ConnectionTable& table)
+// Clients can cause this at will, by many connections from one port.
+void log_changed_source(const Connection& connection, SourceBinding source, ConnectionTable& table)
+{
+  const auto held = table.may_log(LimitedLine::changed_source, boot_time_now());
+  if (!held) {
+    return;
+  }
+  if (source == SourceBinding::own) {
+    log::info("source address changed client={} server={}: no port of the client's address is free; held_back={}",
+              connection.client, connection.server, *held);
+  } else {
+    log::info("source port changed client={} server={}: the exact binding is taken; held_back={}", connection.client,
+              connection.server, *held);
+  }
+}
+
+void count(const DialResult& dialled, bool preserve_source, const Connection& connection, ConnectionTable& table)
 {
   if (preserve_source && dialled.source != SourceBinding::client_address_and_port) {
     table.count(Counter::source_ports_changed);
+    log_changed_source(connection, dialled.source, table);
   }
   if (preserve_source && dialled.source == SourceBinding::own) {
     table.count(Counter::source_addresses_changed);
@@ -32,7 +50,7 @@ ServerLeg dialled_leg(const Config& config, ConnectionTable& table, const Connec
                       std::span<const std::byte> unsent)
 {
   auto dialled = dial(config, connection, client, link, preserve_source, unsent.empty());
-  count(dialled, preserve_source, table);
+  count(dialled, preserve_source, connection, table);
   if (dialled.end == DialEnd::failed) {
     return {.end = DialEnd::failed,
             .reason = fmt::format("dial-{}", dial_failure(dialled.error)),
