@@ -49,7 +49,14 @@ namespace pepsal {
       "where the destination of an accepted connection came from: the kernel alone, as the queuer was lost in " \
       "between or the entry expired") \
   row(direct_connections_refused, "pepsal_direct_connections_refused_total", "", "connections to the port itself") \
-  row(dials_failed, "pepsal_dials_failed_total", "", "servers that refused, did not answer or could not be reached") \
+  row(dials_refused, "pepsal_dials_failed_total", "reason=\"refused\"", \
+      "servers that no connection came about to: they refused") \
+  row(dials_timed_out, "pepsal_dials_failed_total", "reason=\"timeout\"", \
+      "servers that no connection came about to: they did not answer") \
+  row(dials_unreachable, "pepsal_dials_failed_total", "reason=\"unreachable\"", \
+      "servers that no connection came about to: no way leads there") \
+  row(dials_failed, "pepsal_dials_failed_total", "reason=\"other\"", \
+      "servers that no connection came about to: for another reason, which the log names") \
   row(source_ports_changed, "pepsal_source_ports_changed_total", "", "dials that could not keep the client's port") \
   row(source_addresses_changed, "pepsal_source_addresses_changed_total", "", \
       "dials that could not keep the client's address either") \
@@ -62,6 +69,10 @@ namespace pepsal {
       "connections that have ended: one of the peers had gone silent") \
   row(bytes_up, "pepsal_bytes_total", "direction=\"up\"", "bytes passed on, of ended connections: from the client") \
   row(bytes_down, "pepsal_bytes_total", "direction=\"down\"", "bytes passed on, of ended connections: to the client") \
+  row(retransmissions_client, "pepsal_retransmitted_segments_total", "leg=\"client\"", \
+      "segments sent again, on ended connections: to the client") \
+  row(retransmissions_server, "pepsal_retransmitted_segments_total", "leg=\"server\"", \
+      "segments sent again, on ended connections: to the server") \
   row(pending_expired, "pepsal_pending_expired_total", "", \
       "SYNs whose connection never came; many at once are a SYN flood") \
   row(pending_displaced, "pepsal_pending_displaced_total", "", \

@@ -24,7 +24,7 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 static_assert(std::atomic<std::uint8_t>::is_always_lock_free);
 
 static constexpr std::uint64_t layout_magic = 0x6c61537045500a1aULL;
-static constexpr std::uint32_t layout_version = 6;
+static constexpr std::uint32_t layout_version = 7;
 
 // Index into the roster of processes; `no_owner` for a slot that nobody holds.
 using Owner = std::uint32_t;
@@ -134,9 +134,11 @@ enum class ProcessState : std::uint8_t
 enum class LimitedLine : std::uint8_t
 {
   direct_connection,
-  warm_port_refusal
+  warm_port_refusal,
+  unfinished_handshake,
+  changed_source
 };
-static constexpr std::size_t limited_lines = 2;
+static constexpr std::size_t limited_lines = 4;
 
 struct RosterEntry
 {
@@ -162,7 +164,8 @@ struct Header
   std::atomic<bool> overloaded; // no more processes, or proxies die at once: new connections bypass
   std::array<std::atomic<std::uint64_t>, counter_rows.size()> counters; // by Counter
   std::array<PeerStatus, PeerStatus::most_peers> peers;
-  std::array<std::atomic<std::int64_t>, limited_lines> logged_ns; // CLOCK_BOOTTIME of the last, by LimitedLine
+  std::array<std::atomic<std::int64_t>, limited_lines> logged_ns;  // CLOCK_BOOTTIME of the last, by LimitedLine
+  std::array<std::atomic<std::uint64_t>, limited_lines> held_back; // lines since then, by LimitedLine
 };
 
 // Where the parts of the memory begin, in bytes.

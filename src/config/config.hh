@@ -52,6 +52,14 @@ enum class Connect
   honest // when its server has accepted, where that costs no round trip across a satellite
 };
 
+// Which connections are logged when they have ended.
+enum class LogConnections
+{
+  all,
+  failed, // those that did not end in good order
+  none
+};
+
 // What holds from the start to the end of the daemon.
 struct FixedConfig
 {
@@ -73,6 +81,7 @@ struct Config : FixedConfig
 {
   bool verbose{};
   bool hide_connections{}; // from process titles
+  LogConnections log_connections{LogConnections::all};
   std::uint32_t max_connections{8192};
   std::uint32_t max_per_client{}; // 0: as per_client_limit() says
   std::chrono::seconds pending_lifetime{60};

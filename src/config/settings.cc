@@ -118,6 +118,15 @@ void add_service(SettingList& list, Config& config)
   list.flag("-d,--daemon", config.daemon, "Run in the background; return once the service is ready");
   list.flag("-v,--verbose", config.verbose, "Log debug messages too");
   list.flag("--hide-connections", config.hide_connections, "Keep addresses out of the titles that ps(1) shows to all");
+  list.text("--log-connections", "all|failed|none", "Which connections to log when they have ended",
+            [&config](const std::string& text) {
+              require(text == "all" || text == "failed" || text == "none",
+                      fmt::format("'{}' is not all, failed or none", text));
+              config.log_connections = text == "all"      ? LogConnections::all
+                                       : text == "failed" ? LogConnections::failed
+                                                          : LogConnections::none;
+            })
+      .by_default = "all";
   list.number("-p,--port", "PORT", config.port, "Listening TCP port", 1, 65535);
   list.text("-a,--address", "ADDRESS", "Listening address",
             [&config](const std::string& text) {

@@ -73,24 +73,25 @@ bool source_is_at_fault(int error)
   return error == EADDRNOTAVAIL;
 }
 
-void tell_of_source(const Connection& connection, SourceBinding source)
+void note_source(ConnectionTable& table, const Connection& connection, SourceBinding source)
 {
-  if (source == SourceBinding::client_address) {
-    log::info("source port changed client={} server={}: the exact binding is taken", connection.client,
-              connection.server);
-  } else if (source == SourceBinding::own) {
-    log::info("source address changed client={} server={}: no port of the client's address is free", connection.client,
-              connection.server);
+  if (source == SourceBinding::client_address_and_port) {
+    return;
   }
-}
-
-void count_source(ConnectionTable& table, SourceBinding source)
-{
-  if (source != SourceBinding::client_address_and_port) {
-    table.count(Counter::source_ports_changed);
-  }
+  table.count(Counter::source_ports_changed);
   if (source == SourceBinding::own) {
     table.count(Counter::source_addresses_changed);
+  }
+  const auto held = table.may_log(LimitedLine::changed_source, boot_time_now()); // clients can cause it at will
+  if (!held) {
+    return;
+  }
+  if (source == SourceBinding::own) {
+    log::info("source address changed client={} server={}: no port of the client's address is free; held_back={}",
+              connection.client, connection.server, *held);
+  } else {
+    log::info("source port changed client={} server={}: the exact binding is taken; held_back={}", connection.client,
+              connection.server, *held);
   }
 }
 

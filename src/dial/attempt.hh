@@ -33,10 +33,8 @@ PreparedDial prepare_dial(const Config& config, const Connection& connection, co
 // Whether a dial failed for its source, so that another source may do.
 bool source_is_at_fault(int error);
 
-// The log's line: the source before `source` could not be had.
-void tell_of_source(const Connection& connection, SourceBinding source);
-
-// Counts a dial that was to come from the client's address and port, and came from `source`.
-void count_source(ConnectionTable& table, SourceBinding source);
+// Counts a dial that was to come from the client's address and port, and came from `source`, and logs it, once a
+// minute.
+void note_source(ConnectionTable& table, const Connection& connection, SourceBinding source);
 
 } // namespace pepsal

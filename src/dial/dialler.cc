@@ -197,10 +197,9 @@ private:
     auto prepared = connect_from(connection, source);
     while (source_is_at_fault(prepared.error) && source != SourceBinding::own) {
       source = source == SourceBinding::client_address ? SourceBinding::own : SourceBinding::client_address;
-      tell_of_source(connection, source);
       prepared = connect_from(connection, source);
     }
-    count_source(context_.table, source);
+    note_source(context_.table, connection, source);
     return prepared;
   }
 

@@ -8,11 +8,11 @@
 
 namespace pepsal {
 
-void Collector::collect(std::chrono::seconds lifetime, std::string_view reason)
+void Collector::collect(std::chrono::seconds lifetime, std::string_view reason, bool log)
 {
   const auto collected = table_.collect(
       boot_time_now() - lifetime, [this](Owner owner) { return children_.is_alive(owner); },
-      [&](const ConnectionTable::Entry& entry) { log_lost(entry, reason); });
+      [&](const ConnectionTable::Entry& entry) { note_lost(entry, reason, log); });
   children_.forget_dead();
   std::erase_if(killed_, [this](Owner owner) { return !children_.is_alive(owner); });
   table_.count(Counter::pending_expired, collected.expired);
@@ -20,7 +20,7 @@ void Collector::collect(std::chrono::seconds lifetime, std::string_view reason)
   pending_ = collected.pending;
 }
 
-void Collector::log_lost(const ConnectionTable::Entry& entry, std::string_view reason)
+void Collector::note_lost(const ConnectionTable::Entry& entry, std::string_view reason, bool log)
 {
   if (!children_.is_dead(entry.owner)) {
     return; // nobody's connection: a process that was taken over has written there
@@ -28,6 +28,9 @@ void Collector::log_lost(const ConnectionTable::Entry& entry, std::string_view r
   table_.count(Counter::connections_reset);
   table_.count(Counter::bytes_up, entry.bytes_up);
   table_.count(Counter::bytes_down, entry.bytes_down);
+  if (!log) {
+    return;
+  }
   const std::chrono::duration<double> duration = boot_time_now() - entry.since;
   log::info("closed client={} server={} up={} down={} duration={:.3f} reason={}", entry.connection.client,
             entry.connection.server, entry.bytes_up, entry.bytes_down, duration.count(),

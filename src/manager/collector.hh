@@ -21,8 +21,8 @@ public:
   {}
 
   // Pending entries older than `lifetime` have expired. `reason` stands in the closing lines of dead proxies'
-  // connections.
-  void collect(std::chrono::seconds lifetime, std::string_view reason);
+  // connections, if there are to be any.
+  void collect(std::chrono::seconds lifetime, std::string_view reason, bool log);
 
   // The proxy with this number was killed by command: its closing line says so.
   void note_killed(Owner owner) { killed_.insert(owner); }
@@ -32,7 +32,7 @@ public:
   std::uint32_t pending() const { return pending_; }
 
 private:
-  void log_lost(const ConnectionTable::Entry& entry, std::string_view reason);
+  void note_lost(const ConnectionTable::Entry& entry, std::string_view reason, bool log);
 
   Children& children_;
   ConnectionTable& table_;

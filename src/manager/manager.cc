@@ -392,7 +392,8 @@ private:
     restore_header();
     const bool ending = lifecycle_.is_ending();
     collector_.collect(ending ? std::chrono::seconds{handshake_patience} : config_.pending_lifetime,
-                       lifecycle_.state() == State::cutting ? "drain-timeout" : "proxy-killed");
+                       lifecycle_.state() == State::cutting ? "drain-timeout" : "proxy-killed",
+                       config_.log_connections != LogConnections::none);
     next_collection_ = Clock::now() + (ending ? std::chrono::milliseconds{tick} : config_.gc_interval);
   }
 

@@ -164,9 +164,9 @@ bool PeerGate::allows(const ProxyHeader& header, const TCPSocket& socket, const 
     return true;
   }
   table_.count(Counter::warm_connections_refused);
-  if (table_.may_log(LimitedLine::warm_port_refusal, boot_time_now())) {
-    log::warning("refused client={} server={} of peer {}: {}", header.client, header.server, from.address_string(),
-                 problem);
+  if (const auto held = table_.may_log(LimitedLine::warm_port_refusal, boot_time_now())) {
+    log::warning("refused client={} server={} of peer {}: {}; held_back={}", header.client, header.server,
+                 from.address_string(), problem, *held);
   }
   send_last_answer(socket, {.kind = PeerAnswer::Kind::refused});
   return false;
@@ -175,8 +175,8 @@ bool PeerGate::allows(const ProxyHeader& header, const TCPSocket& socket, const 
 void PeerGate::refuse(const Endpoint& from, std::string_view reason)
 {
   table_.count(Counter::warm_connections_refused);
-  if (table_.may_log(LimitedLine::warm_port_refusal, boot_time_now())) {
-    log::warning("refused {} at the warm port: {}", from, reason);
+  if (const auto held = table_.may_log(LimitedLine::warm_port_refusal, boot_time_now())) {
+    log::warning("refused {} at the warm port: {}; held_back={}", from, reason, *held);
   }
 }
 

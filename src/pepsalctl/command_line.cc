@@ -12,6 +12,7 @@
 #include <fmt/ranges.h>
 
 #include "config/config.hh"
+#include "pepsalctl/parse.hh"
 #include "util/usage_error.hh"
 #include "util/version.hh"
 
@@ -37,6 +38,10 @@ constexpr std::array commands{
     CommandName{"reload", Command::reload, "Read the configuration again, for new connections", false},
     CommandName{"restart", Command::restart, "Execute the program anew, without losing a connection", false},
     CommandName{"link", Command::link, "Tell that a link has another rate", false},
+    CommandName{"top", Command::top, "Connections as they move, anew each second", false},
+    CommandName{"metrics", Command::metrics, "All that is counted and measured, for Prometheus", false},
+    CommandName{"health", Command::health, "Whether new connections are accelerated: exits 0, 1 not, 2 draining",
+                false},
 };
 
 std::string usage()
@@ -139,6 +144,21 @@ void add_selection(CLI::App& app, Selection& selection)
       "Column to sort by: id, state, client, server, age, up, down, rtt, retr, queued");
 }
 
+// The port alone means loopback: figures of clients are nobody else's business unless somebody wants it so.
+void add_listen(CLI::App& app, std::optional<Endpoint>& listen)
+{
+  app.add_option_function<std::string>(
+         "--listen",
+         [&listen](const std::string& text) {
+           listen = endpoint_in(text.find(':') == std::string::npos ? "127.0.0.1:" + text : text);
+           if (!listen || listen->port == 0) {
+             refuse("--listen", text, "a port, or ADDRESS:PORT such as 127.0.0.1:9427 or [::1]:9427");
+           }
+         },
+         "Serve /metrics and /health there by HTTP, on loopback if only a port is given")
+      ->type_name("[ADDRESS:]PORT");
+}
+
 void add_commands(CLI::App& app, CommandOptions& line)
 {
   for (const auto& [name, command, help, has_json] : commands) {
@@ -148,7 +168,10 @@ void add_commands(CLI::App& app, CommandOptions& line)
       added->add_flag("--json", line.json, "For programs, with all figures whole");
     }
   }
-  add_selection(*app.get_subcommand("list"), line.selection);
+  for (const auto* name : {"list", "top"}) {
+    add_selection(*app.get_subcommand(name), line.selection);
+  }
+  add_listen(*app.get_subcommand("metrics"), line.listen);
   for (const auto* name : {"show", "kill"}) {
     app.get_subcommand(name)
         ->add_option("connection", line.which, "Its ID, as list shows it, or its client, ADDRESS:PORT")

@@ -17,7 +17,10 @@ enum class Command
   undrain,
   reload,
   restart,
-  link
+  link,
+  top,
+  metrics,
+  health
 };
 
 // What the administrator has asked for.
@@ -27,6 +30,7 @@ struct CommandOptions
   std::optional<Command> command{}; // none when help or the version was asked for, which are printed then
   Selection selection{};            // of list
   std::string which{};              // of show and kill: an ID, or ADDRESS:PORT of a client
+  std::optional<Endpoint> listen{}; // of metrics
   bool json{};
   std::uint32_t grace_seconds{}; // of drain
   std::string interface {};      // of link

@@ -7,8 +7,17 @@
 // does not tell of its sockets, and std::runtime_error for what is not there; each is one line.
 namespace pepsal {
 
-// The table of `list`, headings first; `leg` as in Selection.
-std::vector<std::string> list_lines(const std::vector<ShownConnection>& connections, std::optional<LegName> leg);
+// What is shown of a connection in place of the bytes that it has moved.
+struct RateTexts
+{
+  std::string up;
+  std::string down;
+};
+
+// The table of `list`, headings first; `leg` as in Selection. With `rates`, one for each connection, it is that of
+// `top`.
+std::vector<std::string> list_lines(const std::vector<ShownConnection>& connections, std::optional<LegName> leg,
+                                    const std::vector<RateTexts>& rates = {});
 
 void list(const SharedSegment& segment, const CommandOptions& line);
 // Those with this ID, or of this client, ADDRESS:PORT. Throws UsageError for what is neither, std::runtime_error when
@@ -23,5 +32,10 @@ void command_daemon(const CommandOptions& line, std::string_view command);
 [[noreturn]] void tell_rate(const CommandOptions& line);
 void kill(const SharedSegment& segment, const CommandOptions& line);
 void show_status(const SharedSegment& segment, const CommandOptions& line);
+void top(const CommandOptions& line); // until q
+void show_metrics(const SharedSegment& segment);
+void serve_metrics(const CommandOptions& line); // until SIGTERM or SIGINT; the daemon may come later
+// Returns the exit code. Opens the table itself, as its absence is an answer.
+int show_health(const CommandOptions& line);
 
 } // namespace pepsal

@@ -5,8 +5,10 @@
 
 #include <array>
 #include <ctime>
+#include <stdexcept>
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <net/if.h>
 #include <sched.h>
 #include <sys/stat.h>
@@ -47,6 +49,18 @@ void enter_network_of(std::int32_t pid)
       theirs.st_ino != ours.st_ino) {
     static_cast<void>(::setns(network.number(), CLONE_NEWNET)); // refused: as said in the header
   }
+}
+
+SharedSegment open_running(const std::string& instance)
+{
+  auto segment = SharedSegment::open(instance, SharedSegment::Access::read_only);
+  const auto manager = segment.header().manager_pid.load();
+  if (!segment.has_manager()) {
+    throw std::runtime_error{
+        fmt::format("instance '{}' is not running: its manager {} has died and left its table", instance, manager)};
+  }
+  enter_network_of(manager);
+  return segment;
 }
 
 std::vector<ShownConnection> connections_of(const SharedSegment& segment)

@@ -29,6 +29,10 @@ struct ShownConnection
 // interfaces and sockets are those of the caller's.
 void enter_network_of(std::int32_t pid);
 
+// The table of a running daemon, whose network namespace this thread sees from then on. Throws std::runtime_error when
+// there is none, or it may not be read.
+SharedSegment open_running(const std::string& instance);
+
 // All entries of the table. Throws SystemError when the kernel does not tell of its sockets.
 std::vector<ShownConnection> connections_of(const SharedSegment& segment);
 

@@ -77,16 +77,27 @@ void print_json(const std::vector<ShownConnection>& connections)
 
 } // namespace
 
-std::vector<std::string> list_lines(const std::vector<ShownConnection>& connections, std::optional<LegName> leg)
+std::vector<std::string> list_lines(const std::vector<ShownConnection>& connections, std::optional<LegName> leg,
+                                    const std::vector<RateTexts>& rates)
 {
+  constexpr std::size_t up = 5; // its column; down is the next
+  std::vector<std::string> headings{"ID", "STATE", "CLIENT", "SERVER", "AGE", "UP", "DOWN", "RTT", "RETR", "QUEUED"};
+  if (!rates.empty()) {
+    headings[up] = "UP/s";
+    headings[up + 1] = "DOWN/s";
+  }
   Columns columns;
-  for (const auto* heading : {"ID", "STATE", "CLIENT", "SERVER", "AGE", "UP", "DOWN", "RTT", "RETR", "QUEUED"}) {
-    const bool is_text = std::string_view{heading} == "STATE" || std::string_view{heading} == "CLIENT" ||
-                         std::string_view{heading} == "SERVER";
+  for (const auto& heading : headings) {
+    const bool is_text = heading == "STATE" || heading == "CLIENT" || heading == "SERVER";
     columns.add_column(heading, is_text ? Columns::Side::left : Columns::Side::right);
   }
-  for (const auto& connection : connections) {
-    columns.add_row(row_of(connection, leg));
+  for (std::size_t i = 0; i < connections.size(); ++i) {
+    auto row = row_of(connections[i], leg);
+    if (!rates.empty()) {
+      row[up] = rates.at(i).up;
+      row[up + 1] = rates.at(i).down;
+    }
+    columns.add_row(std::move(row));
   }
   return columns.lines();
 }

@@ -1,10 +1,10 @@
 // Shows what a running daemon does out of its shared table, which is mapped to read, and of the kernel's sockets; what
-// changes it goes through the manager's control socket. Fails
-// with one line when the instance does not run, may not be read, or has another layout.
+// changes it goes through the manager's control socket. Fails with one line when the instance does not run, may not be
+// read, or has another layout.
 
 #include <cstdio>
 #include <cstdlib>
-#include <stdexcept>
+#include <exception>
 
 #include <fmt/format.h>
 
@@ -14,32 +14,26 @@
 
 namespace {
 
-void run(int argc, char** argv)
+// The exit code.
+int run(int argc, char** argv)
 {
   using pepsal::Command;
   const auto line = pepsal::parse_command_line(argc, argv);
   if (!line.command) {
-    return;
+    return EXIT_SUCCESS;
   }
-  const auto segment = pepsal::SharedSegment::open(line.instance, pepsal::SharedSegment::Access::read_only);
-  const auto manager = segment.header().manager_pid.load();
-  if (!segment.has_manager()) {
-    throw std::runtime_error{fmt::format("instance '{}' is not running: its manager {} has died and left its table",
-                                         line.instance, manager)};
-  }
-  pepsal::enter_network_of(manager);
   switch (*line.command) {
   case Command::list:
-    pepsal::list(segment, line);
+    pepsal::list(pepsal::open_running(line.instance), line);
     break;
   case Command::show:
-    pepsal::show(segment, line);
+    pepsal::show(pepsal::open_running(line.instance), line);
     break;
   case Command::status:
-    pepsal::show_status(segment, line);
+    pepsal::show_status(pepsal::open_running(line.instance), line);
     break;
   case Command::kill:
-    pepsal::kill(segment, line);
+    pepsal::kill(pepsal::open_running(line.instance), line);
     break;
   case Command::drain:
     pepsal::command_daemon(line, fmt::format("drain {}", line.grace_seconds));
@@ -55,7 +49,17 @@ void run(int argc, char** argv)
     break;
   case Command::link:
     pepsal::tell_rate(line);
+    break;
+  case Command::top:
+    pepsal::top(line);
+    break;
+  case Command::metrics:
+    line.listen ? pepsal::serve_metrics(line) : pepsal::show_metrics(pepsal::open_running(line.instance));
+    break;
+  case Command::health:
+    return pepsal::show_health(line);
   }
+  return EXIT_SUCCESS;
 }
 
 } // namespace
@@ -64,8 +68,7 @@ int main(int argc, char** argv)
 {
   constexpr int exit_usage = 2;
   try {
-    run(argc, argv);
-    return EXIT_SUCCESS;
+    return run(argc, argv);
   } catch (const pepsal::UsageError& error) {
     std::fprintf(stderr, "pepsalctl: %s\n", error.what());
     return exit_usage;

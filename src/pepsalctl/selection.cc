@@ -44,9 +44,11 @@ double quantity(const ShownConnection& connection, Column column, std::optional<
   return 0;
 }
 
-bool comes_before(const ShownConnection& one, const ShownConnection& other, const Selection& selection)
+} // namespace
+
+bool Selection::puts_first(const ShownConnection& one, const ShownConnection& other) const
 {
-  switch (selection.sort) {
+  switch (sort) {
   case Column::id:
     return one.id() < other.id();
   case Column::state:
@@ -56,11 +58,9 @@ bool comes_before(const ShownConnection& one, const ShownConnection& other, cons
   case Column::server:
     return is_lower(one.entry.connection.server, other.entry.connection.server);
   default:
-    return quantity(one, selection.sort, selection.leg) > quantity(other, selection.sort, selection.leg);
+    return quantity(one, sort, leg) > quantity(other, sort, leg);
   }
 }
-
-} // namespace
 
 bool Selection::has(const ShownConnection& connection) const
 {
@@ -76,7 +76,7 @@ std::vector<ShownConnection> Selection::of(std::vector<ShownConnection> all) con
 {
   std::erase_if(all, [this](const auto& connection) { return !has(connection); });
   std::stable_sort(all.begin(), all.end(),
-                   [this](const auto& one, const auto& other) { return comes_before(one, other, *this); });
+                   [this](const auto& one, const auto& other) { return puts_first(one, other); });
   return all;
 }
 

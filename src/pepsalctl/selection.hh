@@ -46,6 +46,8 @@ struct Selection
   Column sort{Column::id};
 
   bool has(const ShownConnection& connection) const;
+  // Whether `one` stands above `other`.
+  bool puts_first(const ShownConnection& one, const ShownConnection& other) const;
   // What is left of all, sorted: names and addresses rising, quantities falling, the largest first.
   std::vector<ShownConnection> of(std::vector<ShownConnection> all) const;
 };

@@ -1,12 +1,12 @@
 // pepsalctl show: one connection with both of its legs. Fails when there is none of that ID or client.
 
-#include <charconv>
 #include <functional>
 #include <stdexcept>
 
 #include <fmt/format.h>
 
 #include "pepsalctl/commands.hh"
+#include "pepsalctl/parse.hh"
 #include "pepsalctl/text.hh"
 #include "pepsalctl/to_json.hh"
 #include "pepsalctl/waiting.hh"
@@ -18,32 +18,6 @@ namespace {
 
 constexpr unsigned bits_a_byte = 8;
 constexpr double microseconds_a_millisecond = 1000;
-
-std::optional<std::uint32_t> number_in(std::string_view text)
-{
-  std::uint32_t number = 0;
-  const auto* const end = text.data() + text.size();
-  const auto read = std::from_chars(text.data(), end, number);
-  return read.ec == std::errc{} && read.ptr == end ? std::optional{number} : std::nullopt;
-}
-
-// "10.0.0.2:4242" or "[2001:db8::2]:4242".
-std::optional<Endpoint> endpoint_in(std::string_view text)
-{
-  const auto colon = text.rfind(':');
-  if (colon == std::string_view::npos) {
-    return std::nullopt;
-  }
-  auto address = text.substr(0, colon);
-  const bool bracketed = address.starts_with('[') && address.ends_with(']');
-  if (bracketed) {
-    address = address.substr(1, address.size() - 2);
-  }
-  const auto port = number_in(text.substr(colon + 1));
-  const auto result = Endpoint::parse(address, static_cast<std::uint16_t>(port.value_or(0)));
-  const bool is_valid = port && *port <= UINT16_MAX && result && result->is_ipv4() != bracketed;
-  return is_valid ? result : std::nullopt;
-}
 
 std::string milliseconds(std::uint32_t microseconds)
 {

@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <memory>
-#include <span>
 
 #include <libmnl/libmnl.h>
 #include <linux/inet_diag.h>
@@ -15,7 +13,7 @@
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 
-#include "util/system_error.hh"
+#include "pepsalctl/netlink.hh"
 
 namespace pepsal {
 
@@ -80,43 +78,27 @@ int read_socket(const nlmsghdr* message, void* data)
   return MNL_CB_OK;
 }
 
-struct CloseSocket
+void dump_sockets(Netlink& netlink, std::uint8_t family, std::vector<SocketFacts>& result)
 {
-  void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
-};
-
-void dump(mnl_socket* netlink, std::uint8_t family, std::vector<SocketFacts>& result)
-{
-  std::array<char, std::size_t{32} * 1024> buffer{};
+  alignas(nlmsghdr) std::array<char, 256> buffer{};
   auto* message = mnl_nlmsg_put_header(buffer.data());
   message->nlmsg_type = SOCK_DIAG_BY_FAMILY;
-  message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-  message->nlmsg_seq = family;
   auto* request = static_cast<inet_diag_req_v2*>(mnl_nlmsg_put_extra_header(message, sizeof(inet_diag_req_v2)));
   request->sdiag_family = family;
   request->sdiag_protocol = IPPROTO_TCP;
   request->idiag_ext = extension(INET_DIAG_INFO) | extension(INET_DIAG_CONG);
   request->idiag_states = all_states & ~(1U << time_wait | 1U << listening);
-  check("send SOCK_DIAG_BY_FAMILY", mnl_socket_sendto(netlink, message, message->nlmsg_len));
-  for (int more = MNL_CB_OK; more > MNL_CB_STOP;) {
-    const auto bytes = check("recv SOCK_DIAG_BY_FAMILY", mnl_socket_recvfrom(netlink, buffer.data(), buffer.size()));
-    more = mnl_cb_run(buffer.data(), static_cast<std::size_t>(bytes), family, mnl_socket_get_portid(netlink),
-                      read_socket, &result);
-    check("SOCK_DIAG_BY_FAMILY", more);
-  }
+  netlink.dump(message, read_socket, &result);
 }
 
 } // namespace
 
 std::vector<SocketFacts> tcp_sockets()
 {
-  const std::unique_ptr<mnl_socket, CloseSocket> netlink{mnl_socket_open(NETLINK_SOCK_DIAG)};
-  if (!netlink || mnl_socket_bind(netlink.get(), 0, MNL_SOCKET_AUTOPID) != 0) {
-    throw SystemError{errno, "socket NETLINK_SOCK_DIAG"};
-  }
+  Netlink netlink{NETLINK_SOCK_DIAG, "SOCK_DIAG_BY_FAMILY"};
   std::vector<SocketFacts> result;
   for (const auto family : {std::uint8_t{AF_INET}, std::uint8_t{AF_INET6}}) {
-    dump(netlink.get(), family, result);
+    dump_sockets(netlink, family, result);
   }
   return result;
 }

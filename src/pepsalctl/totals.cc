@@ -9,16 +9,23 @@
 
 namespace pepsal {
 
-// Ended ones are read last: a connection that ends meanwhile is not missing.
+// A connection that ends while the table is looked at would count twice, or not at all: then it is looked at again.
 std::uint64_t running_value(const SharedSegment& segment, Counter counter)
 {
   const auto view = segment.view();
-  std::uint64_t running = 0;
-  if (counter == Counter::bytes_up || counter == Counter::bytes_down) {
+  if (counter != Counter::bytes_up && counter != Counter::bytes_down) {
+    return view.value(counter);
+  }
+  constexpr int tries = 8;
+  for (int attempt = 1;; ++attempt) {
+    const auto ended = view.value(counter);
+    std::uint64_t running = 0;
     view.for_each(
         [&](const TableEntry& entry) { running += counter == Counter::bytes_up ? entry.bytes_up : entry.bytes_down; });
+    if (view.value(counter) == ended || attempt == tries) {
+      return running + view.value(counter);
+    }
   }
-  return running + view.value(counter);
 }
 
 std::map<std::string, std::uint32_t> processes_of(const SharedSegment& segment)

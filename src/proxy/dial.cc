@@ -153,12 +153,10 @@ DialResult dial(const Config& config, const Connection& connection, const TCPSoc
     if (!source_is_at_fault(result)) {
       return result;
     }
-    tell_of_source(connection, SourceBinding::client_address);
     result = dialler.attempt(SourceBinding::client_address);
     if (!source_is_at_fault(result)) {
       return result;
     }
-    tell_of_source(connection, SourceBinding::own);
   }
   return dialler.attempt(SourceBinding::own);
 }

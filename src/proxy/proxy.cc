@@ -53,6 +53,24 @@ void on_manager_death(int /*signal*/)
   ::close(listener_fd); // nobody is left to accept for; the port becomes free
 }
 
+// By the word in the closing line's reason, which may be a peer's.
+Counter failure_counter(std::string_view reason)
+{
+  struct Kind
+  {
+    std::string_view word;
+    Counter counter;
+  };
+  for (const auto& [word, counter] :
+       {Kind{"dial-refused", Counter::dials_refused}, Kind{"dial-timeout", Counter::dials_timed_out},
+        Kind{"dial-unreachable", Counter::dials_unreachable}}) {
+    if (reason.starts_with(word)) {
+      return counter;
+    }
+  }
+  return Counter::dials_failed;
+}
+
 std::string_view name_of(const Link* link)
 {
   return link != nullptr ? "satellite" : "terrestrial";
@@ -138,7 +156,9 @@ private:
       if (is_behind_peer(address)) {
         expect_peer_window(client, *arrival);
       } else if (!wait_for_handshake(client)) {
-        log::info("refused client={}: data in its SYN, and no handshake", address);
+        if (const auto held = context_.table.may_log(LimitedLine::unfinished_handshake, boot_time_now())) {
+          log::info("refused client={}: data in its SYN, and no handshake; held_back={}", address, *held);
+        }
         return;
       } else {
         fast_opened = false;
@@ -154,16 +174,15 @@ private:
         context_.self, boot_time_now());
     if (!destination) {
       context_.table.count(Counter::direct_connections_refused);
-      if (context_.table.may_log(LimitedLine::direct_connection, boot_time_now())) {
-        log::info(
-            "refused client={}: it was not redirected here, or wants this machine itself; so many since the start: {}",
-            address, context_.table.counter(Counter::direct_connections_refused));
+      if (const auto held = context_.table.may_log(LimitedLine::direct_connection, boot_time_now())) {
+        log::info("refused client={}: it was not redirected here, or wants this machine itself; held_back={}", address,
+                  *held);
       }
       return;
     }
     const auto& config = context_.config;
-    Session session{context_.table, std::move(client), profile_of(config, arrival), destination->connection,
-                    destination->claim};
+    Session session{context_.table,          std::move(client),  profile_of(config, arrival),
+                    destination->connection, destination->claim, config.log_connections};
     const bool preserve = config.source == Source::preserve && !destination->redirected;
     const auto* const departure = link_of_route(route);
     auto leg = dialled_ahead(destination->connection, departure);
@@ -175,7 +194,7 @@ private:
     case DialEnd::connected:
       break;
     case DialEnd::failed:
-      session.fail(Counter::dials_failed, leg->reason);
+      session.fail(failure_counter(leg->reason), leg->reason);
       return;
     case DialEnd::client_gone:
       session.fail(Counter::connections_reset, "reset-by-client");
@@ -224,7 +243,8 @@ private:
     const auto claim = context_.table.insert_connecting(connection, context_.self, boot_time_now());
     context_.table.count(Counter::warm_connections_served);
     apply_profile(peer, profile_of(config, arrival)); // instead of what an idle connection is watched by
-    Session session{context_.table, std::move(peer), profile_of(config, arrival), connection, claim};
+    Session session{context_.table, std::move(peer), profile_of(config, arrival),
+                    connection,     claim,           config.log_connections};
     const auto* const departure = link_of_route(route_to(connection.server));
     auto leg = open_server_leg(config, context_.table, context_.warm_queues, connection, session.client(), departure,
                                config.source == Source::preserve, header->hops);
@@ -233,7 +253,7 @@ private:
       break;
     case DialEnd::failed:
       send_last_answer(session.client(), {.kind = PeerAnswer::Kind::dial_failed, .error = leg.error});
-      session.fail(Counter::dials_failed, leg.reason);
+      session.fail(failure_counter(leg.reason), leg.reason);
       return;
     case DialEnd::client_gone:
       session.fail(Counter::connections_reset, "reset-by-client");

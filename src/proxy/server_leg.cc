@@ -9,15 +9,16 @@
 #include <fmt/format.h>
 
 #include "proxy/peer_leg.hh"
+#include "util/log.hh"
 
 namespace pepsal {
 
 namespace {
 
-void count(const DialResult& dialled, bool preserve_source, ConnectionTable& table)
+void count(const DialResult& dialled, bool preserve_source, const Connection& connection, ConnectionTable& table)
 {
   if (preserve_source) {
-    count_source(table, dialled.source);
+    note_source(table, connection, dialled.source);
   }
   if (dialled.first_bytes > 0) {
     table.count(Counter::fastopen_dials);
@@ -29,7 +30,7 @@ ServerLeg dialled_leg(const Config& config, ConnectionTable& table, const Connec
                       std::span<const std::byte> unsent)
 {
   auto dialled = dial(config, connection, client, link, preserve_source, unsent.empty());
-  count(dialled, preserve_source, table);
+  count(dialled, preserve_source, connection, table);
   if (dialled.end == DialEnd::failed) {
     return {.end = DialEnd::failed,
             .reason = fmt::format("dial-{}", dial_failure(dialled.error)),

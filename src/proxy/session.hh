@@ -26,7 +26,7 @@ class Session
 {
 public:
   Session(ConnectionTable& table, TCPSocket client, const LegProfile& client_profile, const Connection& connection,
-          std::optional<ConnectionTable::Claim> claim);
+          std::optional<ConnectionTable::Claim> claim, LogConnections log);
 
   // The server leg is established, and has carried the client's first bytes already.
   void open(TCPSocket server, const LegProfile& server_profile, std::uint64_t first_bytes);
@@ -108,6 +108,7 @@ private:
   Leg server_;
   Connection connection_;
   std::optional<ConnectionTable::Claim> claim_;
+  LogConnections log_;
   BootTime started_;
   Way up_{client_, server_};
   Way down_{server_, client_};

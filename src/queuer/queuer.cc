@@ -129,8 +129,9 @@ private:
     if (!census_.has_room(connection.client, header_.max_per_client, now)) {
       if (census_.is_news(connection.client, now)) {
         log::warning("client {} has as many connections as one may have ({}, --max-connections-per-client): its new "
-                     "connections bypass the proxy",
-                     connection.client.address_string(), header_.max_per_client.load());
+                     "connections bypass the proxy; held_back={}",
+                     connection.client.address_string(), header_.max_per_client.load(),
+                     held_back(Counter::verdicts_bypass_client, client_lines_));
       }
       return Decision::bypass_client;
     }
@@ -152,10 +153,22 @@ private:
       break;
     }
     if (full_warning_.allows()) {
-      log::warning("the connection table is full ({} entries, --max-connections {}): new connections bypass the proxy",
-                   table_.size(), header_.max_connections.load());
+      log::warning("the connection table is full ({} entries, --max-connections {}): new connections bypass the proxy; "
+                   "held_back={}",
+                   table_.size(), header_.max_connections.load(),
+                   held_back(Counter::verdicts_bypass_full, full_lines_));
     }
     return Decision::bypass_full;
+  }
+
+  // How many SYNs of this kind came since the one that the last line tells of: `told` is the counter's value with that
+  // one.
+  std::uint64_t held_back(Counter counter, std::uint64_t& told) const
+  {
+    const auto before = table_.counter(counter);
+    const auto result = before - std::min(before, told);
+    told = before + 1; // this one is counted when it is decided
+    return result;
   }
 
   const Marks& marks_;
@@ -167,6 +180,8 @@ private:
   PendingShare waiting_{table_, header_.max_connections / shares};
   log::RateLimit full_warning_{std::chrono::seconds{60}};
   log::RateLimit marked_warning_{std::chrono::seconds{60}};
+  std::uint64_t full_lines_{};
+  std::uint64_t client_lines_{};
 };
 
 // Waits until there is a packet (true), or something to be settled.

@@ -122,14 +122,20 @@ public:
     return header_->counters.at(static_cast<std::size_t>(Counter::log_lines_lost));
   }
 
-  // Whether a line of this kind may be logged now: one a minute, of whichever process.
-  bool may_log(LimitedLine line, BootTime now)
+  // Nothing unless a line of this kind may be logged now: one a minute, of whichever process. Then, how many were held
+  // back before it.
+  std::optional<std::uint64_t> may_log(LimitedLine line, BootTime now)
   {
     constexpr BootTime interval = std::chrono::minutes{1};
-    auto& logged = header_->logged_ns.at(static_cast<std::size_t>(line));
+    const auto index = static_cast<std::size_t>(line);
+    auto& logged = header_->logged_ns.at(index);
     auto before = logged.load(std::memory_order_relaxed);
-    return (before == 0 || now.count() - before >= interval.count()) &&
-           logged.compare_exchange_strong(before, now.count(), std::memory_order_relaxed);
+    if ((before == 0 || now.count() - before >= interval.count()) &&
+        logged.compare_exchange_strong(before, now.count(), std::memory_order_relaxed)) {
+      return header_->held_back.at(index).exchange(0, std::memory_order_relaxed);
+    }
+    header_->held_back.at(index).fetch_add(1, std::memory_order_relaxed);
+    return std::nullopt;
   }
 
 private:

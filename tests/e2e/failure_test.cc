@@ -99,7 +99,7 @@ protected:
       ASSERT_TRUE(line.has_value());
       EXPECT_NE(line->find("reason=dial-" + reason), std::string::npos) << *line;
       EXPECT_NE(line->find("up=0 down=0 "), std::string::npos) << *line;
-      EXPECT_EQ(daemon().counter("dials_failed"), 1);
+      EXPECT_EQ(daemon().counter(reason == "timeout" ? "dials_timed_out" : "dials_" + reason), 1);
     }
   }
 

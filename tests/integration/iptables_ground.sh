@@ -179,8 +179,8 @@ has_daemon() {
 }
 
 daemon() { # options…
-  start_in box "$PEPSAL_BIN_DIR/pepsal" --instance "iptables-test-$variant" --pidfile "$work/pepsal.pid" \
-    --drain-timeout 0 "$@"
+  [[ " $* " == *" --drain-timeout "* ]] || set -- --drain-timeout 0 "$@"
+  start_in box "$PEPSAL_BIN_DIR/pepsal" --instance "iptables-test-$variant" --pidfile "$work/pepsal.pid" "$@"
   wait_for "queuer" box grep -q '^ *0 ' /proc/net/netfilter/nfnetlink_queue
   wait_for "daemon" listening box 5000 1
 }

@@ -79,7 +79,7 @@ compare() { # PROGRAM COLUMN [COMMAND...]
 }
 
 compare "$PEPSAL_BIN_DIR/pepsal" 2
-compare "$PEPSAL_BIN_DIR/pepsalctl" 2 list show status kill drain undrain reload restart link
+compare "$PEPSAL_BIN_DIR/pepsalctl" 2 list show status kill drain undrain reload restart link top metrics health
 compare "$root/scripts/steering/pepsal-iptables" 2
 compare "$root/scripts/system/pepsal-satlink" 2
 
@@ -110,29 +110,53 @@ while read -r key value; do
 done < <(sed -nE 's/^#([a-z-]+) = ([^ ]+).*/\1 \2/p' "$root/scripts/system/pepsal.conf")
 
 # Counters and gauges are explained to the administrator in the words of the source, and no others are.
-rows_of() { # COUNTERS|GAUGES: "name help" a line, as the compiler joins them
-  printf '#include "pepsal/counters.hh"\n#define SHOW(name, metric, labels, help) @ name help\nPEPSAL_%s(SHOW)\n' "$1" |
-    c++ -std=c++20 -E -P -I "$root/include" -x c++ - | tr '\n' ' ' | grep -oE '@ [a-z_]+( "[^"]*")+' |
+rows_of() { # HEADER COLUMNS COUNTERS|GAUGES|METRICS: "name help" a line, as the compiler joins them
+  printf '#include "%s"\n#define SHOW(%s) @ name help\nPEPSAL_%s(SHOW)\n' "$@" |
+    c++ -std=c++20 -E -P -I "$root/include" -I "$root/src" -x c++ - | tr '\n' ' ' | grep -oE '@ [a-z_]+( "[^"]*")+' |
     sed -E 's/^@ //; s/" "//g; s/"//g' | sort
 }
 
 explained() { # LIST ROWS DOCUMENT TEXT
   local differences
   if [[ -z $2 ]] || ! differences=$(diff <(cat <<<"$2") <(cat <<<"$4")); then
-    wrong "$1 of include/pepsal/counters.hh (<) and $3 (>) differ:"$'\n'"${differences:-no rows}"
+    wrong "$1 of the source (<) and $3 (>) differ:"$'\n'"${differences:-no rows}"
   fi
 }
 
-explained COUNTERS "$(rows_of COUNTERS)" docs/OPERATING.md "$(
-  sed -nE '/^## Counters/,/^## When/s/^\| ([a-z_]+) \| (.*) \|$/\1 \2/p' "$root/docs/OPERATING.md" |
+explained COUNTERS "$(rows_of pepsal/counters.hh "name, metric, labels, help" COUNTERS)" docs/OPERATING.md "$(
+  sed -nE '/^## Counters/,/^## Metrics/s/^\| ([a-z_]+) \| (.*) \|$/\1 \2/p' "$root/docs/OPERATING.md" |
     grep -v '^counter ' | sort
 )"
+explained METRICS "$(rows_of pepsalctl/metric_rows.hh "name, type, help" METRICS)" docs/OPERATING.md "$(
+  sed -nE '/^## Metrics/,/^## When/s/^\| (pepsal_[a-z_]+) \| (.*) \|$/\1 \2/p' "$root/docs/OPERATING.md" | sort
+)"
 # .It Va NAME, and the sentence that follows.
-explained GAUGES "$(rows_of GAUGES)" docs/pepsalctl.8 "$(
+explained GAUGES "$(rows_of pepsal/counters.hh "name, metric, labels, help" GAUGES)" docs/pepsalctl.8 "$(
   sed -n '/^\.It Cm status/,/^\.El/p' "$root/docs/pepsalctl.8" | awk '
     /^\.El/ { exit }
     /^\.It Va/ { name = $3; text = ""; next }
     name != "" { sub(/\.$/, ""); print name, tolower(substr($0, 1, 1)) substr($0, 2); name = "" }' | sort
 )"
+
+# Each line of the log is listed with its cause and cure, and no other is. Only what a placeholder holds may differ.
+messages_in_source() {
+  grep -rzoP 'log::(info|warning|error)\(\s*("([^"\\]|\\.)*"\s*)+' --include='*.cc' --no-filename "$root/src" |
+    tr '\n\0' ' \n' | sed -E 's/^[a-z:]+\( *"//; s/"\s*$//; s/"\s+"//g; s/\{[^}]*\}/…/g' | grep -vx '…' | sort -u
+}
+messages_in_list() {
+  # shellcheck disable=SC2016 # Markdown's
+  sed -nE '/^## What the log says/,/^\| reason/s/^\| `(.*)` \| .*/\1/p' "$root/docs/OPERATING.md" | sort
+}
+listed=$(messages_in_list)
+(($(messages_in_source | wc -l) > 20)) || wrong "the source has hardly any messages: $(messages_in_source)"
+while read -r message; do
+  wrong "docs/OPERATING.md does not list the message '$message'"
+done < <(comm -23 <(messages_in_source) <(cat <<<"$listed"))
+# What is put together before it is logged stands in the source, too.
+while read -r message; do
+  fixed=$(awk -F '…' '{ for (i = 1; i <= NF; i++) if (length($i) > length(longest)) longest = $i }
+    END { print longest }' <<<"$message")
+  grep -rqF -- "$fixed" "$root/src" || wrong "docs/OPERATING.md lists '$message', which nothing logs"
+done < <(comm -13 <(messages_in_source) <(cat <<<"$listed"))
 
 end_test

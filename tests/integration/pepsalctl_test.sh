@@ -43,7 +43,7 @@ usage() {
   grep -q status "$work/out" || wrong "--help does not tell of status"
   succeeds --version
   grep -q '^pepsalctl [0-9]' "$work/out" || wrong "--version says '$(cat "$work/out")'"
-  fails 2 "list|show|status|kill|drain|undrain|reload|restart|link"
+  fails 2 "list|show|status|kill|drain|undrain|reload|restart|link|top|metrics|health"
   fails 2 "'dance'" dance
   fails 2 "'more'" list more
   fails 2 "'--loud'" --loud status
@@ -57,6 +57,8 @@ usage() {
   fails 2 "'sat' is not one of client, server" list --leg sat
   fails 2 "'size' is not one of id, state, client, server, age" list --sort size
   fails 2 "connection" show
+  fails 2 "'x' is not a port, or ADDRESS:PORT" metrics --listen x
+  fails 2 "'10.0.0.1:0' is not a port" metrics --listen 10.0.0.1:0
   fails 2 "'../etc'" --instance ../etc status
 }
 
@@ -80,6 +82,7 @@ running() {
   succeeds status --instance "$instance"
   succeeds --instance "$instance" list
   [[ $(sed 1d "$work/out") == "total 0: "* ]] || wrong "list shows connections where there are none: $(cat "$work/out")"
+  fails 1 "needs a terminal" --instance "$instance" top
   fails 1 "no connection 1" --instance "$instance" show 1
   fails 1 "no connection of 10.0.0.2:4" --instance "$instance" show 10.0.0.2:4
   fails 2 "'10.0.0.2' is neither an ID" --instance "$instance" show 10.0.0.2

@@ -75,6 +75,7 @@ TEST(Config, Defaults)
   EXPECT_EQ(config.gc_interval.count(), 5);
   EXPECT_EQ(config.connect_timeout.count(), 30);
   EXPECT_EQ(config.drain_timeout.count(), 30);
+  EXPECT_EQ(config.log_connections, LogConnections::all);
   EXPECT_EQ(config.spare_proxies, 8);
   EXPECT_EQ(config.proxy_reuse, 1);
   EXPECT_EQ(config.source, Source::preserve);
@@ -120,6 +121,8 @@ TEST(Config, LongOptions)
                                  "5",
                                  "--drain-timeout",
                                  "6",
+                                 "--log-connections",
+                                 "failed",
                                  "--source",
                                  "own",
                                  "--fastopen",
@@ -144,6 +147,7 @@ TEST(Config, LongOptions)
   EXPECT_EQ(config.proxy_reuse, 4);
   EXPECT_EQ(config.connect_timeout.count(), 5);
   EXPECT_EQ(config.drain_timeout.count(), 6);
+  EXPECT_EQ(config.log_connections, LogConnections::failed);
   EXPECT_EQ(config.source, Source::own);
   EXPECT_TRUE(config.fastopen);
   ASSERT_EQ(config.links.size(), 2U);
@@ -345,6 +349,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Mistake{{"--proxy-reuse", "0"}, {"--proxy-reuse", "0", "1"}},
                     Mistake{{"--connect-timeout", "601"}, {"--connect-timeout", "601", "600"}},
                     Mistake{{"--drain-timeout", "-1"}, {"--drain-timeout", "-1", "86400"}},
+                    Mistake{{"--log-connections", "some"}, {"--log-connections", "some", "all, failed or none"}},
                     Mistake{{"--mark-shift", "29"}, {"--mark-shift", "29", "28"}},
                     Mistake{{"-m", "87"}, {"--max-segment-size", "87", "88", "65495"}},
                     Mistake{{"--source", "both"}, {"--source", "'both'", "preserve or own"}},

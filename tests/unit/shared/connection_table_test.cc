@@ -101,6 +101,16 @@ TEST_F(ConnectionTableTest, CollectsExpiredAndOrphaned)
   EXPECT_TRUE(table.claim(connection(2).client, connection(2).server, proxy, 101s));
 }
 
+TEST_F(ConnectionTableTest, LinesThatComeTooOftenAreHeldBackAndCounted)
+{
+  EXPECT_EQ(table.may_log(LimitedLine::direct_connection, 100s), 0U);
+  EXPECT_FALSE(table.may_log(LimitedLine::direct_connection, 101s));
+  EXPECT_FALSE(table.may_log(LimitedLine::direct_connection, 159s));
+  EXPECT_EQ(table.may_log(LimitedLine::warm_port_refusal, 102s), 0U) << "another kind";
+  EXPECT_EQ(table.may_log(LimitedLine::direct_connection, 160s), 2U);
+  EXPECT_EQ(table.may_log(LimitedLine::direct_connection, 220s), 0U);
+}
+
 TEST_F(ConnectionTableTest, TakesConnectionsThatNoQueuerNoted)
 {
   auto claim = table.insert_connecting(connection(1), proxy, 1s);

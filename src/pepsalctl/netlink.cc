@@ -1,0 +1,38 @@
+// Dumps by netlink. Called by what reads sockets and shapers. Fails with SystemError, as said in the header.
+
+#include "pepsalctl/netlink.hh"
+
+#include <array>
+#include <cerrno>
+#include <cstddef>
+
+#include <linux/netlink.h>
+
+#include "util/system_error.hh"
+
+namespace pepsal {
+
+Netlink::Netlink(int bus, const char* name)
+    : name_{name}
+    , socket_{mnl_socket_open(bus)}
+{
+  if (!socket_ || mnl_socket_bind(socket_.get(), 0, MNL_SOCKET_AUTOPID) != 0) {
+    throw SystemError{errno, "socket " + name_};
+  }
+}
+
+void Netlink::dump(nlmsghdr* request, mnl_cb_t read, void* data)
+{
+  request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+  request->nlmsg_seq = ++sequence_;
+  check("send " + name_, mnl_socket_sendto(socket_.get(), request, request->nlmsg_len));
+  alignas(nlmsghdr) std::array<char, std::size_t{32} * 1024> buffer{};
+  for (int more = MNL_CB_OK; more > MNL_CB_STOP;) {
+    const auto bytes = check("recv " + name_, mnl_socket_recvfrom(socket_.get(), buffer.data(), buffer.size()));
+    more = mnl_cb_run(buffer.data(), static_cast<std::size_t>(bytes), sequence_, mnl_socket_get_portid(socket_.get()),
+                      read, data);
+    check(name_, more);
+  }
+}
+
+} // namespace pepsal

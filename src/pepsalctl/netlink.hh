@@ -1,0 +1,32 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include <libmnl/libmnl.h>
+
+namespace pepsal {
+
+// A netlink socket to ask the kernel by.
+class Netlink
+{
+public:
+  // `bus` as NETLINK_ROUTE; `name` is what messages of failure call it. Throws SystemError.
+  Netlink(int bus, const char* name);
+
+  // Sends a request for a dump and gives each message of the answer to `read` with `data`. Throws SystemError; EINTR
+  // when what was listed has changed meanwhile.
+  void dump(nlmsghdr* request, mnl_cb_t read, void* data);
+
+private:
+  struct Close
+  {
+    void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
+  };
+
+  std::string name_;
+  std::unique_ptr<mnl_socket, Close> socket_;
+  unsigned sequence_{};
+};
+
+} // namespace pepsal

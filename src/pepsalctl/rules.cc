@@ -1,0 +1,148 @@
+// Whether the netfilter rules stand that bring SYNs to the queuers. Called by health. A program that is not there or
+// fails has no rules to show; if all do, nothing is known.
+
+#include "pepsalctl/rules.hh"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <chrono>
+#include <cstdlib>
+#include <string>
+
+#include <cap-ng.h>
+#include <csignal>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "util/file_descriptor.hh"
+#include "util/process.hh"
+#include "util/system_error.hh"
+
+namespace pepsal {
+
+namespace {
+
+constexpr std::chrono::seconds patience{5}; // with a program that does not end
+
+[[noreturn]] void become(const char* program, int output)
+{
+  unblock_signals();
+  const FileDescriptor null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+  ::dup2(null.number(), STDIN_FILENO);
+  ::dup2(output, STDOUT_FILENO);
+  ::dup2(null.number(), STDERR_FILENO);
+  const auto* const path = std::getenv("PATH");
+  ::setenv("PATH", ((path != nullptr ? std::string{path} + ':' : std::string{}) + "/usr/sbin:/sbin").c_str(), 1);
+  ::execlp(program, program, nullptr);
+  ::_exit(EXIT_FAILURE);
+}
+
+// All that a program prints; nothing when it fails.
+std::optional<std::string> output_of(const char* program)
+{
+  std::array<int, 2> ends{};
+  check("pipe2", ::pipe2(ends.data(), O_CLOEXEC));
+  const FileDescriptor read_end{ends[0]};
+  FileDescriptor write_end{ends[1]};
+  const auto pid = fork_process([&]() -> int { become(program, write_end.number()); });
+  write_end.close();
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  std::string text;
+  std::array<char, 4096> piece{};
+  for (;;) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    pollfd readable{.fd = read_end.number(), .events = POLLIN, .revents = 0};
+    const bool is_late = left.count() <= 0 || ::poll(&readable, 1, static_cast<int>(left.count())) == 0;
+    if (is_late) {
+      ::kill(pid, SIGKILL);
+      break;
+    }
+    const auto bytes = ::read(read_end.number(), piece.data(), piece.size());
+    if (bytes <= 0) {
+      break;
+    }
+    text.append(piece.data(), static_cast<std::size_t>(bytes));
+  }
+  int status = 0;
+  while (::waitpid(pid, &status, 0) == -1 && errno == EINTR) {
+  }
+  return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS ? std::optional{text} : std::nullopt;
+}
+
+// The number behind `word` in `text`, and how far it reaches: "0" or "0:3".
+struct Range
+{
+  unsigned first{};
+  unsigned last{};
+};
+std::optional<Range> range_behind(std::string_view text, std::string_view word)
+{
+  const auto at = text.find(word);
+  if (at == std::string_view::npos) {
+    return std::nullopt;
+  }
+  text.remove_prefix(at + word.size());
+  Range range;
+  const auto* const end = text.data() + text.size();
+  const auto first = std::from_chars(text.data(), end, range.first);
+  range.last = range.first;
+  if (first.ec == std::errc{} && first.ptr != end && *first.ptr == ':') {
+    std::from_chars(first.ptr + 1, end, range.last);
+  }
+  return first.ec == std::errc{} ? std::optional{range} : std::nullopt;
+}
+
+// "PEPSAL_two" of the line "-A PEPSAL_two_ASK … -j NFQUEUE --queue-num 0 …", when it means one of the queues.
+std::optional<std::string_view> asking_chain(std::string_view line, std::span<const std::uint16_t> queues)
+{
+  constexpr std::string_view append = "-A ";
+  const auto end = line.find("_ASK ");
+  if (!line.starts_with("-A PEPSAL") || end == std::string_view::npos ||
+      line.find(" -j NFQUEUE ") == std::string_view::npos) {
+    return std::nullopt;
+  }
+  auto range = range_behind(line, "--queue-num ");
+  range = range ? range : range_behind(line, "--queue-balance ");
+  const bool is_ours = range && std::any_of(queues.begin(), queues.end(), [&range](auto queue) {
+                         return range->first <= queue && queue <= range->last;
+                       });
+  return is_ours ? std::optional{line.substr(append.size(), end - append.size())} : std::nullopt;
+}
+
+} // namespace
+
+bool rules_lead_to(std::string_view saved, std::span<const std::uint16_t> queues)
+{
+  for (std::size_t start = 0; start < saved.size();) {
+    const auto end = std::min(saved.find('\n', start), saved.size());
+    if (const auto chain = asking_chain(saved.substr(start, end - start), queues)) {
+      const auto jump = "\n-A PREROUTING -j " + std::string{*chain} + "_PRE\n";
+      return saved.find(jump) != std::string_view::npos;
+    }
+    start = end + 1;
+  }
+  return false;
+}
+
+std::optional<bool> rules_stand(std::span<const std::uint16_t> queues)
+{
+  if (capng_have_capability(CAPNG_EFFECTIVE, CAP_NET_ADMIN) == 0) { // the legacy programs would show none, and succeed
+    return std::nullopt;
+  }
+  bool is_known = false;
+  for (const auto* program : {"iptables-save", "iptables-legacy-save", "iptables-nft-save", "ip6tables-save",
+                              "ip6tables-legacy-save", "ip6tables-nft-save"}) {
+    if (const auto saved = output_of(program)) {
+      if (rules_lead_to(*saved, queues)) {
+        return true;
+      }
+      is_known = true;
+    }
+  }
+  return is_known ? std::optional{false} : std::nullopt;
+}
+
+} // namespace pepsal

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace pepsal {
+
+// A queueing discipline that limits the rate of an interface, as pepsal-satlink puts it there, with all below it.
+struct Shaper
+{
+  std::string interface;
+  std::string kind;                // "htb", "tbf", "hfsc", "cake"
+  std::uint64_t rate{};            // bytes a second; 0 where the kind does not tell (all but htb)
+  std::uint64_t sent_bytes{};      // since it stands
+  std::uint64_t dropped_packets{}; // since it stands
+  std::uint32_t queued_bytes{};
+  std::uint32_t queued_packets{};
+};
+
+// Those of the calling thread's network namespace. Needs no privilege. Throws SystemError when the kernel does not
+// tell.
+std::vector<Shaper> shapers();
+
+} // namespace pepsal
