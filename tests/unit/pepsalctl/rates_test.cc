@@ -22,10 +22,12 @@ TEST(Rates, AreBytesASecondSinceTheLookBefore)
 {
   const Rates::Clock::time_point start{100s};
   Rates rates;
-  auto look = rates.next({connection(1, 7, 1000, 5000)}, {{.interface = "sat0", .sent_bytes = 100}}, start);
+  auto look =
+      rates.next({connection(1, 7, 1000, 5000)}, {{.interface = "sat0", .kind = "htb", .sent_bytes = 100}}, start);
   EXPECT_EQ(look.connections.at(0).up, 0) << "nothing is known of before";
   EXPECT_EQ(look.links.at(0).sent, 0);
-  look = rates.next({connection(1, 7, 1200, 9000)}, {{.interface = "sat0", .sent_bytes = 700}}, start + 2s);
+  look =
+      rates.next({connection(1, 7, 1200, 9000)}, {{.interface = "sat0", .kind = "htb", .sent_bytes = 700}}, start + 2s);
   EXPECT_DOUBLE_EQ(look.connections.at(0).up, 100);
   EXPECT_DOUBLE_EQ(look.connections.at(0).down, 2000);
   EXPECT_DOUBLE_EQ(look.links.at(0).sent, 300);

@@ -28,7 +28,7 @@ protected:
     for (auto* ends : {&client_, &server_}) {
       ends->proxy.set_reset_on_close(true);
     }
-    session_.emplace(table_, std::move(client_.proxy), profile_, connection, claim);
+    session_.emplace(table_, std::move(client_.proxy), profile_, connection, claim, LogConnections::none);
     session_->open(std::move(server_.proxy), profile_, 0);
   }
 
