@@ -1,0 +1,128 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "control/control_socket.hh"
+#include "manager/children.hh"
+#include "manager/collector.hh"
+#include "manager/diallers.hh"
+#include "manager/keepers.hh"
+#include "manager/lifecycle.hh"
+#include "manager/limits.hh"
+#include "manager/manager.hh"
+#include "manager/pid_file.hh"
+#include "manager/proxies.hh"
+#include "manager/queuers.hh"
+#include "manager/reload.hh"
+#include "shared/connection_table.hh"
+#include "tcp/interface_watch.hh"
+#include "util/log.hh"
+#include "util/notify.hh"
+#include "util/process.hh"
+
+namespace pepsal {
+
+// The manager's parts, and what it does with them: manager.cc the loop and what each state does, manager_start.cc how
+// it begins and how another program takes its place, manager_commands.cc what it is told.
+class Manager
+{
+public:
+  // Opens the shared table, or takes over that of the program before. Throws as SharedSegment's makers do.
+  explicit Manager(ManagerStart start);
+  ~Manager() { segment_.remove_name(); }
+  Manager(const Manager&) = delete;
+  Manager& operator=(const Manager&) = delete;
+
+  // Until it is told to end; returns the exit status. Throws, with nothing left behind, when the start fails.
+  int run();
+
+private:
+  // The table of the program before this one goes on, if both understand it alike.
+  bool has_its_table() const { return start_.before && start_.before->layout == layout_version; }
+  SharedSegment make_segment();
+  void keep_what_is_fixed(const Handover& before);
+
+  // All that can fail, while the one who started the daemon is still there to read why.
+  void start();
+  void open_files();
+  void become_its_user();
+
+  // Queuers, dialler and keepers of the program before this one. Their queues and peers wait for new ones, which are of
+  // this one.
+  void end_old_helpers();
+  void answer_who_restarted();
+  void log_ready() const;
+
+  // For people who ask the service manager.
+  std::string status() const;
+  void tell_watchdog();
+
+  // --- what each state does
+  void advance();
+  void end();
+  void begin_to_drain();
+  void cut();
+
+  // --- children
+  void reap();
+  void note_end(const Children::Ended& ended);
+  void collect_if_due();
+
+  // A process that was taken over can write there, too; what the others go by is put right.
+  void restore_header();
+  void collect();
+
+  // --- events
+  void wait_for_events();
+  void handle(int signal);
+  void reload();
+  std::string apply_configuration();
+
+  // --- commands
+  void obey(ControlSocket::Request& request);
+  std::string drain(std::chrono::seconds grace);
+  std::string tell_rate(const std::string& interface, const std::string& rate);
+  std::string undrain();
+
+  // The connection in slot `id`, if it is still the one between these two.
+  std::string kill(std::uint32_t id, const std::string& client, const std::string& server);
+
+  // Comes back only as another program, or by an exception.
+  void restart(int asker);
+  void log_counters() const;
+
+  // In a child: closes what is the manager's alone.
+  void let_go();
+
+  ManagerStart start_;
+  Config config_;
+  SignalDescriptor signals_{SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
+  Limits limits_;
+  std::uint32_t room_{}; // connections that the table was made for
+  SharedSegment segment_;
+  ConnectionTable table_;
+  log::LossCount losses_{table_.lost_log_lines()};
+  Children children_;
+  Collector collector_{children_, table_};
+  ToldRates told_rates_;
+  std::optional<PidFile> pid_file_;
+  std::optional<ControlSocket> control_;
+  InterfaceWatch interfaces_;
+  Confinement confinement_{Role::manager, Role::keeper, Role::dialler, Role::proxy};
+  Keepers keepers_{children_, table_, segment_.header(), config_, confinement_};
+  Diallers diallers_{children_, table_, config_, confinement_, [this] {
+                       let_go();
+                       proxies_.stop_listening();
+                     }};
+  Proxies proxies_{children_, table_,  segment_.header(), keepers_,
+                   diallers_, config_, confinement_,      [this] { let_go(); }};
+  Queuers queuers_{children_, table_, diallers_, config_};
+  Lifecycle lifecycle_;
+  ServiceNotifier service_;
+  std::chrono::steady_clock::time_point next_collection_{};
+};
+
+} // namespace pepsal

@@ -1,0 +1,210 @@
+// How the manager begins, anew or in the place of the program before it, and how it gives way to the next one. What
+// cannot be had ends the start with one line.
+
+#include "manager/connection_manager.hh"
+
+#include <algorithm>
+#include <array>
+#include <thread>
+
+#include <csignal>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "manager/privileges.hh"
+#include "peer/peer_listener.hh"
+#include "util/system_error.hh"
+#include "util/version.hh"
+
+namespace pepsal {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using namespace std::chrono_literals;
+
+constexpr std::uint32_t roster_reserve = 256; // numbers for queuers and for the dead not collected yet
+
+// Whose the memory of a daemon before this one may be.
+std::optional<uid_t> owner_before(const std::string& user)
+{
+  return user.empty() ? std::nullopt : std::optional{find_user(user).user};
+}
+
+} // namespace
+
+Manager::Manager(ManagerStart start)
+    : start_{std::move(start)}
+    , config_{std::move(start_.config)}
+    , limits_{find_limits(config_.max_connections, !config_.user.empty())}
+    , segment_{make_segment()}
+    , table_{segment_}
+    , children_{segment_}
+{
+  if (has_its_table()) {
+    limits_.connections = std::min(limits_.connections, start_.before->room);
+  }
+  room_ = has_its_table() ? start_.before->room : limits_.connections;
+  config_.max_connections = std::min(config_.max_connections, limits_.connections);
+  auto& header = segment_.header();
+  header.max_connections = config_.max_connections;
+  header.max_per_client = per_client_limit(config_);
+  header.leaving = false;
+  header.draining = false;
+}
+
+SharedSegment Manager::make_segment()
+{
+  if (start_.before) {
+    keep_what_is_fixed(*start_.before);
+  }
+  if (has_its_table()) {
+    return SharedSegment::adopt(config_.instance, FileDescriptor{start_.before->table});
+  }
+  return SharedSegment::create(
+      config_.instance, {.max_connections = limits_.connections, .processes = limits_.connections + roster_reserve},
+      owner_before(config_.user));
+}
+
+void Manager::keep_what_is_fixed(const Handover& before)
+{
+  if (config_.instance != before.instance) {
+    log::warning("instance changes only with a stop and a start");
+    config_.instance = before.instance;
+  }
+}
+
+void Manager::start()
+{
+  const auto& before = start_.before;
+  require_net_admin();
+  if (before) {
+    told_rates_ = before->rates;
+    apply_rates(config_, told_rates_);
+  }
+  check_peers_are_reached(config_);
+  keepers_.load_key(before ? before->peer_key : std::string{});
+  proxies_.listen(before ? adopt_listeners(*before, config_) : std::vector<Listener>{});
+  open_files();
+  become_its_user();
+  if (before) {
+    adopt_children(children_, *before, has_its_table());
+    end_old_helpers();
+  }
+  confinement_.enter(Role::manager);
+  diallers_.start();
+  queuers_.start_all();
+  keepers_.start_all();
+  if (before) {
+    proxies_.replace_idle();
+  }
+  proxies_.keep_ready(Clock::now());
+  set_title("pepsal: connection manager");
+  lifecycle_.start_serving();
+}
+
+void Manager::open_files()
+{
+  const auto& before = start_.before;
+  if (before && before->pidfile == config_.pidfile) {
+    pid_file_.emplace(config_.pidfile, FileDescriptor{before->pid_folder}, FileDescriptor{before->pid_file});
+  } else {
+    pid_file_.emplace(config_.pidfile);
+  }
+  if (before && before->control != -1) {
+    control_.emplace(config_.instance, FileDescriptor{before->control});
+    return;
+  }
+  try {
+    control_.emplace(config_.instance);
+  } catch (const SystemError& error) {
+    log::warning("{}: takes no commands but signals", error.what());
+  }
+}
+
+void Manager::become_its_user()
+{
+  if (config_.user.empty()) {
+    return;
+  }
+  const auto user = find_user(config_.user);
+  segment_.give_to(user.user, user.group);
+  if (::geteuid() != user.user || !start_.before) {
+    become_user(config_.user);
+  }
+}
+
+void Manager::end_old_helpers()
+{
+  using Role = Children::Role;
+  constexpr auto patience = 1s;
+  const auto deadline = Clock::now() + patience;
+  constexpr std::array helpers{Role::queuer, Role::dialler, Role::keeper};
+  const auto is_there = [this](Role role) { return children_.count(role) > 0; };
+  for (int signal = SIGTERM; std::any_of(helpers.begin(), helpers.end(), is_there);
+       signal = Clock::now() < deadline ? SIGTERM : SIGKILL) {
+    for (const auto role : helpers) {
+      children_.signal(role, signal, [](const auto&) { return true; });
+    }
+    while (const auto ended = children_.reap()) {
+      if (ended->child.role == Role::proxy) {
+        proxies_.note_end(*ended, Clock::now());
+      }
+    }
+    std::this_thread::sleep_for(1ms);
+  }
+}
+
+void Manager::answer_who_restarted()
+{
+  if (!start_.before) {
+    return;
+  }
+  const auto text =
+      fmt::format("restarted as version {} (before: {}): {} connections go on{}", version(), start_.before->version,
+                  proxies_.busy(), has_its_table() ? "" : ", unlisted, as this version has another table");
+  log::info("{}", text);
+  ControlSocket::Request{FileDescriptor{start_.before->asker}, {}}.done(text);
+  start_.before.reset();
+}
+
+void Manager::log_ready() const
+{
+  const auto queues = config_.first_queue == config_.last_queue
+                          ? fmt::format("queue {}", config_.first_queue)
+                          : fmt::format("queues {} to {}", config_.first_queue, config_.last_queue);
+  log::info("ready: instance {}, port {}, {}, up to {} connections ({} descriptors in each process)", config_.instance,
+            config_.port, queues, limits_.connections, limits_.descriptors);
+  if (!limits_.scarcest.empty()) {
+    log::warning("{} allows {} connections at once; more will bypass the proxy", limits_.scarcest, limits_.connections);
+  }
+}
+
+void Manager::restart(int asker)
+{
+  if (lifecycle_.is_leaving()) {
+    throw std::runtime_error{"not restarted: it is draining"};
+  }
+  require_sound(start_.program);
+  log::info("restarting: {} is executed in this process", start_.program.path);
+  Handover{.version = version(),
+           .instance = config_.instance,
+           .pidfile = config_.pidfile,
+           .address = config_.address,
+           .port = config_.port,
+           .peer_port = config_.peers.port,
+           .layout = layout_version,
+           .room = room_,
+           .table = segment_.descriptor(),
+           .pid_folder = pid_file_->folder(),
+           .pid_file = pid_file_->file(),
+           .control = control_ ? control_->number() : -1,
+           .asker = asker,
+           .peer_key = keepers_.key() != nullptr ? keepers_.key()->to_hex() : std::string{},
+           .rates = told_rates_,
+           .listeners = listeners_for(proxies_.listeners()),
+           .children = children_for(children_)}
+      .execute(start_.program.path, start_.program.arguments);
+}
+
+} // namespace pepsal
