@@ -46,7 +46,7 @@ require_root() { ((EUID == 0)) || fail "needs root, for network namespaces: run 
 install_packages() { # GROUP...
   local missing=() package policy=/usr/sbin/policy-rc.d made_policy=no status=0 log
   for package in $(packages_for "$@"); do
-    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing+=("$package")
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep '^install ok installed$' >/dev/null || missing+=("$package")
   done
   ((${#missing[@]} > 0)) || return 0
   ((EUID == 0)) || fail "missing packages: apt-get install ${missing[*]}"

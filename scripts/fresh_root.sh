@@ -28,7 +28,7 @@ in_fresh_root() { # FOLDER COMMAND...
 debian_mirror() {
   local mirror
   # shellcheck disable=SC2016
-  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Codename: bookworm' | head -n 1)
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Codename: bookworm' | sed -n 1p)
   echo "${mirror:-http://deb.debian.org/debian}"
 }
 

@@ -45,7 +45,7 @@ gives() {
 }
 in_one_line() { [[ $(wc -l <"$work/said") == 1 ]] || wrong "that are several lines: $(cat "$work/said")"; }
 
-has_rules() { iptables-save 2>/dev/null | grep -q 'PEPSAL.*_PRE'; }
+has_rules() { iptables-save 2>/dev/null | grep 'PEPSAL.*_PRE' >/dev/null; }
 manager() { cat "/run/pepsal/$1.pid"; }
 is_gone() { [[ ! -e /proc/$1 ]]; } # PID
 

@@ -146,7 +146,7 @@ case_bad_input() {
 # The folder of iptables' extensions without one of them: as a machine that lacks it.
 without_extension() { # name
   rm -rf "$work/xtables"
-  cp -r "$(dirname "$(find /usr/lib /usr/lib64 -name libxt_NFQUEUE.so 2>/dev/null | head -n 1)")" "$work/xtables"
+  cp -r "$(dirname "$(find /usr/lib /usr/lib64 -name libxt_NFQUEUE.so 2>/dev/null | sed -n 1p)")" "$work/xtables"
   rm -f "$work/xtables/libxt_$1.so"
 }
 

@@ -18,7 +18,7 @@ is_up() { # ROLE READY: the peer is up, with as many warm connections or more
   satbox status "$1" | awk -v "least=$2" '/^peer .* up / { match($0, /ready=[0-9]+/); ready = substr($0, RSTART + 6, RLENGTH - 6) }
     END { exit !(ready + 0 >= least + 0) }'
 }
-is_down() { satbox status "$1" | grep -q "^peer .* down .*$2"; }               # ROLE REASON
+is_down() { satbox status "$1" | grep "^peer .* down .*$2" >/dev/null; }               # ROLE REASON
 
 url() { # FAMILY SCHEME FILE
   if [[ $1 == 4 ]]; then echo "$2://$server/$3"; else echo "$2://[$server6]/$3"; fi
@@ -56,7 +56,7 @@ start_up_boxes() { # PEPSAL-OPTION...
 processes_of() { # ROLE TITLE: pids of the daemon's processes in that namespace
   local pid
   for pid in $(ip netns pids "$lab-$1"); do
-    ! tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -q "^pepsal: $2" || echo "$pid"
+    ! tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep "^pepsal: $2" >/dev/null || echo "$pid"
   done
 }
 
@@ -127,7 +127,7 @@ carries() {
   wait $capture || true
   (($(counter term warm_connections_used) == used + 12)) || wrong "$(counter term warm_connections_used) instead of 12 more by the peer"
   (($(counter gw warm_connections_served) == $(counter term warm_connections_used))) || wrong "the gateway served others"
-  ! tcpdump -nr "$work/sat0.pcap" 2>/dev/null | grep -F 'Flags [S],' | grep -vF .5001: | grep -q . ||
+  ! tcpdump -nr "$work/sat0.pcap" 2>/dev/null | grep -F 'Flags [S],' | grep -vF .5001: | grep . >/dev/null ||
     wrong "a client's SYN crossed the satellite"
   grep -q "^$user " "$work/access.log" || wrong "the server does not see the client's address"
   grep -q "^fd00:81:1::2 " "$work/access.log" || wrong "the server does not see the client's IPv6 address"
@@ -135,7 +135,7 @@ carries() {
   log_has gw "client=$user:" || wrong "the gateway's closing lines do not name the client"
 }
 
-table_shows_it() { "$PEPSAL_BIN_DIR/pepsalctl" --instance "$lab-$1" list --peer 0.0.0.0/0 | grep -qE " open +$user:[0-9]+ +$server:7002 "; }
+table_shows_it() { "$PEPSAL_BIN_DIR/pepsalctl" --instance "$lab-$1" list --peer 0.0.0.0/0 | grep -E " open +$user:[0-9]+ +$server:7002 " >/dev/null; }
 
 # Servers that speak first, half-closes both ways, and the table meanwhile.
 speaks_and_half_closes() {

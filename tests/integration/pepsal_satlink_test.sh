@@ -502,7 +502,7 @@ ten_downloads() {
   local try
   timeout 60 ip netns exec $lab-server iperf3 -s -1 >/dev/null 2>&1 &
   for ((try = 0; try < 100; try++)); do
-    ip netns exec $lab-server ss -ltnH 'sport = :5201' | grep -q . && break
+    ip netns exec $lab-server ss -ltnH 'sport = :5201' | grep . >/dev/null && break
     sleep 0.1
   done
   ip netns exec $lab-user iperf3 -c 10.81.3.2 -R -P 10 -t 30 -f m >"$work/iperf" 2>&1 || tail -n 3 "$work/iperf" >&2

@@ -12,7 +12,7 @@ ctl() { "$PEPSAL_BIN_DIR/pepsalctl" --instance iptables-test-nft "$@"; } # outsi
 figure() { python3 -c "import json, sys; print(json.load(sys.stdin)$1)"; }
 
 status_value() { ctl status | awk -v "name=$1" '$1 == name { print $2 }'; }
-open_connections() { ctl list --json "${@:2}" | figure "['totals']['open']" | grep -qx "$1"; } # NUMBER OPTION...
+open_connections() { ctl list --json "${@:2}" | figure "['totals']['open']" | grep -x "$1" >/dev/null; } # NUMBER OPTION...
 
 # Connections that stay open, after so many bytes to the server; the client reads nothing of what comes back.
 hold() { # ADDRESS BYTES
@@ -30,7 +30,7 @@ hold_two() { # MODE
   wait_for "bytes in the totals" up_total_is 201000
 }
 
-up_total_is() { ctl list --json | figure "['totals']['bytes_up']" | grep -qx "$1"; }
+up_total_is() { ctl list --json | figure "['totals']['bytes_up']" | grep -x "$1" >/dev/null; }
 
 case_list() {
   local mode lines json

@@ -11,7 +11,7 @@ satlab() { SATSIM=$PEPSAL_BIN_DIR/satsim "$root/scripts/lab/satlab" --name "$lab
 satbox() { "$root/scripts/lab/satbox" --name "$lab" "$@"; }
 in_role() { ip netns exec "$lab-$1" "${@:2}"; }
 counter() { satbox status "$1" | awk -v name="$2" '$1 == name { print $2 }'; } # ROLE NAME
-log_has() { satbox log "$1" | grep -qF -- "$2"; }                              # ROLE TEXT
+log_has() { satbox log "$1" | grep -F -- "$2" >/dev/null; }                              # ROLE TEXT
 
 take_lab_down() {
   local role pid

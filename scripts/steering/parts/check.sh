@@ -12,7 +12,7 @@ probe() { # family table name module rule [chain]
   local reason
   reason=$(printf '*%s\n-A %s %s\nCOMMIT\n' "$2" "${6:-PREROUTING}" "$5" |
     unshare -n "$(command_of "$1")-restore" --noflush --wait=20 2>&1) ||
-    lack "IPv$1: $3 does not work in table $2 ($(grep -v '^# Warning' <<<"$reason" | head -n 1)): modprobe $4, or a kernel" \
+    lack "IPv$1: $3 does not work in table $2 ($(grep -v '^# Warning' <<<"$reason" | sed -n 1p)): modprobe $4, or a kernel" \
       "and an iptables that have it"
 }
 

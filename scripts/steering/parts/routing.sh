@@ -19,7 +19,7 @@ all_rules() { ip -N "-$1" rule show | sed 's/^\([0-9]*\):[[:space:]]*/\1 /; s/ *
 
 routes_of() { ip "-$1" route show table "$2" 2>/dev/null || true; } # family table; ip fails for one never used
 
-has_route() { routes_of "$1" "$2" | grep -q "^local default dev lo proto $protocol "; } # family table
+has_route() { routes_of "$1" "$2" | grep "^local default dev lo proto $protocol " >/dev/null; } # family table
 
 # Adds or deletes an ip rule as all_rules prints it.
 ip_rule() { # family add|del line

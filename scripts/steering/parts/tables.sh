@@ -19,7 +19,7 @@ elsewhere() { # family
   local name
   name=$(other_command "$1")-save
   [[ -n $(type -P "$name") ]] || return 0
-  "$name" -t raw 2>/dev/null | sed -n 's/^-A PEPSAL[^ ]* -m comment --comment "pepsal instance=\([^ ]*\) .*/\1/p' | head -n 1
+  "$name" -t raw 2>/dev/null | sed -n 's/^-A PEPSAL[^ ]* -m comment --comment "pepsal instance=\([^ ]*\) .*/\1/p' | sed -n 1p
 }
 
 # iptables-nft-save prints built-in chains whether they exist or not; only nft tells.
@@ -33,7 +33,7 @@ has_base() { # family table chain
 load() { # family
   local program_name
   program_name=$(command_of "$1")-save
-  saved[$1]=$("$program_name" 2>/dev/null) || broken "$program_name failed: $("$program_name" 2>&1 >/dev/null | head -n 1)"
+  saved[$1]=$("$program_name" 2>/dev/null) || broken "$program_name failed: $("$program_name" 2>&1 >/dev/null | sed -n 1p)"
   noted[$1]=$(awk "${our_lines[@]}" "$know_ours"'
     /^\*/ { table = substr($0, 2); print table, "is there" }
     /^:[^ ]* ACCEPT/ { print table, substr($1, 2), "ACCEPT" }
@@ -59,7 +59,7 @@ find_had() { # family table
     return
   fi
   line=$(my_record "${noted[$1]}" "$2")
-  [[ -n $line ]] || line=$(records "${noted[$1]}" "$2" | head -n 1)
+  [[ -n $line ]] || line=$(records "${noted[$1]}" "$2" | sed -n 1p)
   if [[ -n $line ]]; then
     field had "$line"
   elif [[ $'\n'${noted[$1]} != *$'\n'"$2 is there"* ]]; then
@@ -127,7 +127,7 @@ change() { # family table wanted-lines
   [[ -n $lines ]] || return 0
   command=$(command_of "$1")-restore
   reason=$("$command" --noflush --wait=20 2>&1 <<<"$lines") || {
-    reason=$(grep -v '^# Warning' <<<"$reason" | head -n 1)
+    reason=$(grep -v '^# Warning' <<<"$reason" | sed -n 1p)
     echo "table $2: ${reason:-$command failed}"
     return 1
   }
