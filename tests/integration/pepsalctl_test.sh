@@ -13,7 +13,7 @@ manager=
 
 finish() {
   [[ -z $manager ]] || kill -KILL "$manager" 2>/dev/null || true
-  rm -rf "$work" "/dev/shm/pepsal.$instance"
+  rm -rf "$work" "/dev/shm/pepsal.$instance" "/run/pepsal/$instance.ctl"
 }
 trap finish EXIT
 trap 'exit 130' INT TERM
