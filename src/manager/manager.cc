@@ -182,6 +182,9 @@ void Manager::restore_header()
 void Manager::collect()
 {
   restore_header();
+  if (log::follow_syslog()) {
+    proxies_.replace_idle();
+  }
   const bool ending = lifecycle_.is_ending();
   collector_.collect(ending ? std::chrono::seconds{handshake_patience} : config_.pending_lifetime,
                      lifecycle_.state() == State::cutting ? "drain-timeout" : "proxy-killed",

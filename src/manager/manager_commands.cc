@@ -15,7 +15,7 @@ namespace pepsal {
 
 namespace {
 
-std::uint32_t number_in(const std::string& word)
+std::uint32_t parse_number(const std::string& word)
 {
   std::uint32_t number = 0;
   const auto read = std::from_chars(word.data(), word.data() + word.size(), number);
@@ -54,13 +54,13 @@ void Manager::obey(ControlSocket::Request& request)
   } else if (command == "restart") {
     restart(request.asker());
   } else if (command == "drain" && words.size() == 2) {
-    request.done(drain(std::chrono::seconds{number_in(words[1])}));
+    request.done(drain(std::chrono::seconds{parse_number(words[1])}));
   } else if (command == "link" && words.size() == 3) {
     request.done(tell_rate(words[1], words[2]));
   } else if (command == "undrain") {
     request.done(undrain());
   } else if (command == "kill" && words.size() == 4) {
-    request.done(kill(number_in(words[1]), words[2], words[3]));
+    request.done(kill(parse_number(words[1]), words[2], words[3]));
   } else {
     throw std::runtime_error{"this version knows no such command"};
   }

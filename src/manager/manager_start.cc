@@ -136,18 +136,17 @@ void Manager::become_its_user()
 
 void Manager::end_old_helpers()
 {
-  using Role = Children::Role;
   constexpr auto patience = 1s;
   const auto deadline = Clock::now() + patience;
-  constexpr std::array helpers{Role::queuer, Role::dialler, Role::keeper};
-  const auto is_there = [this](Role role) { return children_.count(role) > 0; };
+  constexpr std::array helpers{Children::Role::queuer, Children::Role::dialler, Children::Role::keeper};
+  const auto is_there = [this](Children::Role role) { return children_.count(role) > 0; };
   for (int signal = SIGTERM; std::any_of(helpers.begin(), helpers.end(), is_there);
        signal = Clock::now() < deadline ? SIGTERM : SIGKILL) {
     for (const auto role : helpers) {
       children_.signal(role, signal, [](const auto&) { return true; });
     }
     while (const auto ended = children_.reap()) {
-      if (ended->child.role == Role::proxy) {
+      if (ended->child.role == Children::Role::proxy) {
         proxies_.note_end(*ended, Clock::now());
       }
     }

@@ -11,6 +11,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@ struct Destination
   bool syslog{};
   bool verbose{};
   FileDescriptor socket; // to the syslog daemon; empty while there is none
+  ino_t inode{};         // of its place in the file system
   bool stuck{};          // it did not take a line in time
   std::atomic<std::uint64_t>* losses{};
 };
@@ -35,6 +37,14 @@ Destination& destination()
   return instance;
 }
 
+// 0 when there is none.
+ino_t inode_of_syslog()
+{
+  struct stat place
+  {};
+  return ::stat(_PATH_LOG, &place) == 0 ? place.st_ino : 0;
+}
+
 // syslog(3) waits for a daemon that does not read; so the datagram is sent from here.
 void connect_to_syslog()
 {
@@ -42,6 +52,7 @@ void connect_to_syslog()
   address.sun_family = AF_UNIX;
   std::strncpy(address.sun_path, _PATH_LOG, sizeof address.sun_path - 1);
   FileDescriptor socket{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+  destination().inode = inode_of_syslog();
   const bool connected =
       socket.is_open() && ::connect(socket.number(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   destination().socket = connected ? std::move(socket) : FileDescriptor{};
@@ -106,6 +117,19 @@ void use_syslog()
   destination().syslog = true;
   ::tzset(); // reads a file, which a confined process may not
   connect_to_syslog();
+}
+
+bool follow_syslog()
+{
+  if (!destination().syslog) {
+    return false;
+  }
+  const auto inode = inode_of_syslog();
+  if (inode == 0 || inode == destination().inode) {
+    return false;
+  }
+  connect_to_syslog();
+  return true;
 }
 
 LossCount::LossCount(std::atomic<std::uint64_t>& counter)

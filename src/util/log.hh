@@ -18,6 +18,10 @@ namespace pepsal::log {
 void configure(bool verbose);
 void use_syslog();
 
+// Connects to a syslog daemon that has made its socket anew since; true if so. For a process whose children cannot open
+// it themselves.
+bool follow_syslog();
+
 // While it lives, lines that nobody takes in time are counted there: they are lost, as no connection may wait for a
 // log. The counter must outlive it. One at a time.
 class LossCount

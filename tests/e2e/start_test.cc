@@ -367,8 +367,15 @@ protected:
     if (IsSkipped() || HasFatalFailure()) {
       return;
     }
-    syslogd_ = std::make_unique<ChildProcess>(
-        net().box().start({"busybox", "syslogd", "-n", "-O", Topology::inside("messages")}));
+    start_syslogd("messages");
+  }
+
+  void start_syslogd(const std::string& file)
+  {
+    syslogd_.reset();
+    std::filesystem::remove(outside("/dev/log"));
+    syslogd_ =
+        std::make_unique<ChildProcess>(net().box().start({"busybox", "syslogd", "-n", "-O", Topology::inside(file)}));
     ASSERT_TRUE(eventually([&] { return std::filesystem::exists(outside("/dev/log")); })) << syslogd_->err();
   }
 
@@ -511,6 +518,23 @@ TEST_F(BackgroundTest, SyslogThatDoesNotReadStopsNoConnection)
   EXPECT_TRUE(eventually([&] {
     path_of_new_connection(listener);
     return net().read_file("messages").substr(before).find("closed client=") != std::string::npos;
+  }));
+  ::kill(manager().pid, SIGTERM);
+  EXPECT_TRUE(eventually([&] { return what_is_left().empty(); })) << what_is_left();
+}
+
+// Confined processes cannot open its new socket: the manager does.
+TEST_F(BackgroundTest, SyslogThatBeginsAnewGetsLines)
+{
+  const auto listener = listen();
+  start_rules(net(), Mode::tproxy);
+  ASSERT_EQ(run_program(net(), "pepsal", {"-d", "--gc-interval", "1"}).status, 0);
+  EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
+  EXPECT_TRUE(logged("closed client="));
+  start_syslogd("more-messages");
+  EXPECT_TRUE(eventually([&] {
+    path_of_new_connection(listener);
+    return net().read_file("more-messages").find("closed client=") != std::string::npos;
   }));
   ::kill(manager().pid, SIGTERM);
   EXPECT_TRUE(eventually([&] { return what_is_left().empty(); })) << what_is_left();
