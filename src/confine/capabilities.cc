@@ -5,6 +5,7 @@
 #include "confine/capabilities.hh"
 
 #include <array>
+#include <cassert>
 #include <cstdint>
 #include <initializer_list>
 
@@ -75,8 +76,8 @@ Sets capabilities()
           .permitted = Set{words[1].permitted} << 32U | words[0].permitted};
 }
 
-// Nothing is inheritable then, and so nothing ambient.
-void set_capabilities(Sets sets)
+// As capset(2): 0, or -1 with errno. Nothing is inheritable then, and so nothing ambient.
+long try_capabilities(Sets sets) noexcept
 {
   auto header = this_process();
   KernelSets words{};
@@ -86,7 +87,12 @@ void set_capabilities(Sets sets)
   words[1] = {.effective = static_cast<std::uint32_t>(sets.effective >> 32U),
               .permitted = static_cast<std::uint32_t>(sets.permitted >> 32U),
               .inheritable = 0};
-  check("capset", ::syscall(SYS_capset, &header, words.data()));
+  return ::syscall(SYS_capset, &header, words.data());
+}
+
+void set_capabilities(Sets sets)
+{
+  check("capset", try_capabilities(sets));
 }
 
 // Those that it has stay inheritable and ambient if they were: the queuer is another program.
@@ -127,12 +133,14 @@ WithoutCapabilities::WithoutCapabilities()
 {
   const auto before = capabilities();
   effective_ = before.effective;
+  permitted_ = before.permitted;
   set_capabilities({.effective = 0, .permitted = before.permitted});
 }
 
 WithoutCapabilities::~WithoutCapabilities()
 {
-  set_capabilities({.effective = effective_, .permitted = capabilities().permitted});
+  [[maybe_unused]] const auto result = try_capabilities({.effective = effective_, .permitted = permitted_});
+  assert(result == 0); // what is permitted may always become effective
 }
 
 } // namespace pepsal

@@ -24,6 +24,7 @@ public:
 
 private:
   std::uint64_t effective_;
+  std::uint64_t permitted_;
 };
 
 // Netlink lets a socket change nothing whose opener was not allowed to, whoever uses it (netlink_capable() in the

@@ -316,8 +316,9 @@ Filter filter_of(Role role)
 
 void install(const Filter& filter)
 {
-  const sock_fprog program{.len = static_cast<unsigned short>(filter.size()),
-                           .filter = const_cast<sock_filter*>(filter.data())};
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): seccomp(2) only reads.
+  auto* const instructions = const_cast<sock_filter*>(filter.data());
+  const sock_fprog program{.len = static_cast<unsigned short>(filter.size()), .filter = instructions};
   // Without SPEC_ALLOW older kernels turn the processor's speculation off, which is meant for programs that run others'
   // code in one address space. LOG names what is refused in the audit log.
   check("seccomp", ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,

@@ -120,19 +120,23 @@ void ControlSocket::Request::done(std::string_view text)
   answer("ok", text);
 }
 
-void ControlSocket::Request::refuse(std::string_view text)
+void ControlSocket::Request::refuse(std::string_view text) noexcept
 {
   answer("error", text);
 }
 
-void ControlSocket::Request::answer(std::string_view kind, std::string_view text)
+void ControlSocket::Request::answer(std::string_view kind, std::string_view text) noexcept
 {
-  if (asker_.is_open()) {
-    const auto message = fmt::format("{} {}", kind, text.substr(0, longest_control_message - 16));
-    [[maybe_unused]] const auto sent =
-        ::send(asker_.number(), message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    asker_.close();
+  if (!asker_.is_open()) {
+    return;
   }
+  std::array<char, longest_control_message> message{};
+  const auto kind_bytes = kind.copy(message.data(), message.size());
+  message.at(kind_bytes) = ' ';
+  const auto text_bytes = text.copy(message.data() + kind_bytes + 1, message.size() - kind_bytes - 1);
+  [[maybe_unused]] const auto sent =
+      ::send(asker_.number(), message.data(), kind_bytes + 1 + text_bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+  asker_.close();
 }
 
 ControlSocket::ControlSocket(const std::string& instance)

@@ -43,12 +43,12 @@ public:
 
     std::span<const std::string> words() const { return words_; }
     void done(std::string_view text);
-    void refuse(std::string_view text);
+    void refuse(std::string_view text) noexcept;
     // For a program that is executed in this one's place and will answer: Request{FileDescriptor{…}, {}}.
     int asker() const { return asker_.number(); }
 
   private:
-    void answer(std::string_view kind, std::string_view text);
+    void answer(std::string_view kind, std::string_view text) noexcept;
 
     FileDescriptor asker_; // empty once answered
     std::vector<std::string> words_;

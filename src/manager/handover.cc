@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "manager/restart.hh"
 #include "util/system_error.hh"
 
 namespace pepsal {
@@ -107,12 +108,7 @@ void Handover::execute(const std::string& program, const std::vector<const char*
     set_close_on_exec(descriptor, false);
   }
   ::setenv(variable, std::to_string(memory.number()).c_str(), 1);
-  std::vector<char*> words;
-  for (const auto* word : arguments) {
-    words.push_back(const_cast<char*>(word)); // execv(3) takes them so and leaves them alone
-  }
-  words.push_back(nullptr);
-  ::execv(program.c_str(), words.data());
+  ::execv(program.c_str(), exec_arguments(arguments).data());
   const int error = errno;
   ::unsetenv(variable);
   for (const int descriptor : inherited) {

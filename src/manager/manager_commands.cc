@@ -73,8 +73,8 @@ std::string Manager::drain(std::chrono::seconds grace)
   }
   lifecycle_.leave(std::chrono::steady_clock::now(), grace, config_.drain_timeout);
   segment_.header().leaving = true;
-  const auto text = fmt::format("unhealthy from now on; in {} s new connections bypass, and up to {} s later it ends",
-                                grace.count(), config_.drain_timeout.count());
+  auto text = fmt::format("unhealthy from now on; in {} s new connections bypass, and up to {} s later it ends",
+                          grace.count(), config_.drain_timeout.count());
   log::info("told to drain: {}", text);
   return text;
 }
@@ -91,7 +91,7 @@ std::string Manager::tell_rate(const std::string& interface, const std::string& 
   const auto before = std::exchange(config_, std::move(fresh));
   told_rates_ = std::move(rates);
   proxies_.follow(before);
-  const auto text = fmt::format("link {}: new connections follow the rate {}", interface, rate);
+  auto text = fmt::format("link {}: new connections follow the rate {}", interface, rate);
   log::info("{}", text);
   return text;
 }

@@ -3,6 +3,7 @@
 
 #include "manager/restart.hh"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <stdexcept>
@@ -76,14 +77,9 @@ std::string read_all(const FileDescriptor& output, pid_t child, std::chrono::sec
   ::dup2(output, STDOUT_FILENO);
   ::dup2(output, STDERR_FILENO);
   unblock_signals();
-  std::vector<char*> words;
-  for (const auto* word : program.arguments) {
-    words.push_back(const_cast<char*>(word)); // execv(3) leaves them alone
-  }
-  std::string check_only = "--check";
-  words.push_back(check_only.data());
-  words.push_back(nullptr);
-  ::execv(program.path.c_str(), words.data());
+  auto words = program.arguments;
+  words.push_back("--check");
+  ::execv(program.path.c_str(), exec_arguments(words).data());
   const auto problem = SystemError{errno, fmt::format("exec {}", program.path)};
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, problem.what(), std::string_view{problem.what()}.size());
   ::_exit(127);
@@ -100,6 +96,14 @@ std::string line_with(const std::string& text, std::string_view words)
 }
 
 } // namespace
+
+std::vector<char*> exec_arguments(const std::vector<const char*>& words)
+{
+  std::vector<char*> result(words.size() + 1);
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): C has no better type for it.
+  std::ranges::transform(words, result.begin(), [](const char* word) { return const_cast<char*>(word); });
+  return result;
+}
 
 void require_sound(const Program& program)
 {

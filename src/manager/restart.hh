@@ -16,6 +16,9 @@ struct Program
   std::vector<const char*> arguments; // as main got them, its name first
 };
 
+// Words as execv(3) takes them, which leaves them alone, with a null pointer at their end. They must outlive it.
+std::vector<char*> exec_arguments(const std::vector<const char*>& words);
+
 // Runs the program with --check. Throws std::runtime_error with its words when it would not start.
 void require_sound(const Program& program);
 

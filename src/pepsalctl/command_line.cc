@@ -47,6 +47,7 @@ constexpr std::array commands{
 std::string usage()
 {
   std::vector<std::string_view> names;
+  names.reserve(commands.size());
   for (const auto& row : commands) {
     names.emplace_back(row.name);
   }

@@ -35,11 +35,6 @@ std::vector<Arrangement> arrangements(std::initializer_list<Mode> modes, std::in
 
 } // namespace
 
-bool is_sanitized()
-{
-  return sanitized;
-}
-
 int end_of(const Connection& connection)
 {
   return error_of([&] { connection.receive_all(); });

@@ -49,9 +49,6 @@ std::vector<Arrangement> proxied_modes();
 std::vector<Arrangement> proxied_modes_and_masquerade();
 std::string arrangement_name(const testing::TestParamInfo<Arrangement>& info);
 
-// Whether the programs under test are built with sanitizers.
-bool is_sanitized();
-
 // Reads to the end; the errno that ended it, or 0 for a clean end.
 int end_of(const Connection& connection);
 
