@@ -26,7 +26,7 @@ finish() {
   for host in "${hosts[@]}"; do
     for pid in $(ip netns pids "$net-$host" 2>/dev/null); do kill -KILL "$pid" 2>/dev/null || true; done
     ip netns del "$net-$host" 2>/dev/null || true
-    rm -f "/dev/shm/pepsal.$net-$host" "/run/pepsal/$net-$host.pid"
+    rm -f "/dev/shm/pepsal.$net-$host" "/run/pepsal/$net-$host".{pid,ctl}
   done
   rm -rf "$work"
 }
