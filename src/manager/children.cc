@@ -4,8 +4,10 @@
 #include "manager/children.hh"
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <stdexcept>
+#include <thread>
 
 #include <boost/interprocess/anonymous_shared_memory.hpp>
 #include <csignal>
@@ -253,6 +255,15 @@ void Children::for_each(const std::function<void(const Child&, pid_t)>& visit) c
     if (records_[owner].alive) {
       visit(records_[owner].child, records_[owner].pid);
     }
+  }
+}
+
+void Children::end_all(Role role)
+{
+  signal(role, SIGTERM, [](const auto&) { return true; });
+  while (count(role) > 0) {
+    reap();
+    std::this_thread::sleep_for(std::chrono::milliseconds{1});
   }
 }
 

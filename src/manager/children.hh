@@ -84,6 +84,9 @@ public:
   // Calls `visit` with each living child and its pid.
   void for_each(const std::function<void(const Child&, pid_t)>& visit) const;
 
+  // Tells all of this role to end (SIGTERM), and waits until they have; others that end meanwhile are reaped, too.
+  void end_all(Role role);
+
   ProcessState state(Owner owner) const;
   BootTime started(Owner owner) const { return records_[owner].started; }
   void set_state(Owner owner, ProcessState state);

@@ -4,7 +4,6 @@
 #include "manager/diallers.hh"
 
 #include <csignal>
-#include <thread>
 #include <unistd.h>
 #include <utility>
 
@@ -32,11 +31,7 @@ Diallers::Diallers(Children& children, ConnectionTable& table, const Config& con
 
 Diallers::~Diallers()
 {
-  children_.signal(Children::Role::dialler, SIGTERM, [](const auto&) { return true; });
-  while (children_.count(Children::Role::dialler) > 0) {
-    children_.reap();
-    std::this_thread::sleep_for(1ms);
-  }
+  children_.end_all(Children::Role::dialler);
 }
 
 void Diallers::start()

@@ -3,8 +3,6 @@
 
 #include "manager/keepers.hh"
 
-#include <csignal>
-#include <thread>
 #include <unistd.h>
 #include <utility>
 
@@ -43,11 +41,7 @@ void Keepers::load_key(const std::string& kept)
 
 Keepers::~Keepers()
 {
-  children_.signal(Children::Role::keeper, SIGTERM, [](const auto&) { return true; });
-  while (children_.count(Children::Role::keeper) > 0) {
-    children_.reap();
-    std::this_thread::sleep_for(1ms);
-  }
+  children_.end_all(Children::Role::keeper);
 }
 
 void Keepers::start_all()

@@ -9,7 +9,6 @@
 #include <filesystem>
 #include <stdexcept>
 #include <string>
-#include <thread>
 
 #include <csignal>
 #include <fcntl.h>
@@ -83,11 +82,7 @@ Queuers::Queuers(Children& children, ConnectionTable& table, const Diallers& dia
 
 Queuers::~Queuers()
 {
-  children_.signal(Children::Role::queuer, SIGTERM, [](const auto&) { return true; });
-  while (children_.count(Children::Role::queuer) > 0) {
-    children_.reap();
-    std::this_thread::sleep_for(1ms);
-  }
+  children_.end_all(Children::Role::queuer);
 }
 
 void Queuers::start_all()
