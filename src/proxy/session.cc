@@ -9,12 +9,10 @@
 #include <ctime>
 
 #include <fmt/format.h>
-#include <net/if.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <sys/ioctl.h>
 
-#include "util/log.hh"
+#include "proxy/closing_line.hh"
 #include "util/system_error.hh"
 
 namespace pepsal {
@@ -30,39 +28,6 @@ std::chrono::steady_clock::time_point coarse_now()
   ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
   return std::chrono::steady_clock::time_point{std::chrono::seconds{now.tv_sec} +
                                                std::chrono::nanoseconds{now.tv_nsec}};
-}
-
-// What the closing line tells of a leg; one that was never established has nothing to tell.
-struct LegSummary
-{
-  std::string rtt{"-"}; // seconds
-  std::uint32_t retransmissions{};
-  std::string congestion{"-"};
-};
-
-LegSummary summary_of(const Leg& leg)
-{
-  if (!leg.socket.is_open()) {
-    return {};
-  }
-  constexpr double microseconds = 1e6;
-  const auto facts = tcp_facts(leg.socket);
-  return {.rtt = fmt::format("{:.4f}", static_cast<double>(facts.rtt.count()) / microseconds),
-          .retransmissions = facts.retransmissions,
-          .congestion = leg.socket.congestion()};
-}
-
-// Asked by a socket that is there already, as if_indextoname(3) would make one. "-" for an interface that is gone, and
-// for a peer's client, whose SYN arrived elsewhere.
-std::array<char, IF_NAMESIZE> interface_name(const TCPSocket& socket, std::uint32_t index)
-{
-  ifreq request{};
-  request.ifr_ifindex = static_cast<int>(index);
-  std::array<char, IF_NAMESIZE> name{"-"};
-  if (index != 0 && ::ioctl(socket.number(), SIOCGIFNAME, &request) == 0) {
-    std::copy_n(std::begin(request.ifr_name), name.size() - 1, name.begin());
-  }
-  return name;
 }
 
 } // namespace
@@ -390,24 +355,18 @@ void Session::close_after(const Leg& failed)
 
 void Session::close(Counter counter, std::string_view reason)
 {
+  const ClosingLine line{client_, server_, connection_, boot_time_now() - started_};
   const auto up = up_.bytes->load();
   const auto down = down_.bytes->load();
   table_.count(counter);
   table_.count(Counter::bytes_up, up);
   table_.count(Counter::bytes_down, down);
-  const std::chrono::duration<double> duration = boot_time_now() - started_;
-  const auto client = summary_of(client_);
-  const auto server = summary_of(server_);
-  const auto interface = interface_name(client_.socket, connection_.syn.arrival_interface);
-  table_.count(Counter::retransmissions_client, client.retransmissions);
-  table_.count(Counter::retransmissions_server, server.retransmissions);
+  table_.count(Counter::retransmissions_client, line.client().retransmissions);
+  table_.count(Counter::retransmissions_server, line.server().retransmissions);
   client_.socket.close();
   server_.socket.close();
   if (log_ == LogConnections::all || (log_ == LogConnections::failed && counter != Counter::connections_closed)) {
-    log::info("closed client={} server={} up={} down={} duration={:.3f} interface={} client_rtt={} client_retrans={} "
-              "client_congestion={} server_rtt={} server_retrans={} server_congestion={} reason={}",
-              connection_.client, connection_.server, up, down, duration.count(), interface.data(), client.rtt,
-              client.retransmissions, client.congestion, server.rtt, server.retransmissions, server.congestion, reason);
+    line.write(up, down, reason);
   }
   if (claim_) {
     table_.release(*claim_); // last: a slot that is free promises a process

@@ -98,8 +98,8 @@ public:
 
   // Manager: frees pending entries that became pending before `pending_before`, and slots whose owner
   // is dead according to `is_alive`; `on_recovered` is shown each connection so lost (it may be empty).
-  // A slot that a killed collector left is freed too. Mends the count of entries. No two collections may run at once,
-  // and an owner's number must not be given to another process between its death and the end of a collection.
+  // A slot that a killed collector left is freed too. Corrects the count of entries. No two collections may run at
+  // once, and an owner's number must not be given to another process between its death and the end of a collection.
   Collected collect(BootTime pending_before, const std::function<bool(Owner)>& is_alive,
                     const std::function<void(const Entry&)>& on_recovered = {});
 
@@ -145,6 +145,8 @@ private:
     std::uint8_t tag;
   };
 
+  static constexpr std::uint64_t bit_of(std::uint32_t slot) { return std::uint64_t{1} << (slot % Bucket::slots); }
+
   Place place_of(const Endpoint& client) const;
   std::uint32_t bucket_at(std::uint32_t home, std::uint32_t distance) const { return (home + distance) & bucket_mask_; }
 
@@ -178,7 +180,7 @@ private:
     std::uint64_t removed;
   };
   Count count_now() const;
-  void mend_count(Count before, const Collected& collected);
+  void correct_count(Count before, const Collected& collected);
   Claim claimed(std::uint32_t slot, Control control, const Connection& connection, BootTime now);
 
   TableView view_;

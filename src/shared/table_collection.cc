@@ -1,0 +1,86 @@
+// The manager's part of the connection array: what dead owners and clients that never came have left is freed, and what
+// a killed process or one that was taken over has left wrong is put right. Nothing here blocks or waits for another
+// process.
+
+#include <chrono>
+
+#include "shared/connection_table.hh"
+
+namespace pepsal {
+
+ConnectionTable::Count ConnectionTable::count_now() const
+{
+  Count result{};
+  result.removed = header_->entries_removed.load(std::memory_order_acquire);
+  result.added = header_->entries_added.load(std::memory_order_acquire);
+  return result;
+}
+
+// A process killed between an act and its count leaves the count wrong. While the collector found
+// `in_use` entries one after the other, others made so many changes, and the true figure lies that far
+// from it at most: only what the count is off beyond that is known to be wrong, and is corrected.
+void ConnectionTable::correct_count(Count before, const Collected& collected)
+{
+  const auto now = count_now();
+  const auto changes = now.added - before.added + now.removed - before.removed;
+  const auto doubtful = static_cast<std::int64_t>(changes - collected.expired - collected.recovered);
+  const auto error = static_cast<std::int64_t>(now.added - now.removed) - collected.in_use;
+  if (error > doubtful) {
+    header_->entries_removed.fetch_add(static_cast<std::uint64_t>(error - doubtful), std::memory_order_acq_rel);
+  } else if (-error > doubtful) {
+    header_->entries_added.fetch_add(static_cast<std::uint64_t>(-error - doubtful), std::memory_order_acq_rel);
+  }
+}
+
+// A free slot whose bit is set is lost for good. No order of operations makes one, but a process that was taken over
+// may.
+void ConnectionTable::clear_false_bit(std::uint32_t slot, Control free)
+{
+  auto& bitmap = buckets_[slot / Bucket::slots].bitmap;
+  const auto reserved = free.next(SlotState::reserved, no_owner);
+  if ((bitmap.load(std::memory_order_acquire) & bit_of(slot)) != 0 && take(slot, free, reserved)) {
+    bitmap.fetch_and(~bit_of(slot), std::memory_order_acq_rel);
+    slots_[slot].control.store(reserved.next(SlotState::free, no_owner).word, std::memory_order_release);
+  }
+}
+
+ConnectionTable::Collected ConnectionTable::collect(BootTime pending_before, const std::function<bool(Owner)>& is_alive,
+                                                    const std::function<void(const Entry&)>& on_recovered)
+{
+  const auto far_future = boot_time_now() + std::chrono::hours{24}; // no queuer wrote that
+  Collected result{};
+  const auto count_before = count_now();
+  // Control words, not bits, are walked: an owner killed just before setting or just after clearing
+  // its bit left a slot that the bitmap does not show.
+  for (std::uint32_t slot = 0; slot < slots_.size(); ++slot) {
+    const Control control{slots_[slot].control.load(std::memory_order_acquire)};
+    if (control.state() == SlotState::free) {
+      clear_false_bit(slot, control);
+      continue;
+    }
+    ++result.in_use;
+    const BootTime since{slots_[slot].since_ns.load(std::memory_order_relaxed)};
+    const bool expired = control.state() == SlotState::pending && (since < pending_before || since > far_future);
+    const bool orphaned =
+        control.state() != SlotState::pending && (control.owner() == no_owner || !is_alive(control.owner()));
+    result.pending += control.state() == SlotState::pending && !expired ? 1 : 0;
+    if (!expired && !orphaned) {
+      continue;
+    }
+    const auto entry = TableView::observe(slots_[slot], control);
+    const auto reserved = control.next(SlotState::reserved, no_owner);
+    if (!take(slot, control, reserved)) {
+      continue; // claimed or refreshed at the last moment
+    }
+    if (orphaned && on_recovered && control.state() != SlotState::reserved) {
+      on_recovered(entry);
+    }
+    free_reserved(slot, reserved);
+    --result.in_use;
+    ++(expired ? result.expired : result.recovered);
+  }
+  correct_count(count_before, result);
+  return result;
+}
+
+} // namespace pepsal
