@@ -7,9 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <deque>
-#include <map>
-#include <unordered_map>
 
 #include <csignal>
 #include <netinet/tcp.h>
@@ -19,6 +16,7 @@
 
 #include "confine/capabilities.hh"
 #include "dial/attempt.hh"
+#include "dial/dial_book.hh"
 #include "tcp/route.hh"
 #include "util/log.hh"
 #include "util/process.hh"
@@ -45,15 +43,6 @@ std::size_t most_dials()
   }
   return std::clamp<std::size_t>((std::max<std::size_t>(limit.rlim_cur, others) - others) / 2, 1, most);
 }
-
-struct Dial
-{
-  TCPSocket socket;
-  int queuer; // its channel, where the answer goes
-  std::uint64_t request;
-  Clock::time_point deadline;
-  bool accepted;
-};
 
 class Dialler
 {
@@ -95,7 +84,7 @@ public:
   }
 
 private:
-  using Dials = std::map<Ends, Dial>;
+  using Dial = DialBook::Dial;
 
   void watch(int descriptor, std::uint32_t what) const
   {
@@ -105,8 +94,8 @@ private:
 
   void handle(int descriptor)
   {
-    if (const auto found = connecting_.find(descriptor); found != connecting_.end()) {
-      settle(dials_.find(found->second));
+    if (auto* const dial = dials_.find_connecting(descriptor)) {
+      settle(*dial);
     } else if (descriptor == context_.proxies.dialler_end()) {
       while (const auto demand = context_.proxies.next()) {
         hand_over(*demand);
@@ -142,12 +131,12 @@ private:
   std::optional<DialAnswer::Kind> begin(const DialRequest& request, int queuer)
   {
     const auto ends = ends_of(request.connection);
-    if (const auto place = dials_.find(ends); place != dials_.end()) { // its queuer was lost, or the client is new
-      place->second.queuer = queuer;
-      place->second.request = request.number;
-      return place->second.accepted ? std::optional{DialAnswer::Kind::accepted} : std::nullopt;
+    if (auto* const dial = dials_.find(ends)) { // its queuer was lost, or the client is new
+      dial->queuer = queuer;
+      dial->request = request.number;
+      return dial->accepted ? std::optional{DialAnswer::Kind::accepted} : std::nullopt;
     }
-    if (connecting_.size() >= most_) {
+    if (dials_.connecting() >= most_) {
       return DialAnswer::Kind::no_room;
     }
     try {
@@ -159,16 +148,12 @@ private:
         return DialAnswer::Kind::failed; // nothing is left of its socket
       }
       context_.table.count(Counter::dials_ahead);
-      const int descriptor = prepared.socket.number();
-      watch(descriptor, EPOLLOUT);
-      const auto deadline = Clock::now() + std::min<Clock::duration>(patience, context_.config.connect_timeout);
-      connecting_.emplace(descriptor, ends);
-      dials_.emplace(ends, Dial{.socket = std::move(prepared.socket),
-                                .queuer = queuer,
-                                .request = request.number,
-                                .deadline = deadline,
-                                .accepted = false});
-      order_.push_back({deadline, ends});
+      watch(prepared.socket.number(), EPOLLOUT);
+      dials_.add({.ends = ends,
+                  .socket = std::move(prepared.socket),
+                  .queuer = queuer,
+                  .request = request.number,
+                  .deadline = Clock::now() + std::min<Clock::duration>(patience, context_.config.connect_timeout)});
       return std::nullopt;
     } catch (const SystemError& error) {
       if (trouble_warning_.allows()) {
@@ -232,125 +217,76 @@ private:
 
   // --- what becomes of dials
 
-  void settle(Dials::iterator place)
+  void settle(Dial& dial)
   {
-    auto& dial = place->second;
     if (dial.socket.take_error() != 0) {
-      fail(place);
+      fail(dial);
       return;
     }
     if (dial.socket.state() == TCP_SYN_SENT) {
       return; // the event was another's, which had this descriptor a moment ago
     }
-    forget_descriptor(dial);
-    dial.accepted = true;
-    dial.deadline = Clock::now() + keep_accepted;
-    accepted_order_.push_back({dial.deadline, place->first});
-    ++accepted_;
+    unwatch(dial);
+    dials_.set_accepted(dial, Clock::now() + keep_accepted);
     answer(dial.queuer, DialAnswer::Kind::accepted, dial.request);
-    if (accepted_ > most_) {
-      drop_oldest_accepted();
+    if (dials_.accepted() > most_) {
+      drop(*dials_.oldest_accepted()); // its client, should it come, finds none ready, and its proxy dials
     }
   }
 
   // The socket first: once the queuer knows, the client's own SYN follows.
-  void fail(Dials::iterator place)
+  void fail(Dial& dial)
   {
-    const auto queuer = place->second.queuer;
-    const auto request = place->second.request;
-    drop(place);
+    const auto queuer = dial.queuer;
+    const auto request = dial.request;
+    drop(dial);
     answer(queuer, DialAnswer::Kind::failed, request);
   }
 
   void hand_over(const LegHandover::Demand& demand)
   {
-    const auto place = dials_.find(demand.ends);
-    if (place == dials_.end()) {
-      LegHandover::give(demand, -1);
+    auto* const dial = dials_.find(demand.ends);
+    if (dial != nullptr && dial->accepted) {
+      LegHandover::give(demand, dial->socket.number());
+      context_.table.count(Counter::dials_ahead_used);
+      drop(*dial);
       return;
     }
-    if (place->second.accepted) {
-      LegHandover::give(demand, place->second.socket.number());
-      context_.table.count(Counter::dials_ahead_used);
-      drop(place);
-    } else { // the proxy dials, and needs the source
-      fail(place);
-      LegHandover::give(demand, -1);
+    if (dial != nullptr) { // the proxy dials, and needs the source
+      fail(*dial);
     }
+    LegHandover::give(demand, -1);
   }
 
   // Closes this process's descriptor: resets what nobody else has (the profile's linger 0).
-  void drop(Dials::iterator place)
+  void drop(Dial& dial)
   {
-    if (place->second.accepted) {
-      --accepted_;
-    } else {
-      forget_descriptor(place->second);
+    if (!dial.accepted) {
+      unwatch(dial);
     }
-    dials_.erase(place);
+    dials_.erase(dial);
   }
 
-  void forget_descriptor(const Dial& dial)
-  {
-    ::epoll_ctl(epoll_.number(), EPOLL_CTL_DEL, dial.socket.number(), nullptr);
-    connecting_.erase(dial.socket.number());
-  }
-
-  // --- time
-
-  struct Due
-  {
-    Clock::time_point at;
-    Ends ends;
-  };
-  using Order = std::deque<Due>; // some may be gone
-
-  // The dial that this entry is still about.
-  Dials::iterator find(const Due& due)
-  {
-    const auto place = dials_.find(due.ends);
-    return place != dials_.end() && place->second.deadline == due.at ? place : dials_.end();
-  }
+  void unwatch(const Dial& dial) const { ::epoll_ctl(epoll_.number(), EPOLL_CTL_DEL, dial.socket.number(), nullptr); }
 
   void expire(Clock::time_point now)
   {
-    for (; !order_.empty() && order_.front().at <= now; order_.pop_front()) {
-      if (const auto place = find(order_.front()); place != dials_.end()) {
-        fail(place);
-      }
-    }
-    for (; !accepted_order_.empty() && accepted_order_.front().at <= now; accepted_order_.pop_front()) {
-      if (const auto place = find(accepted_order_.front()); place != dials_.end()) {
-        drop(place);
-      }
-    }
-  }
-
-  // Its client, should it come, finds none ready, and its proxy dials.
-  void drop_oldest_accepted()
-  {
-    while (!accepted_order_.empty()) {
-      const auto place = find(accepted_order_.front());
-      accepted_order_.pop_front();
-      if (place != dials_.end()) {
-        drop(place);
-        return;
+    while (auto* const dial = dials_.due(now)) {
+      if (dial->accepted) {
+        drop(*dial);
+      } else {
+        fail(*dial);
       }
     }
   }
 
   int milliseconds_to_wait() const
   {
-    auto next = Clock::time_point::max();
-    for (const auto* order : {&order_, &accepted_order_}) {
-      if (!order->empty()) {
-        next = std::min(next, order->front().at);
-      }
-    }
-    if (next == Clock::time_point::max()) {
+    const auto next = dials_.next_deadline();
+    if (!next) {
       return -1;
     }
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now()).count();
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(*next - Clock::now()).count();
     return static_cast<int>(std::max<std::int64_t>(left, 0));
   }
 
@@ -366,11 +302,7 @@ private:
   std::uint64_t generation_; // by which requests to a dialler before this one are known
   std::size_t most_;
   FileDescriptor epoll_;
-  Dials dials_;
-  std::unordered_map<int, Ends> connecting_; // by the socket's descriptor
-  std::size_t accepted_{};
-  Order order_;          // of those that are connecting
-  Order accepted_order_; // of those that wait for their proxies
+  DialBook dials_;
   KeepsAddresses tproxy4_{};
   KeepsAddresses tproxy6_{};
   log::RateLimit trouble_warning_{std::chrono::seconds{60}};

@@ -50,5 +50,32 @@ TEST_F(ProfileTest, KernelGivesNoPeerUp)
   EXPECT_GT(option(socket_, TCP_USER_TIMEOUT), 86400 * 1000);
 }
 
+// What follows from a link's description holds for the legs across it, and for no others.
+TEST(ProfileOfTest, BuffersFollowFromTheLinkOnItsSideOnly)
+{
+  Config config;
+  config.satellite.congestion = "reno";
+  config.terrestrial.congestion = "cubic";
+  add_link(config.links, "sat0 rate=50/10 rtt=600 side=gateway");
+  const auto satellite = profile_of(config, &config.links.front());
+  const auto terrestrial = profile_of(config, nullptr);
+  constexpr auto product_down = static_cast<std::uint32_t>(50e6 / 8 * 0.6); // which this side sends
+  EXPECT_EQ(satellite.congestion, "reno");
+  EXPECT_GT(satellite.send_buffer_bytes, product_down);
+  EXPECT_LT(satellite.receive_buffer_bytes, satellite.send_buffer_bytes);
+  EXPECT_EQ(terrestrial.congestion, "cubic");
+  EXPECT_EQ(terrestrial.send_buffer_bytes, 0U); // the kernel's choice
+}
+
+TEST(ProfileOfTest, LinkWithoutRatesHasTheSatellitesProfileAndTheKernelsBuffers)
+{
+  Config config;
+  config.satellite.keepalive = std::chrono::seconds{77};
+  add_link(config.links, "sat0");
+  const auto profile = profile_of(config, &config.links.front());
+  EXPECT_EQ(profile.keepalive, std::chrono::seconds{77});
+  EXPECT_EQ(profile.send_buffer_bytes, 0U);
+}
+
 } // namespace
 } // namespace pepsal::test
