@@ -105,23 +105,29 @@ while True:
   eventually fetch 4 http small || wrong "no way to the server without the boxes"
 }
 
-# Everything that curl does, over both families: no SYN of a client crosses the satellite, and all is what it should be.
+# Everything that curl does, over both families: twelve connections.
+transfers() { # READY: warm connections to wait for before each of the four
+  local family scheme
+  for family in 4 6; do
+    for scheme in http https; do
+      (($1 == 0)) || eventually is_up term "$1" || wrong "the pool is not filled again"
+      fetch $family $scheme small || wrong "IPv$family, $scheme: the small file does not arrive whole"
+      fetch $family $scheme large || wrong "IPv$family, $scheme: the large file does not arrive whole"
+      upload $family $scheme || wrong "IPv$family, $scheme: the upload does not arrive whole"
+    done
+  done
+}
+
+# No SYN of a client crosses the satellite, and all is what it should be.
 carries() {
-  local family scheme capture used
+  local capture used
   case=carries
   used=$(counter term warm_connections_used)
   rm -f "$work/tcpdump"
   ip netns exec "$lab-term" tcpdump -Z root --immediate-mode -U -ni sat0 -w "$work/sat0.pcap" tcp 2>"$work/tcpdump" &
   capture=$!
   eventually grep -qs "listening on" "$work/tcpdump" || wrong "tcpdump does not start"
-  for family in 4 6; do
-    for scheme in http https; do
-      eventually is_up term 4 || wrong "the pool is not filled again"
-      fetch $family $scheme small || wrong "IPv$family, $scheme: the small file does not arrive whole"
-      fetch $family $scheme large || wrong "IPv$family, $scheme: the large file does not arrive whole"
-      upload $family $scheme || wrong "IPv$family, $scheme: the upload does not arrive whole"
-    done
-  done
+  transfers 4
   sleep 0.3
   kill -TERM $capture
   wait $capture || true
@@ -139,7 +145,6 @@ table_shows_it() { "$PEPSAL_BIN_DIR/pepsalctl" --instance "$lab-$1" list --peer 
 
 # Servers that speak first, half-closes both ways, and the table meanwhile.
 speaks_and_half_closes() {
-  local answer
   case=speaks_and_half_closes
   in_role user sh -c "{ sleep 2; echo mine; sleep 0.5; } | timeout 10 ncat $server 7002" >"$work/said" &
   local client=$!
@@ -147,16 +152,26 @@ speaks_and_half_closes() {
   eventually table_shows_it gw || wrong "the gateway's table does not show the connection"
   wait $client || true
   [[ $(<"$work/said") == $'banner\nmine' ]] || wrong "answer '$(<"$work/said")'"
+  half_close
+}
+
+half_close() {
+  local answer
   answer=$(in_role user sh -c "printf hello | timeout 10 ncat $server 7003" || true)
   [[ $answer == hello-end-seen ]] || wrong "the server does not see the client's end: '$answer'"
 }
 
-from_the_server() {
-  local answer used
-  case=from_the_server
-  used=$(counter gw warm_connections_used)
+server_asks() {
+  local answer
   answer=$(in_role server sh -c "{ printf hello-; sleep 2; } | timeout 10 ncat $user 7001" || true)
   [[ $answer == hello-answer ]] || wrong "answer '$answer'"
+}
+
+from_the_server() {
+  local used
+  case=from_the_server
+  used=$(counter gw warm_connections_used)
+  server_asks
   (($(counter gw warm_connections_used) == used + 1)) || wrong "the gateway did not use its peer"
 }
 
@@ -195,8 +210,13 @@ burst() {
 
 # 500 downloads at once, by one curl: each is whole.
 many_at_once() {
-  local i list=$work/list
   case=many_at_once
+  five_hundred
+}
+
+five_hundred() {
+  local i list=$work/list
+  rm -rf "$work/many"
   mkdir "$work/many"
   for ((i = 0; i < 500; i++)); do printf 'url = "http://%s/small?%d"\noutput = "%s/many/%d"\n' $server $i "$work" $i; done >"$list"
   in_role user curl -fsS --no-progress-meter --max-time 60 -Z --parallel-immediate --parallel-max 300 --http1.1 -H "Connection: close" -K "$list" ||
@@ -207,11 +227,14 @@ many_at_once() {
 }
 
 iperf_both_ways() {
-  local direction
   case=iperf_both_ways
-  for direction in "" -R --bidir; do
-    in_role user timeout 20 iperf3 -c $server -t 2 $direction >"$work/iperf" 2>&1 || wrong "iperf3 $direction: $(tail -n 1 "$work/iperf")"
-  done
+  iperf
+  iperf -R
+  iperf --bidir
+}
+
+iperf() { # OPTION...
+  in_role user timeout 20 iperf3 -c $server -t 2 "$@" >"$work/iperf" 2>&1 || wrong "iperf3 $*: $(tail -n 1 "$work/iperf")"
 }
 
 # A SYN with data whose source may be anybody's: the gateway dials only if it comes from behind its peer.
@@ -344,6 +367,27 @@ box_restarted() {
   eventually is_up term 4 || wrong "the peer does not come up again"
 }
 
+# The same programs without peers, as control.
+without_peers() {
+  case=without_peers
+  stop_boxes
+  satbox start gw
+  satbox start term
+  transfers 0
+  half_close
+  server_asks
+  ! in_role user timeout 10 ncat $server 7999 </dev/null 2>/dev/null || wrong "a connection to a closed port ends well"
+  five_hundred
+  iperf --bidir
+  (($(counter term warm_connections_used) + $(counter gw warm_connections_used) == 0)) || wrong "warm connections without --peer"
+  (($(counter term connections_opened) >= 500)) || wrong "only $(counter term connections_opened) by the boxes"
+  kill_gateway
+  fetch 4 http small || wrong "the file does not arrive whole after the gateway's daemon was killed"
+  satbox stop gw >/dev/null 2>&1 || true
+  satbox start gw
+  fetch 4 http large || wrong "the file does not arrive whole after its return"
+}
+
 # Over a peer of the one family, clients of both.
 mixed_families() {
   local family used
@@ -474,7 +518,7 @@ set_up
 start_up_boxes
 cases=("$@")
 ((${#cases[@]} > 0)) || cases=(carries speaks_and_half_closes from_the_server refused_there box_itself reset_passes burst many_at_once
-  iperf_both_ways far_proxies_killed keeper_killed peer_goes_and_comes box_restarted data_in_syns mixed_families keys strangers bad_input)
+  iperf_both_ways far_proxies_killed keeper_killed peer_goes_and_comes box_restarted data_in_syns without_peers mixed_families keys strangers bad_input)
 for name in "${cases[@]}"; do "$name"; done
 
 end_test
