@@ -42,6 +42,7 @@ wait "$pid" || status=$?
 cat "$work/out"
 ((status == 0)) || wrong "exit status $status"
 expect_text "hash matches" 2 # the direct download may be given up
+expect_text "PEPsal, both ends  *[0-9.]* s = [1-9][0-9.]* *[0-9.]* s = [2-9]" 1 # round trips; losses may cost more
 expect_text "pepsal: connection manager" 1
 expect_text "pepsal: proxy 10.81.1.2:" 1
 expect_text "connections_opened" 1
