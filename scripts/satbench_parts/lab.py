@@ -41,6 +41,7 @@ class Lab:
         self.options = options
         self.folder = None
         self.background = []
+        self.with_peers = False
 
     def __enter__(self):
         self.folder = Path(tempfile.mkdtemp(prefix=f"satbench{os.getpid()}-", dir="/dev/shm"))
@@ -126,6 +127,7 @@ class Lab:
                 self.start_box(role, peers=boxes == "both" and self.options.peers)
         if column == "both" and self.options.peers:
             self._await_peers(roles)
+            self.with_peers = True
 
     def _satbox(self, action, role, *options, peers=False):
         flags = ([] if self.options.tuning else ["--no-tuning"]) + (["--peers"] if peers else [])
@@ -143,6 +145,12 @@ class Lab:
                 return
             time.sleep(0.1)
         raise LabError("the boxes do not become each other's peers: see satbox status")
+
+    def warm_connections_used(self):
+        """By clients of the terminal's box so far; None where there are no peers."""
+        if not self.with_peers:
+            return None
+        return int(re.search(r"^warm_connections_used (\d+)", self._satbox("status", "term"), re.MULTILINE)[1])
 
     def stop_box(self, role):
         try:

@@ -193,7 +193,7 @@ class Bench:
             lab.put("file", content)
         transfer.stop.wait(workload.pause)
         lab.restart_schedule()
-        before = lab.link_counters()
+        before, warm_before = lab.link_counters(), lab.warm_connections_used()
         progress = self.progress.running(label, workload.size * workload.flows)
         if workload.kind == "page":
             scheme = "http" if workload.port == 80 else "https"
@@ -213,6 +213,8 @@ class Bench:
             raise InterruptedError
         link = link_share(before, lab.link_counters())
         run = fig.figures(scenario, self.settings(scenario), column, workload, number, outcome, link, VERSION)
+        if warm_before is not None:
+            run["warm_connections"] = lab.warm_connections_used() - warm_before
         # What a transfer that was given up has left in flight must not meet the next one.
         if outcome.total is None:
             transfer.stop.wait(3)

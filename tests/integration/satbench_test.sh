@@ -44,8 +44,9 @@ CHECK
 grep -q '^| PEPsal, both ends |' "$work/results/report.md" || wrong "report.md has no row for both ends"
 cmp -s "$work/out" "$work/results/report.md" || wrong "the report on standard output differs from report.md"
 grep -q '<svg' "$work/results/plots/received-web.svg" || wrong "there is no plot"
-# A page in a browser, ssh and an upload over TLS: what the programs say of them, and that they went the way they should.
-"$satbench" --quick --only web --workload HTTP/2 --workload ssh --workload 'over TLS' --columns both \
+# A page in a browser, ssh and an upload over TLS: what the programs say of them, and that they went the way they should: by
+# warm connections, and direct as control.
+"$satbench" --quick --only web --workload HTTP/2 --workload ssh --workload 'over TLS' --columns direct,both --jobs 2 \
   --output "$work/programs" >"$work/out" 2>"$work/err" &
 programs_pid=$!
 status=0
@@ -54,9 +55,11 @@ cat "$work/err"
 ((status == 0)) || wrong "with programs: exit status $status"
 python3 - "$work/programs/results.json" <<'CHECK' || wrong "with programs: results.json is not as expected"
 import json, sys
-runs = {run["workload"]: run for run in json.load(open(sys.argv[1]))["runs"]}
-assert list(runs) == ["page, HTTP/2 over TLS", "ssh login and true", "1 MB up over TLS"], list(runs)
-assert all(run["intact"] and not run["error"] and run["total_s"] for run in runs.values()), runs
+every = json.load(open(sys.argv[1]))["runs"]
+assert all(run["intact"] and not run["error"] and run["total_s"] for run in every), every
+runs = {run["workload"]: run for run in every if run["column"] == "both"}
+assert list(runs) == ["page, HTTP/2 over TLS", "ssh login and true", "1 MB up over TLS"] and len(every) == 6, every
+assert all(run["warm_connections"] > 0 for run in runs.values()), runs
 page, ssh, upload = runs.values()
 assert page["received"] == 1400000 and page["first_byte_s"] < page["paint_s"] and page["first_byte_s"] < page["total_s"], page
 assert page["link"]["down"]["offered_bytes"] > 1400000 and upload["link"]["up"]["offered_bytes"] > 1000000, upload
