@@ -89,10 +89,11 @@ END
   serve_beside server 80 nginx -c "$work/nginx.conf"
   serve_beside user 7001 ncat -lk -p 7001 --sh-exec "head -c 6; echo answer" # asked from the server's side
   serve_beside server 7002 ncat -lk -p 7002 --sh-exec "echo banner; cat"     # speaks first
-  # Answers once the client's stream has ended.
+  # Answers once the client's stream has ended; urgent bytes are read in their place.
   serve_beside server 7003 python3 -c '
 import socket
 listener = socket.create_server(("", 7003))
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
 while True:
     client = listener.accept()[0]
     said = b""
@@ -159,6 +160,24 @@ half_close() {
   local answer
   answer=$(in_role user sh -c "printf hello | timeout 10 ncat $server 7003" || true)
   [[ $answer == hello-end-seen ]] || wrong "the server does not see the client's end: '$answer'"
+}
+
+urgent_byte() {
+  case=urgent_byte
+  sends_urgent
+}
+
+sends_urgent() {
+  local answer
+  answer=$(in_role user timeout 20 python3 -c '
+import socket, sys
+s = socket.create_connection((sys.argv[1], 7003), 10)
+s.sendall(b"before-")
+s.send(b"!", socket.MSG_OOB)
+s.sendall(b"behind")
+s.shutdown(socket.SHUT_WR)
+print(b"".join(iter(lambda: s.recv(100), b"")).decode())' "$server" || true)
+  [[ $answer == "before-!behind-end-seen" ]] || wrong "the urgent byte comes as '$answer'"
 }
 
 server_asks() {
@@ -375,6 +394,7 @@ without_peers() {
   satbox start term
   transfers 0
   half_close
+  sends_urgent
   server_asks
   ! in_role user timeout 10 ncat $server 7999 </dev/null 2>/dev/null || wrong "a connection to a closed port ends well"
   five_hundred
@@ -517,7 +537,7 @@ bad_input() {
 set_up
 start_up_boxes
 cases=("$@")
-((${#cases[@]} > 0)) || cases=(carries speaks_and_half_closes from_the_server refused_there box_itself reset_passes burst many_at_once
+((${#cases[@]} > 0)) || cases=(carries speaks_and_half_closes urgent_byte from_the_server refused_there box_itself reset_passes burst many_at_once
   iperf_both_ways far_proxies_killed keeper_killed peer_goes_and_comes box_restarted data_in_syns without_peers mixed_families keys strangers bad_input)
 for name in "${cases[@]}"; do "$name"; done
 
