@@ -125,8 +125,13 @@ void Session::source_ended(Way& way)
 void Session::pass_fin(Way& way)
 {
   if (::shutdown(way.to.socket.number(), SHUT_WR) == -1) {
-    fail_leg(way.to, errno);
-    return;
+    // A warm connection may have got the FIN while its answer was awaited, and have ended the other way since: then it
+    // is closed, in good order.
+    const int error = errno == ENOTCONN ? way.to.socket.take_error() : errno;
+    if (error != 0) {
+      fail_leg(way.to, error);
+      return;
+    }
   }
   way.end = Way::End::passed_on;
 }

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 #include <linux/sockios.h>
+#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 
 #include "loopback.hh"
@@ -100,6 +101,24 @@ TEST_F(SessionTest, OneWayEndsAndTheOtherGoesOn)
   const std::jthread answering{[&] { send_all(server_.peer, answer), end_sending(server_.peer); }};
   EXPECT_TRUE(receive_all(client_.peer) == answer);
   expect_closed(Counter::connections_closed, 8, answer.size());
+}
+
+// As a warm connection may be when its session begins: the client's end was passed on while the peer's answer was
+// awaited, and the server's has come with it.
+TEST_F(SessionTest, ServerLegThatHasEndedBothWaysBefore)
+{
+  use_connections(0);
+  end_sending(client_.peer);
+  end_sending(session_->server());
+  EXPECT_EQ(receive_all(server_.peer), "");
+  send_all(server_.peer, "the answer");
+  end_sending(server_.peer);
+  while (session_->server().state() != TCP_CLOSE) {
+    std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  }
+  run();
+  EXPECT_EQ(receive_all(client_.peer), "the answer");
+  expect_closed(Counter::connections_closed, 0, 10);
 }
 
 TEST_F(SessionTest, BulkBothWaysAtOnce)
