@@ -20,6 +20,7 @@ FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "-
          "--disable-default-apps", "--disable-breakpad", "--disable-dev-shm-usage", "--metrics-recording-only", "--mute-audio",
          "--window-size=1280,900", "--ignore-certificate-errors", "--remote-debugging-pipe")
 START_PATIENCE = 60  # seconds until a browser answers; only a bound for failures
+QUIET_PATIENCE = 20  # seconds until it has done all that it does at its start; a machine with much else to do takes its time
 
 # The page: its document names a stylesheet and scripts in its head and pictures in its body; the stylesheet names one more
 # picture, which is so found a round trip later, as fonts and backgrounds are.
@@ -144,6 +145,25 @@ class Browser:
         self.session = self._call("Target.attachToTarget", until, targetId=pages[0], flatten=True)["sessionId"]
         self._call("Page.enable", until, self.session)
 
+    def await_quiet(self):
+        """Until its processes, a session of their own, use next to no processor time: what is measured is the page alone."""
+        until, used, quiet = time.monotonic() + QUIET_PATIENCE, self._processor_seconds(), 0
+        while quiet < 2 and time.monotonic() < until and not transfer.stop.is_set():
+            time.sleep(0.5)
+            before, used = used, self._processor_seconds()
+            quiet = quiet + 1 if used - before <= 0.02 else 0
+
+    def _processor_seconds(self):
+        ticks = 0
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = path.read_text().rpartition(")")[2].split()  # behind the name: state, parent, group, session
+            except OSError:
+                continue
+            if int(fields[3]) == self.process.pid:
+                ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
     def _receive(self, until):
         """The next message, or None when the time is over."""
         while b"\0" not in self.pending:
@@ -201,7 +221,7 @@ def load_page(namespace, url, protocol, limit):
     outcome = transfer.Outcome(series=[(0.0, 0)])
     try:
         with Browser(namespace) as browser:
-            time.sleep(1)  # what it does at its start, it has done
+            browser.await_quiet()
             watch = transfer.PauseWatch()
             with watch:
                 report = browser.load(url, limit)
