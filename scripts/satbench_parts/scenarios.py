@@ -26,6 +26,7 @@ class Workload:
     kind: str = "transfer"  # or "page", "ssh", "tls-upload"
     # What the protocol needs beyond the bytes; the handshake of TCP is not among it, as a box near the client gives that.
     round_trips: int = 1
+    connections: int = 1  # that share the bytes: what one of them carries passes while the others wait for answers
     first_byte_trips: int | None = None  # until the first byte of an answer, where that is to be judged
     port: int = 80  # of a page's server
     protocol: str = "http/1.1"  # of a page, as a browser names it
@@ -53,13 +54,16 @@ def many(size, limit, direction="down", goal=None):
     return Workload(f"10 x {label} {direction}", size, limit, direction, flows=10, goal=goal)
 
 
+HTTP1_CONNECTIONS = 6  # of a browser, to one server
+
+
 def http1_trips(handshake):
     """Round trips of a page by HTTP/1.1: one object at a time on each of a browser's six connections, of which the first
     has served the document; the others need a handshake first. The stylesheet's picture waits behind the others."""
     objects, trips, served = 1 + SCRIPTS + PICTURES + 1, 0, 0
     while served < objects:
         trips += 1
-        served += 6 if trips > handshake else 1
+        served += HTTP1_CONNECTIONS if trips > handshake else 1
     return handshake + 1 + trips
 
 
@@ -68,8 +72,9 @@ PAGES = (
     Workload("page, HTTP/2 over TLS", PAGE_BYTES, 40, kind="page", port=443, protocol="h2", round_trips=4,
              first_byte_trips=2, repeat=3, goal=3.1),
     Workload("page, HTTP/1.1 over TLS", PAGE_BYTES, 40, kind="page", port=8443, round_trips=http1_trips(1),
-             first_byte_trips=2, repeat=3, goal=7.0),
-    Workload("page, HTTP/1.1", PAGE_BYTES, 40, kind="page", round_trips=http1_trips(0), first_byte_trips=1, repeat=3),
+             connections=HTTP1_CONNECTIONS, first_byte_trips=2, repeat=3, goal=7.0),
+    Workload("page, HTTP/1.1", PAGE_BYTES, 40, kind="page", round_trips=http1_trips(0), connections=HTTP1_CONNECTIONS,
+             first_byte_trips=1, repeat=3),
 )
 # OpenSSH: identification, key exchange, service, "none", the key offered, the key's signature, channel, command.
 SSH = Workload("ssh login and true", 0, 30, kind="ssh", round_trips=8, repeat=3)
@@ -170,7 +175,7 @@ def fastest_seconds(settings, workload):
         elif what == "outage" and which in (workload.direction, "both"):
             silences.append((float(at), float(at) + float(value)))
     # The first byte leaves its sender half a round trip before it arrives, and the rate changes there.
-    begin, left = (workload.round_trips - 0.5) * rtt, workload.size * workload.flows
+    begin, left = (workload.round_trips - 0.5) * rtt, workload.size * workload.flows / workload.connections
     turns = sorted({start for start, _ in changes} | {turn for silence in silences for turn in silence})
     for start, end in zip(turns, turns[1:] + [float("inf")]):
         speed = max((change for change in changes if change[0] <= start), key=lambda change: change[0])[1]
@@ -185,4 +190,5 @@ def fastest_seconds(settings, workload):
 
 def floor_text(workload):
     trips = "RTT" if workload.round_trips == 1 else f"{workload.round_trips} RTT"
-    return f"{trips} + bytes/rate" if workload.size else trips
+    share = f"/{workload.connections}" if workload.connections > 1 else ""
+    return f"{trips} + bytes{share}/rate" if workload.size else trips
