@@ -1,6 +1,7 @@
 """From runs to figures: one dictionary for each run, the medians of several, and the objectives with their verdicts."""
 
 import scenarios as plan
+import transfer
 
 SERIES_POINTS = 250
 
@@ -78,6 +79,11 @@ class Results:
         runs = self.groups.get((scenario, workload, column))
         return middle(runs) if runs else None
 
+    def first_byte(self, run):
+        """The median of its like: the run with the median total need not have the median first byte."""
+        runs = self.groups[(run["scenario"], run["workload"], run["column"])]
+        return transfer.median([same.get("first_byte_s") for same in runs])
+
     def columns(self):
         return [column for column in plan.COLUMNS if any(key[2] == column for key in self.groups)]
 
@@ -132,7 +138,7 @@ class Objectives:
         run = self._both(scenario, workload)
         if (run and scenario.name in ("web", "geo") and workload.flows == 1 and workload.direction == "down"
                 and workload.kind == "transfer"):
-            rtts = run["first_byte_s"] / (float(settings["RTT_MS"]) / 1000)
+            rtts = self.results.first_byte(run) / (float(settings["RTT_MS"]) / 1000)
             self._add(f"{scenario.name}: first byte of {workload.name}, both ends", "at most 1.05 RTT", rtts, 1.05,
                       f"{rtts:.3f} RTT")
 
@@ -180,7 +186,7 @@ class Objectives:
             return
         if workload.first_byte_trips and workload.goal:
             wanted = workload.first_byte_trips + 0.05
-            trips = run["first_byte_s"] / (float(settings["RTT_MS"]) / 1000) if run["first_byte_s"] else None
+            trips = self.results.first_byte(run) / (float(settings["RTT_MS"]) / 1000) if run["first_byte_s"] else None
             self._add(f"{scenario.name}: first byte of {workload.name}, both ends", f"at most {wanted:.2f} RTT", trips, wanted,
                       f"{trips:.2f} RTT" if trips else "not completed")
         if workload.goal:

@@ -36,7 +36,7 @@ def row(results, workload, run):
         times = [cell(run.get("paint_s"), "{:.2f} s")]
     ahead = "" if run["column"] == "direct" or ratio is None else f"{'> ' if at_least else ''}{ratio:.2f}"
     return " | ".join([
-        plan.COLUMNS[run["column"]], cell(run.get("connect_s"), "{:.2f} s"), cell(run.get("first_byte_s"), "{:.2f} s"),
+        plan.COLUMNS[run["column"]], cell(run.get("connect_s"), "{:.2f} s"), cell(results.first_byte(run), "{:.2f} s"),
         " / ".join(times) or "", total_cell(run), cell(run.get("goodput_mbit") or None, "{:.2f}"),
         cell(run.get("efficiency") and 100 * run["efficiency"], "{:.0f} %"), ahead,
         cell(run.get("to_fastest"), "{:.2f}")])
