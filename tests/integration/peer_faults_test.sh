@@ -79,10 +79,12 @@ under_load() {
   forget_gateway
   start_gateway
   goes_on "after the killed daemon's return"
-  satbox stop gw
-  goes_on "after the gateway's daemon was ended"
-  start_gateway
-  goes_on "after its return"
+  if ((${#peers[@]} > 0)); then
+    satbox stop gw
+    goes_on "after the gateway's daemon was ended"
+    start_gateway
+    goes_on "after its return"
+  fi
   vanish
   sleep 1
   return_from_nowhere
@@ -140,11 +142,7 @@ used_connections() {
   start_gateway
   held "vanished" vanish
   return_from_nowhere
-  start_gateway
-  held "restarted without a word" eval 'vanish; return_from_nowhere; start_box gw'
-  eventually is_up term || wrong "the peer does not come up at the end"
   satbox stop term
-  satbox stop gw
 }
 
 # What listens at the gateway's warm port instead of PEPsal: takes a greeting and answers by that verdict and version.
