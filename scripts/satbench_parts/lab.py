@@ -188,8 +188,3 @@ def link_share(before, after):
     """What one transfer has put on the satellite and lost there."""
     kept = ("offered_packets", "offered_bytes", "queue_drops", "random_losses", "outage_losses")
     return {way: {key: after[way][key] - before[way][key] for key in kept} for way in after}
-
-
-def machine():
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return {"cores": os.cpu_count(), "memory_gib": round(memory), "kernel": os.uname().release.split("-")[0]}

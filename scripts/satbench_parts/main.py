@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 
 sys.dont_write_bytecode = True  # nothing is to appear beside the sources
+sys.path.append(str(Path(__file__).resolve().parent.parent / "bench_parts"))  # what both benchmarks need
 
 import browser
 import figures as fig
@@ -20,7 +21,9 @@ import programs
 import report
 import scenarios as plan
 import transfer
-from lab import OTHER_COMMAND, SCRIPTS, SERVER, Lab, LabError, link_share, machine
+from command_line import Parser, folder, listed, program, whole
+from lab import OTHER_COMMAND, SCRIPTS, SERVER, Lab, LabError, link_share
+from machine import machine
 
 ROOT = SCRIPTS.parent
 MACHINE = machine()
@@ -28,41 +31,6 @@ VERSION = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dir
                          check=False).stdout.strip() or "unknown"
 LONGEST_PAUSE = 0.15, 0.01  # seconds, or of a run's time
 ATTEMPTS = 3
-
-
-class Parser(argparse.ArgumentParser):
-    def error(self, message):
-        sys.stderr.write(f"satbench: {message} (--help explains)\n")
-        sys.exit(2)
-
-
-def whole(least, most):
-    def convert(text):
-        if not text.isdigit() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from {least} to {most}")
-        return int(text)
-    return convert
-
-
-def listed(names):
-    def convert(text):
-        for word in text.split(","):
-            if word not in names:
-                raise argparse.ArgumentTypeError(f"'{word}' is not one of: {', '.join(names)}")
-        return text.split(",")
-    return convert
-
-
-def program(text):
-    if not os.access(text, os.X_OK) or os.path.isdir(text):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a program")
-    return os.path.abspath(text)
-
-
-def folder(text):
-    if not os.path.isdir(text):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a directory")
-    return text
 
 
 def parse(arguments):

@@ -2,6 +2,7 @@
 
 import figures as fig
 import scenarios as plan
+from machine import machine_text
 
 
 def cell(value, form):
@@ -92,8 +93,7 @@ def markdown(data, results, objectives, scenario_list, settings_of, plots):
         yield f"Some runs, kept from before, are of {', '.join(versions)}."
         yield ""
     yield f"{about['date']}, version {about['version']}, `{about['command']}`, rounds: {about['rounds']}."
-    yield (f"Machine: {about['machine']['cores']} cores, {about['machine']['memory_gib']} GiB, "
-           f"kernel {about['machine']['kernel']}.")
+    yield f"Machine: {machine_text(about['machine'])}."
     yield ""
     if objectives.rows:
         yield "## What was to be reached"

@@ -30,6 +30,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "confine/shorter_filter.hh"
 #include "util/file_descriptor.hh"
 #include "util/system_error.hh"
 
@@ -180,7 +181,7 @@ public:
     const auto bytes = check("lseek", ::lseek(file.number(), 0, SEEK_END));
     Filter filter(static_cast<std::size_t>(bytes) / sizeof(sock_filter));
     check("pread", ::pread(file.number(), filter.data(), static_cast<std::size_t>(bytes), 0));
-    return filter;
+    return without_needless_comparisons(filter);
   }
 
 private:

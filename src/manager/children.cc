@@ -12,6 +12,7 @@
 #include <boost/interprocess/anonymous_shared_memory.hpp>
 #include <csignal>
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "util/process.hh"
@@ -45,6 +46,7 @@ Children::Children(const SharedSegment& segment)
     , records_{static_cast<Record*>(memory_.get_address()), roster_.size()}
 {
   std::uninitialized_value_construct(records_.begin(), records_.end());
+  check("madvise MADV_DONTFORK", ::madvise(memory_.get_address(), memory_.get_size(), MADV_DONTFORK));
 }
 
 Owner Children::take_number()
@@ -79,7 +81,6 @@ pid_t Children::spawn(Role role, std::uint16_t index, const std::function<int(Ow
   pid_t pid = 0;
   try {
     pid = fork_process([&] {
-      memory_ = {};
       records_ = {};
       ::signal(SIGINT, SIG_IGN); // Ctrl-C reaches the whole process group, and is for the manager: it drains
       return body(owner);

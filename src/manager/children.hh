@@ -110,8 +110,8 @@ private:
 
   std::span<RosterEntry> roster_;
   std::span<std::atomic<std::uint8_t>> states_;
-  // Not private memory, of which fork(2) makes the manager copy every page that it writes to between two forks. A child
-  // unmaps it before anything else.
+  // Not private memory, of which fork(2) makes the manager copy every page that it writes to between two forks. No
+  // child has it (MADV_DONTFORK).
   boost::interprocess::mapped_region memory_;
   std::span<Record> records_;
   Owner first_free_{no_owner};

@@ -158,7 +158,8 @@ int Proxies::run_child(Owner owner, std::size_t listener)
                     .peer_key = keepers_.key(),
                     .warm_queues = keepers_.queues(),
                     .confinement = confinement_,
-                    .handover = diallers_.handover()});
+                    .handover = diallers_.handover(),
+                    .session_memory = *session_memory_});
 }
 
 // In a proxy's process, which knows as many proxies as there were when it was forked: seeing too few idle ones wakes

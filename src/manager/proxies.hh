@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "manager/diallers.hh"
 #include "manager/keepers.hh"
 #include "manager/spare_policy.hh"
+#include "proxy/session.hh"
 #include "shared/connection_table.hh"
 #include "tcp/listener.hh"
 #include "util/file_descriptor.hh"
@@ -98,6 +100,7 @@ private:
   BootTime changed_at_{}; // the configuration
   Time retry_forks_at_{};
   BackOff back_off_;
+  std::unique_ptr<Session::Memory> session_memory_{std::make_unique_for_overwrite<Session::Memory>()}; // every child's
   log::RateLimit fork_warning_{std::chrono::seconds{60}};
   log::RateLimit death_warning_{std::chrono::seconds{60}};
 };

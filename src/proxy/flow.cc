@@ -3,6 +3,8 @@
 
 #include "proxy/flow.hh"
 
+#include <array>
+
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -107,7 +109,7 @@ Flow::Step Flow::read_message()
   if (bytes == -1) {
     return read_failed();
   }
-  held_ = std::span{buffer_}.first(static_cast<std::size_t>(bytes));
+  held_ = buffer_.first(static_cast<std::size_t>(bytes));
   const bool full = held_.size() == buffer_.size();
   if (full && pipe_.prepare()) {
     mode_ = Mode::bulk;

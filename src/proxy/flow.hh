@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -45,11 +44,16 @@ public:
     sink_failed    // the sink has given an error; what it did not take is lost
   };
 
-  // The sockets and the counter of written bytes must outlive the flow.
-  Flow(const TCPSocket& source, const TCPSocket& sink, std::atomic<std::uint64_t>& written)
+  // What a message is read into, at once.
+  static constexpr std::size_t buffer_bytes = 16384;
+
+  // The sockets, the counter of written bytes and the buffer must outlive the flow.
+  Flow(const TCPSocket& source, const TCPSocket& sink, std::atomic<std::uint64_t>& written,
+       std::span<std::byte, buffer_bytes> buffer)
       : source_{source}
       , sink_{sink}
       , written_{written}
+      , buffer_{buffer}
   {}
 
   // Moves what moves without waiting, a bounded amount of it. Not to be called once it has ended or failed.
@@ -101,9 +105,9 @@ private:
   bool starved_{};
   int small_reads_{}; // in a row, in bulk
   SplicePipe pipe_;
-  std::size_t piped_bytes_{};           // in the pipe
-  std::span<const std::byte> held_;     // of the buffer: read, but not written yet
-  std::array<std::byte, 16384> buffer_; // left as it is: most of it is never touched
+  std::size_t piped_bytes_{};       // in the pipe
+  std::span<const std::byte> held_; // of the buffer: read, but not written yet
+  std::span<std::byte, buffer_bytes> buffer_;
 };
 
 } // namespace pepsal

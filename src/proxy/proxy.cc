@@ -181,8 +181,8 @@ private:
       return;
     }
     const auto& config = context_.config;
-    Session session{context_.table,          std::move(client),  profile_of(config, arrival),
-                    destination->connection, destination->claim, config.log_connections};
+    Session session{context_.table,     std::move(client),      profile_of(config, arrival), destination->connection,
+                    destination->claim, config.log_connections, context_.session_memory};
     const bool preserve = config.source == Source::preserve && !destination->redirected;
     const auto* const departure = link_of_route(route);
     auto leg = dialled_ahead(destination->connection, departure);
@@ -243,8 +243,8 @@ private:
     const auto claim = context_.table.insert_connecting(connection, context_.self, boot_time_now());
     context_.table.count(Counter::warm_connections_served);
     apply_profile(peer, profile_of(config, arrival)); // instead of what an idle connection is watched by
-    Session session{context_.table, std::move(peer), profile_of(config, arrival),
-                    connection,     claim,           config.log_connections};
+    Session session{context_.table, std::move(peer),        profile_of(config, arrival), connection,
+                    claim,          config.log_connections, context_.session_memory};
     const auto* const departure = link_of_route(route_to(connection.server));
     auto leg = open_server_leg(config, context_.table, context_.warm_queues, connection, session.client(), departure,
                                config.source == Source::preserve, header->hops);

@@ -12,6 +12,7 @@
 #include "dial/channel.hh"
 #include "peer/peer_key.hh"
 #include "peer/warm_queue.hh"
+#include "proxy/session.hh"
 #include "shared/connection_table.hh"
 #include "tcp/listener.hh"
 
@@ -30,6 +31,7 @@ struct ProxyContext
   std::span<WarmQueue> warm_queues;            // by peer
   Confinement& confinement;
   const LegHandover* handover; // nullptr without a dialler
+  Session::Memory& session_memory;
 };
 
 // The proxy's process: accepts --proxy-reuse connections one after another and serves each to its end.

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <ctime>
+#include <span>
 
 #include <fmt/format.h>
 #include <netinet/tcp.h>
@@ -33,13 +34,15 @@ std::chrono::steady_clock::time_point coarse_now()
 } // namespace
 
 Session::Session(ConnectionTable& table, TCPSocket client, const LegProfile& client_profile,
-                 const Connection& connection, std::optional<ConnectionTable::Claim> claim, LogConnections log)
+                 const Connection& connection, std::optional<ConnectionTable::Claim> claim, LogConnections log,
+                 Memory& memory)
     : table_{table}
     , client_{std::move(client), client_profile}
     , server_{TCPSocket{}, client_profile}
     , connection_{connection}
     , claim_{claim}
     , log_{log}
+    , memory_{memory}
     , started_{boot_time_now()}
 {
   up_.bytes = claim_ ? &table_.bytes_up(*claim_) : &up_.own_bytes;
@@ -58,9 +61,9 @@ void Session::open(TCPSocket server, const LegProfile& server_profile, std::uint
 
 void Session::run()
 {
-  for (auto* way : {&up_, &down_}) {
-    way->flow.emplace(way->from.socket, way->to.socket, *way->bytes);
-  }
+  const std::span memory{memory_};
+  up_.flow.emplace(client_.socket, server_.socket, *up_.bytes, memory.first<Flow::buffer_bytes>());
+  down_.flow.emplace(server_.socket, client_.socket, *down_.bytes, memory.last<Flow::buffer_bytes>());
   up_.ready = true; // most clients have sent something by now
   inspection_.begin(coarse_now());
   while (up_.is_open() || down_.is_open()) {

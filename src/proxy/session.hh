@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -25,8 +26,12 @@ namespace pepsal {
 class Session
 {
 public:
+  // Memory for messages, of one session at a time. Whoever makes it leaves it as it is: a page of it is had when a
+  // message needs it. On the stack all of it would be had at once (-fstack-clash-protection).
+  using Memory = std::array<std::byte, 2 * Flow::buffer_bytes>;
+
   Session(ConnectionTable& table, TCPSocket client, const LegProfile& client_profile, const Connection& connection,
-          std::optional<ConnectionTable::Claim> claim, LogConnections log);
+          std::optional<ConnectionTable::Claim> claim, LogConnections log, Memory& memory);
 
   // The server leg is established, and has carried the client's first bytes already.
   void open(TCPSocket server, const LegProfile& server_profile, std::uint64_t first_bytes);
@@ -109,6 +114,7 @@ private:
   Connection connection_;
   std::optional<ConnectionTable::Claim> claim_;
   LogConnections log_;
+  Memory& memory_;
   BootTime started_;
   Way up_{client_, server_};
   Way down_{server_, client_};

@@ -1,5 +1,6 @@
 #include "proxy/flow.hh"
 
+#include <array>
 #include <optional>
 #include <thread>
 
@@ -31,7 +32,8 @@ protected:
   Ends client_ = make_ends();
   Ends server_ = make_ends();
   std::atomic<std::uint64_t> written_{};
-  Flow flow_{client_.proxy, server_.proxy, written_};
+  std::array<std::byte, Flow::buffer_bytes> buffer_;
+  Flow flow_{client_.proxy, server_.proxy, written_, buffer_};
   bool was_bulk_{};
 };
 

@@ -29,7 +29,7 @@ protected:
     for (auto* ends : {&client_, &server_}) {
       ends->proxy.set_reset_on_close(true);
     }
-    session_.emplace(table_, std::move(client_.proxy), profile_, connection, claim, LogConnections::none);
+    session_.emplace(table_, std::move(client_.proxy), profile_, connection, claim, LogConnections::none, memory_);
     session_->open(std::move(server_.proxy), profile_, 0);
   }
 
@@ -74,6 +74,7 @@ protected:
   ConnectionTable table_{segment_};
   Ends client_;
   Ends server_;
+  Session::Memory memory_;
   std::optional<Session> session_;
   std::jthread running_;
 };
