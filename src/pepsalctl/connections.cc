@@ -66,7 +66,11 @@ SharedSegment open_running(const std::string& instance)
 std::vector<ShownConnection> connections_of(const SharedSegment& segment)
 {
   const auto sockets = tcp_sockets();
-  const Join join{sockets, socket_inodes_of};
+  return connections_of(segment, Join{sockets, socket_inodes_of});
+}
+
+std::vector<ShownConnection> connections_of(const SharedSegment& segment, const Join& join)
+{
   const auto view = segment.view();
   const auto now = boot_time_now();
   std::vector<ShownConnection> result;
