@@ -6,8 +6,8 @@
 #include <string>
 
 #include "harness.hh"
-#include "pepsalctl/packet_queues.hh"
 #include "pepsalctl/rules.hh"
+#include "util/packet_queues.hh"
 
 using namespace pepsal;
 using namespace pepsal::test;
