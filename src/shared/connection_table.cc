@@ -5,7 +5,6 @@
 #include "shared/connection_table.hh"
 
 #include <bit>
-#include <cassert>
 #include <cstring>
 #include <ctime>
 
@@ -97,7 +96,7 @@ std::optional<ConnectionTable::Sighting> ConnectionTable::sight(std::uint32_t sl
       return std::nullopt;
     }
     const Sighting sighting{.control = before,
-                            .connection = s.connection.load(),
+                            .connection = connection_in(s),
                             .since = BootTime{s.since_ns.load(std::memory_order_acquire)}};
     // The copy is whole if the slot stayed what it was: every writer moves the control word first. If
     // it did not, another process went ahead, perhaps only refreshing this entry: look again.
@@ -289,8 +288,10 @@ std::optional<ConnectionTable::Claim> ConnectionTable::insert_connecting(const C
 
 void ConnectionTable::set_open(Claim& claim)
 {
-  claim.control = claim.control.next(SlotState::open, claim.control.owner());
-  slots_[claim.slot].control.store(claim.control.word, std::memory_order_release);
+  const auto open = claim.control.next(SlotState::open, claim.control.owner());
+  if (take(claim.slot, claim.control, open)) {
+    claim.control = open;
+  }
 }
 
 void ConnectionTable::free_reserved(std::uint32_t slot, Control control)
@@ -303,10 +304,10 @@ void ConnectionTable::free_reserved(std::uint32_t slot, Control control)
 
 void ConnectionTable::release(const Claim& claim)
 {
-  assert(slots_[claim.slot].control.load(std::memory_order_relaxed) == claim.control.word);
   const auto reserved = claim.control.next(SlotState::reserved, claim.control.owner());
-  slots_[claim.slot].control.store(reserved.word, std::memory_order_release);
-  free_reserved(claim.slot, reserved);
+  if (take(claim.slot, claim.control, reserved)) {
+    free_reserved(claim.slot, reserved);
+  }
 }
 
 ConnectionTable::Count ConnectionTable::count_now() const
@@ -324,12 +325,13 @@ void ConnectionTable::mend_count(Count before, const Collected& collected)
 {
   const auto now = count_now();
   const auto changes = now.added - before.added + now.removed - before.removed;
-  const auto doubtful = static_cast<std::int64_t>(changes - collected.expired - collected.recovered);
-  const auto error = static_cast<std::int64_t>(now.added - now.removed) - collected.in_use;
-  if (error > doubtful) {
-    header_->entries_removed.fetch_add(static_cast<std::uint64_t>(error - doubtful), std::memory_order_acq_rel);
-  } else if (-error > doubtful) {
-    header_->entries_added.fetch_add(static_cast<std::uint64_t>(-error - doubtful), std::memory_order_acq_rel);
+  const auto doubtful = changes - collected.expired - collected.recovered;
+  const auto error = now.added - now.removed - collected.in_use; // without a sign, as the counts may be anything
+  const bool too_many = static_cast<std::int64_t>(error) > 0;
+  if (too_many && error > doubtful) {
+    header_->entries_removed.fetch_add(error - doubtful, std::memory_order_acq_rel);
+  } else if (!too_many && 0 - error > doubtful) {
+    header_->entries_added.fetch_add(0 - error - doubtful, std::memory_order_acq_rel);
   }
 }
 
