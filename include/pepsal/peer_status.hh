@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "pepsal/connection.hh"
+#include "pepsal/shared_flag.hh"
 
 namespace pepsal {
 
@@ -58,8 +59,8 @@ struct PeerStatus
   static constexpr std::size_t most_peers = 64;
 
   Endpoint address;
-  std::atomic<bool> present; // there is such a peer
-  std::atomic<bool> up;
+  SharedFlag present; // there is such a peer
+  SharedFlag up;
   std::atomic<PeerProblem> problem;
   std::atomic<std::int64_t> since_ns; // CLOCK_BOOTTIME of the last change from or to up
   std::atomic<std::uint32_t> ready;   // warm connections that may be used now

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <type_traits>
@@ -14,6 +15,7 @@
 #include "pepsal/connection.hh"
 #include "pepsal/counters.hh"
 #include "pepsal/peer_status.hh"
+#include "pepsal/shared_flag.hh"
 
 // The fixed layout of the shared memory that queuers, manager, proxies and pepsalctl map, and TableView, which reads
 // it. All that two processes may touch at once is a lock-free atomic, so a process may be killed anywhere and leaves
@@ -106,6 +108,18 @@ struct alignas(128) Slot
 };
 static_assert(sizeof(Slot) == 128);
 
+// What a slot says of its connection. Others may have written anything there; what cannot be a bool is made one.
+inline Connection connection_in(const Slot& slot)
+{
+  auto connection = slot.connection.load();
+  for (auto* flag : {&connection.syn.sack_permitted, &connection.syn.timestamps}) {
+    std::uint8_t byte{};
+    std::memcpy(&byte, flag, sizeof byte);
+    *flag = byte != 0;
+  }
+  return connection;
+}
+
 // One word of the bitmap index with what is needed to search its 64 slots without touching them.
 struct alignas(128) Bucket
 {
@@ -159,9 +173,9 @@ struct Header
   std::atomic<std::uint64_t> entries_added;   // slots in use are these
   std::atomic<std::uint64_t> entries_removed; // less these, but for what a killed process left half counted
   std::atomic<std::int32_t> manager_pid;
-  std::atomic<bool> leaving;    // told to drain: it still serves, but nobody should count on it any more
-  std::atomic<bool> draining;   // the daemon is ending: new connections bypass
-  std::atomic<bool> overloaded; // no more processes, or proxies die at once: new connections bypass
+  SharedFlag leaving;    // told to drain: it still serves, but nobody should count on it any more
+  SharedFlag draining;   // the daemon is ending: new connections bypass
+  SharedFlag overloaded; // no more processes, or proxies die at once: new connections bypass
   std::array<std::atomic<std::uint64_t>, counter_rows.size()> counters; // by Counter
   std::array<PeerStatus, PeerStatus::most_peers> peers;
   std::array<std::atomic<std::int64_t>, limited_lines> logged_ns;  // CLOCK_BOOTTIME of the last, by LimitedLine
@@ -296,7 +310,7 @@ public:
     return {.state = control.state(),
             .owner = control.owner(),
             .since = BootTime{slot.since_ns.load(std::memory_order_acquire)},
-            .connection = slot.connection.load(),
+            .connection = connection_in(slot),
             .bytes_up = slot.bytes_up.load(std::memory_order_acquire),
             .bytes_down = slot.bytes_down.load(std::memory_order_acquire)};
   }

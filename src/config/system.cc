@@ -43,15 +43,23 @@ std::optional<int> number_in(const char* file)
 }
 
 // The kernel ignores TCP_FASTOPEN in silence while its sysctl has not both bits (ip-sysctl, tcp_fastopen).
-void find_fastopen(Lacks& lacks)
+void find_fastopen(bool has_peers, Lacks& lacks)
 {
   constexpr int client_and_server = 1 | 2;
+  constexpr int no_cookie_asked = 0x200;
   const int enabled = number_in("/proc/sys/net/ipv4/tcp_fastopen").value_or(0);
   if ((enabled & client_and_server) != client_and_server) {
     lacks.push_back({.prevents_start = true,
                      .text = fmt::format("--fastopen: this kernel has it off for client or server: "
                                          "sysctl -w net.ipv4.tcp_fastopen={}",
                                          enabled | client_and_server)});
+  }
+  if (!has_peers && (enabled & no_cookie_asked) != 0) {
+    lacks.push_back(
+        {.prevents_start = true,
+         .text = fmt::format("--fastopen: this kernel asks nobody for a cookie, so that anybody could forge "
+                             "a SYN with data: sysctl -w net.ipv4.tcp_fastopen={}, or name the --peer",
+                             enabled & ~no_cookie_asked)});
   }
 }
 
@@ -89,7 +97,7 @@ std::vector<Lack> find_lacks(const Config& config)
     find_congestion(config.terrestrial.congestion, lacks);
   }
   if (config.fastopen) {
-    find_fastopen(lacks);
+    find_fastopen(!config.peers.peers.empty(), lacks);
   }
   if (!config.address.empty()) {
     find_address(config, lacks);

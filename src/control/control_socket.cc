@@ -6,7 +6,6 @@
 #include <array>
 #include <cstring>
 #include <filesystem>
-#include <sstream>
 #include <stdexcept>
 
 #include <fmt/format.h>
@@ -16,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "control/command.hh"
 #include "util/system_error.hh"
 
 namespace pepsal {
@@ -66,12 +66,7 @@ std::vector<std::string> receive_words(int asker)
   check("setsockopt SO_RCVTIMEO", ::setsockopt(asker, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience));
   std::array<char, longest_control_message> message{};
   const auto bytes = ::recv(asker, message.data(), message.size(), 0);
-  std::istringstream text{std::string(message.data(), static_cast<std::size_t>(std::max<ssize_t>(bytes, 0)))};
-  std::vector<std::string> words;
-  for (std::string word; text >> word;) {
-    words.push_back(word);
-  }
-  return words;
+  return control_words({message.data(), static_cast<std::size_t>(std::max<ssize_t>(bytes, 0))});
 }
 
 } // namespace
@@ -83,7 +78,6 @@ std::string control_path(const std::string& instance)
 
 std::string ask_manager(const std::string& instance, std::string_view command)
 {
-  constexpr std::string_view ok = "ok ";
   const auto path = control_path(instance);
   const auto address = address_of(path);
   const FileDescriptor socket{check("socket", ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0))};
@@ -97,12 +91,7 @@ std::string ask_manager(const std::string& instance, std::string_view command)
   check(path, ::send(socket.number(), command.data(), command.size(), MSG_NOSIGNAL));
   std::array<char, longest_control_message> answer{};
   const auto bytes = check(path, ::recv(socket.number(), answer.data(), answer.size(), 0));
-  const std::string_view text{answer.data(), static_cast<std::size_t>(bytes)};
-  if (text.starts_with(ok)) {
-    return std::string{text.substr(ok.size())};
-  }
-  throw std::runtime_error{text.empty() ? "the daemon ended without an answer: see its log"
-                                        : std::string{text.substr(text.find(' ') + 1)}};
+  return control_answer({answer.data(), static_cast<std::size_t>(bytes)});
 }
 
 ControlSocket::Request::Request(FileDescriptor asker, std::vector<std::string> words)

@@ -59,13 +59,18 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Handover, version, instance, pidfile, address
 
 std::string Handover::to_text() const
 {
-  return Json(*this).dump();
+  Json json(*this);
+  json["queues"] = queues;
+  return json.dump();
 }
 
 Handover Handover::from_text(const std::string& text)
 {
   try {
-    return Json::parse(text).get<Handover>();
+    const auto json = Json::parse(text);
+    auto result = json.get<Handover>();
+    result.queues = json.value("queues", result.queues);
+    return result;
   } catch (const Json::exception& error) {
     throw std::runtime_error{fmt::format("{} is not understood: {}", variable, error.what())};
   }
@@ -73,7 +78,7 @@ Handover Handover::from_text(const std::string& text)
 
 std::vector<int> Handover::descriptors() const
 {
-  std::vector<int> result{table, pid_folder, pid_file, control, asker};
+  std::vector<int> result{table, pid_folder, pid_file, control, asker, queues};
   for (const auto& listener : listeners) {
     result.push_back(listener.descriptor);
   }

@@ -47,9 +47,10 @@ struct Handover
   int table{-1};
   int pid_folder{-1};
   int pid_file{-1};
-  int control{-1};                          // -1: there is none
-  int asker{-1};                            // of the control socket's, who waits for an answer; -1: nobody
-  std::string peer_key;                     // its digest in hexadecimal digits; empty: there is none
+  int control{-1};      // -1: there is none
+  int asker{-1};        // of the control socket's, who waits for an answer; -1: nobody
+  int queues{-1};       // the kernel's table of packet queues; -1: there is none, as in older versions
+  std::string peer_key; // its digest in hexadecimal digits; empty: there is none
   std::map<std::string, std::string> rates; // that were told, by interface, as DOWN/UP
   std::vector<Listener> listeners;
   std::vector<Child> children;

@@ -75,6 +75,7 @@ void Manager::advance()
   case State::serving:
   case State::leaving:
     diallers_.restart_lost(now);
+    queuers_.watch(now);
     queuers_.restart_lost(now);
     keepers_.restart_lost(now);
     proxies_.retire_old();
@@ -197,7 +198,8 @@ void Manager::wait_for_events()
   const bool ticking =
       lifecycle_.is_leaving() || proxies_.is_restless() || diallers_.next_look() != Clock::time_point::max() ||
       queuers_.next_look() != Clock::time_point::max() || keepers_.next_look() != Clock::time_point::max();
-  const auto planned = std::min(next_collection_, service_.next());
+  const auto planned = std::min(
+      {next_collection_, service_.next(), lifecycle_.is_ending() ? Clock::time_point::max() : queuers_.next_watch()});
   const auto wake_at = ticking ? std::min(planned, Clock::now() + tick) : planned;
   const auto timeout = std::chrono::ceil<std::chrono::milliseconds>(wake_at - Clock::now()).count();
   const int control = control_ ? control_->number() : -1;
@@ -269,6 +271,7 @@ void Manager::let_go()
 {
   signals_.close();
   interfaces_.abandon();
+  queuers_.queue_watch().close();
   pid_file_->abandon();
   if (control_) {
     control_->abandon();

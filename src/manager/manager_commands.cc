@@ -3,7 +3,6 @@
 
 #include "manager/connection_manager.hh"
 
-#include <charconv>
 #include <stdexcept>
 #include <utility>
 
@@ -11,21 +10,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "control/command.hh"
+
 namespace pepsal {
-
-namespace {
-
-std::uint32_t parse_number(const std::string& word)
-{
-  std::uint32_t number = 0;
-  const auto read = std::from_chars(word.data(), word.data() + word.size(), number);
-  if (read.ec != std::errc{} || read.ptr != word.data() + word.size()) {
-    throw std::runtime_error{fmt::format("'{}' is not a number", word)};
-  }
-  return number;
-}
-
-} // namespace
 
 std::string Manager::apply_configuration()
 {
@@ -47,22 +34,26 @@ std::string Manager::apply_configuration()
 
 void Manager::obey(ControlSocket::Request& request)
 {
-  const auto words = request.words();
-  const auto command = words.empty() ? std::string{} : words[0];
-  if (command == "reload") {
+  const auto command = parse_control_command(request.words());
+  switch (command.kind) {
+  case ControlCommand::Kind::reload:
     request.done(apply_configuration());
-  } else if (command == "restart") {
+    break;
+  case ControlCommand::Kind::restart:
     restart(request.asker());
-  } else if (command == "drain" && words.size() == 2) {
-    request.done(drain(std::chrono::seconds{parse_number(words[1])}));
-  } else if (command == "link" && words.size() == 3) {
-    request.done(tell_rate(words[1], words[2]));
-  } else if (command == "undrain") {
+    break;
+  case ControlCommand::Kind::drain:
+    request.done(drain(std::chrono::seconds{command.number}));
+    break;
+  case ControlCommand::Kind::link:
+    request.done(tell_rate(command.first, command.second));
+    break;
+  case ControlCommand::Kind::undrain:
     request.done(undrain());
-  } else if (command == "kill" && words.size() == 4) {
-    request.done(kill(parse_number(words[1]), words[2], words[3]));
-  } else {
-    throw std::runtime_error{"this version knows no such command"};
+    break;
+  case ControlCommand::Kind::kill:
+    request.done(kill(command.number, command.first, command.second));
+    break;
   }
 }
 

@@ -106,6 +106,7 @@ void Manager::start()
 void Manager::open_files()
 {
   const auto& before = start_.before;
+  queuers_.queue_watch().open(before ? before->queues : -1);
   if (before && before->pidfile == config_.pidfile) {
     pid_file_.emplace(config_.pidfile, FileDescriptor{before->pid_folder}, FileDescriptor{before->pid_file});
   } else {
@@ -199,6 +200,7 @@ void Manager::restart(int asker)
            .pid_file = pid_file_->file(),
            .control = control_ ? control_->number() : -1,
            .asker = asker,
+           .queues = queuers_.queue_watch().descriptor(),
            .peer_key = keepers_.key() != nullptr ? keepers_.key()->to_hex() : std::string{},
            .rates = told_rates_,
            .listeners = listeners_for(proxies_.listeners()),

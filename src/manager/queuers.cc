@@ -124,6 +124,22 @@ void Queuers::note_loss(std::uint16_t queue, std::string_view manner)
   lost_.push_back(queue);
 }
 
+void Queuers::watch(Time now)
+{
+  if (now < next_watch_) {
+    return;
+  }
+  next_watch_ = now + 2s;
+  for (const auto queue : watch_.look(now)) {
+    children_.signal(Children::Role::queuer, SIGKILL, [&](const auto& child) {
+      if (child.index == queue) {
+        log::warning("queuer of queue {} does nothing while packets wait: it is killed", queue);
+      }
+      return child.index == queue;
+    });
+  }
+}
+
 void Queuers::restart_lost(Time now)
 {
   if (now < next_look()) {

@@ -8,6 +8,7 @@
 #include "config/config.hh"
 #include "manager/children.hh"
 #include "manager/diallers.hh"
+#include "manager/queue_watch.hh"
 #include "shared/connection_table.hh"
 
 namespace pepsal {
@@ -31,6 +32,10 @@ public:
   void note_loss(std::uint16_t queue, std::string_view manner);
   // A lost one is started again at once; one that cannot start is tried every second.
   void restart_lost(Time now);
+  // One that does nothing although packets wait for it is killed, and so becomes a lost one.
+  void watch(Time now);
+  Time next_watch() const { return watch_.descriptor() == -1 ? Time::max() : next_watch_; }
+  QueueWatch& queue_watch() { return watch_; }
   Time next_look() const { return lost_.empty() ? Time::max() : retry_at_; }
 
 private:
@@ -42,6 +47,8 @@ private:
   const FixedConfig& config_;
   std::vector<std::uint16_t> lost_; // queues
   Time retry_at_{};
+  QueueWatch watch_;
+  Time next_watch_{};
 };
 
 } // namespace pepsal

@@ -66,7 +66,11 @@ SharedSegment open_running(const std::string& instance)
 std::vector<ShownConnection> connections_of(const SharedSegment& segment)
 {
   const auto sockets = tcp_sockets();
-  const Join join{sockets, socket_inodes_of};
+  return connections_of(segment, Join{sockets, socket_inodes_of});
+}
+
+std::vector<ShownConnection> connections_of(const SharedSegment& segment, const Join& join)
+{
   const auto view = segment.view();
   const auto now = boot_time_now();
   std::vector<ShownConnection> result;
@@ -74,7 +78,7 @@ std::vector<ShownConnection> connections_of(const SharedSegment& segment)
     const auto pid = view.process(entry.owner);
     result.push_back({.entry = entry,
                       .pid = pid,
-                      .age = now - entry.since,
+                      .age = std::chrono::duration<double>{now} - std::chrono::duration<double>{entry.since},
                       .interface = interface_name(entry.connection.syn.arrival_interface),
                       .legs = join.legs_of(entry, pid)});
   });

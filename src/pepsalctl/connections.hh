@@ -35,6 +35,8 @@ SharedSegment open_running(const std::string& instance);
 
 // All entries of the table. Throws SystemError when the kernel does not tell of its sockets.
 std::vector<ShownConnection> connections_of(const SharedSegment& segment);
+// The same with the sockets as they were told.
+std::vector<ShownConnection> connections_of(const SharedSegment& segment, const Join& join);
 
 // The name of an interface, or its number when there is none of that number any more.
 std::string interface_name(std::uint32_t index);

@@ -14,7 +14,6 @@
 
 #include "pepsalctl/commands.hh"
 #include "pepsalctl/connections.hh"
-#include "pepsalctl/packet_queues.hh"
 #include "pepsalctl/rules.hh"
 #include "pepsalctl/totals.hh"
 
@@ -99,6 +98,12 @@ std::string Health::line() const
     break;
   }
   return "not ready: " + reason;
+}
+
+std::optional<std::vector<QueueFacts>> packet_queues()
+{
+  std::ifstream file{packet_queues_file};
+  return file.is_open() ? std::optional{read_packet_queues(file)} : std::nullopt;
 }
 
 std::vector<std::uint16_t> queues_of(const SharedSegment& segment)

@@ -20,7 +20,6 @@
 #include "pepsalctl/headroom.hh"
 #include "pepsalctl/health.hh"
 #include "pepsalctl/metric_rows.hh"
-#include "pepsalctl/packet_queues.hh"
 #include "pepsalctl/shapers.hh"
 #include "pepsalctl/totals.hh"
 

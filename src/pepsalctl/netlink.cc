@@ -12,6 +12,11 @@
 
 namespace pepsal {
 
+void read_messages(std::span<const std::byte> datagram, mnl_cb_t read, void* data)
+{
+  static_cast<void>(mnl_cb_run(datagram.data(), datagram.size(), 0, 0, read, data)); // of any sequence, from anybody
+}
+
 Netlink::Netlink(int bus, const char* name)
     : name_{name}
     , socket_{mnl_socket_open(bus)}

@@ -1,11 +1,16 @@
 #pragma once
 
+#include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 
 #include <libmnl/libmnl.h>
 
 namespace pepsal {
+
+// Gives each message of one datagram to `read` with `data`, whatever the datagram is; ends where it makes no sense.
+void read_messages(std::span<const std::byte> datagram, mnl_cb_t read, void* data);
 
 // A netlink socket to ask the kernel by.
 class Netlink

@@ -139,6 +139,19 @@ std::vector<Shaper> look_at_shapers()
 
 } // namespace
 
+std::vector<Shaper> shapers_in(std::span<const std::byte> qdiscs, std::span<const std::byte> classes)
+{
+  std::vector<Found> found;
+  read_messages(qdiscs, read_qdisc, &found);
+  std::vector<Shaper> result;
+  result.reserve(found.size());
+  for (auto& one : found) {
+    read_messages(classes, read_class, &one.shaper);
+    result.push_back(std::move(one.shaper));
+  }
+  return result;
+}
+
 std::vector<Shaper> shapers()
 {
   constexpr int tries = 4;

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,5 +23,8 @@ struct Shaper
 // Those of the calling thread's network namespace. Needs no privilege. Throws SystemError when the kernel does not
 // tell.
 std::vector<Shaper> shapers();
+
+// The same out of one datagram of the kernel's answer to RTM_GETQDISC, and for each interface one to RTM_GETTCLASS.
+std::vector<Shaper> shapers_in(std::span<const std::byte> qdiscs, std::span<const std::byte> classes);
 
 } // namespace pepsal

@@ -103,6 +103,13 @@ std::vector<SocketFacts> tcp_sockets()
   return result;
 }
 
+std::vector<SocketFacts> sockets_in(std::span<const std::byte> answer)
+{
+  std::vector<SocketFacts> result;
+  read_messages(answer, read_socket, &result);
+  return result;
+}
+
 const char* tcp_state_name(std::uint8_t state)
 {
   return state < state_names.size() ? state_names.at(state) : state_names.front();

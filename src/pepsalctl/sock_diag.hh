@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,6 +28,9 @@ struct SocketFacts
 // All TCP sockets of the calling thread's network namespace that are neither listening nor in TIME_WAIT. Needs no
 // privilege. Throws SystemError when the kernel has no inet_diag.
 std::vector<SocketFacts> tcp_sockets();
+
+// Those that one datagram of the kernel's answer tells of.
+std::vector<SocketFacts> sockets_in(std::span<const std::byte> answer);
 
 // "established", "fin-wait-1", ... as ss(8) calls them.
 const char* tcp_state_name(std::uint8_t state);

@@ -17,7 +17,8 @@ using Json = nlohmann::ordered_json;
 
 double seconds_since(const PeerStatus& peer)
 {
-  return std::chrono::duration<double>{boot_time_now() - BootTime{peer.since_ns.load()}}.count();
+  using Seconds = std::chrono::duration<double>; // of which any two can be subtracted
+  return (Seconds{boot_time_now()} - Seconds{BootTime{peer.since_ns.load()}}).count();
 }
 
 // One line a peer: whether it is up, since when, how many warm connections it has; or why it is down.

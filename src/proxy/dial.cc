@@ -77,11 +77,13 @@ private:
     if (available <= 0) {
       return connect(socket);
     }
-    socket.set_option(IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, 1, "TCP_FASTOPEN_NO_COOKIE");
+    if (choose_peer(config_.peers.peers, connection_.server)) { // any other side gives a cookie first (RFC 7413)
+      socket.set_option(IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, 1, "TCP_FASTOPEN_NO_COOKIE");
+    }
     const auto sent = ::sendto(socket.number(), bytes.data(), static_cast<std::size_t>(available),
                                MSG_FASTOPEN | MSG_NOSIGNAL, server_.get(), server_.length());
     if (sent == -1) {
-      return errno == EINPROGRESS ? 0 : -1; // a SYN without data, if the kernel has seen too many get lost
+      return errno == EINPROGRESS ? 0 : -1; // a SYN without data: no cookie is known, or too many such SYNs got lost
     }
     return check("recv", ::recv(client_.number(), bytes.data(), static_cast<std::size_t>(sent), 0));
   }

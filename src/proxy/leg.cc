@@ -53,6 +53,9 @@ int Leg::deliver()
   for (std::chrono::milliseconds pause = 1ms;; pause = std::min<std::chrono::milliseconds>(2 * pause, longest_pause)) {
     const auto facts = tcp_facts(socket);
     if (facts.state == TCP_SYN_RECV) {
+      if (handshake_is_late()) {
+        return ETIMEDOUT;
+      }
       socket.set_nodelay(); // pushes
     } else if (unacknowledged_bytes() == 0) {
       return 0;

@@ -38,6 +38,11 @@ struct Leg
   // Waits until the peer has acknowledged all, however long it takes while it lives; 0, or the errno that ends the leg.
   int deliver();
 
+  // It was accepted half-open: its handshake is to end within handshake_patience, or it is given up.
+  static constexpr std::chrono::seconds handshake_patience{30};
+  void expect_handshake() { handshake_deadline = std::chrono::steady_clock::now() + handshake_patience; }
+  bool handshake_is_late() const { return std::chrono::steady_clock::now() >= handshake_deadline; }
+
   // What is to happen when the socket is closed: the connection ends when all is delivered, which the kernel sees to
   // for the user timeout, instead of being reset.
   void end_in_good_order();
@@ -52,6 +57,7 @@ struct Leg
   std::chrono::seconds user_timeout;
   std::chrono::seconds usual_keepalive;
   std::chrono::seconds keepalive; // now
+  std::chrono::steady_clock::time_point handshake_deadline{std::chrono::steady_clock::time_point::max()};
 };
 
 } // namespace pepsal

@@ -150,18 +150,18 @@ private:
   void serve(TCPSocket client, const Endpoint& address)
   {
     const auto* const arrival = link_of(context_.listener, context_.config);
-    bool fast_opened = arrival != nullptr && context_.config.fastopen && client.has_syn_data();
-    if (fast_opened) {
+    const bool fast_open = arrival != nullptr && context_.config.fastopen;
+    const bool is_half_open = fast_open && client.state() == TCP_SYN_RECV;
+    if (is_half_open && !is_proved(address) && !wait_for_handshake(client)) {
+      if (const auto held = context_.table.may_log(LimitedLine::unfinished_handshake, boot_time_now())) {
+        log::info("refused client={}: Fast Open, and no handshake; held_back={}", address, *held);
+      }
+      return;
+    }
+    if (fast_open && client.has_syn_data()) {
       context_.table.count(Counter::fastopen_accepts);
       if (is_behind_peer(address)) {
         expect_peer_window(client, *arrival);
-      } else if (!wait_for_handshake(client)) {
-        if (const auto held = context_.table.may_log(LimitedLine::unfinished_handshake, boot_time_now())) {
-          log::info("refused client={}: data in its SYN, and no handshake; held_back={}", address, *held);
-        }
-        return;
-      } else {
-        fast_opened = false;
       }
     }
     Route route{};
@@ -202,13 +202,15 @@ private:
     }
     if (departure != nullptr && leg->origin == ServerLeg::Origin::dialled && leg->socket.has_syn_data()) {
       context_.table.count(Counter::fastopen_dials_accepted);
-      expect_peer_window(leg->socket, *departure);
+      if (choose_peer(config.peers.peers, destination->connection.server)) { // others' servers may know Fast Open, too
+        expect_peer_window(leg->socket, *departure);
+      }
     }
     session.open(std::move(leg->socket), profile_of(config, departure), leg->first_bytes);
     log::debug("opened client={} ({} leg) server={} ({} leg)", address, name_of(arrival),
                destination->connection.server, name_of(departure));
     show_title(destination->connection, config.hide_connections);
-    carry(session, arrival, departure, fast_opened);
+    carry(session, arrival, departure, is_half_open);
   }
 
   // The leg that the dialler has ready, with --connect honest. Across a link it dials nothing.
@@ -266,7 +268,7 @@ private:
   }
 
   // Whoever knows a link's rates has the queue in the box (pepsal-satlink).
-  void carry(Session& session, const Link* arrival, const Link* departure, bool fast_opened)
+  void carry(Session& session, const Link* arrival, const Link* departure, bool is_half_open)
   {
     ProbeGuard guard;
     if (arrival != nullptr && arrival->has_rates()) {
@@ -278,7 +280,7 @@ private:
     if (served_ == context_.config.proxy_reuse) {
       give_up_all_but_copying(guard.is_watching());
     }
-    if (fast_opened) {
+    if (is_half_open) {
       session.expect_handshake();
     }
     session.run();
@@ -293,8 +295,8 @@ private:
     context_.confinement.enter(paced ? Role::paced_session : Role::session);
   }
 
-  // A SYN carried data and the other side took it: that is a PEPsal across the satellite, which has as much
-  // room for what this one sends as this one has.
+  // A SYN to or from behind a peer carried data that were taken: there is a PEPsal across the satellite, which has as
+  // much room for what this one sends as this one has.
   static void expect_peer_window(TCPSocket& socket, const Link& link)
   {
     if (link.has_rates()) {
@@ -302,14 +304,16 @@ private:
     }
   }
 
-  // Where peers are known, data in a SYN is theirs only if it comes from behind one that is up, or is not dialled from
-  // here. Where none is known, whoever sends on the satellite's interface is taken for one.
+  // Whether a client may be served before its handshake has ended. Where there are no peers, the kernel has seen its
+  // cookie.
+  bool is_proved(const Endpoint& client) const { return context_.config.peers.peers.empty() || is_behind_peer(client); }
+
+  // Behind one that is up, or is not dialled from here.
   bool is_behind_peer(const Endpoint& client) const
   {
     const auto& options = context_.config.peers;
     const auto peer = choose_peer(options.peers, client);
-    return options.peers.empty() ||
-           (peer && (options.warm_connections == 0 || context_.table.header().peers.at(*peer).up));
+    return peer && (options.warm_connections == 0 || context_.table.header().peers.at(*peer).up);
   }
 
   // A SYN's source may be anybody's address. Until its owner has answered, nothing is dialled and nothing but the

@@ -257,6 +257,10 @@ void Session::push_handshake()
 {
   constexpr int pushes = 16; // each sends one piece of 8 segments or more, if there is any
   in_handshake_ = client_.socket.state() == TCP_SYN_RECV;
+  if (in_handshake_ && client_.handshake_is_late()) { // a forged SYN holds its process no longer
+    in_handshake_ = false;
+    fail_leg(client_, ETIMEDOUT);
+  }
   for (int i = 0; in_handshake_ && i < pushes; ++i) {
     client_.socket.set_nodelay();
   }

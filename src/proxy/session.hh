@@ -39,8 +39,12 @@ public:
   const TCPSocket& client() const { return client_.socket; }
   const TCPSocket& server() const { return server_.socket; }
 
-  // The client leg was accepted with its SYN's data, and its handshake may not have ended.
-  void expect_handshake() { in_handshake_ = true; }
+  // The client leg was accepted half-open (Fast Open), and its handshake may not have ended.
+  void expect_handshake()
+  {
+    in_handshake_ = true;
+    client_.expect_handshake();
+  }
 
   // Passes on all that comes from either side, up to both ends or a failure; then closes. After open().
   void run();

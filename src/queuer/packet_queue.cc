@@ -144,15 +144,19 @@ void PacketQueue::handle_batch(const Handler& handler)
     throw SystemError{errno, fmt::format("read NFQUEUE {}", number_)};
   }
   for (std::size_t i = 0; i < static_cast<std::size_t>(received); ++i) {
-    parse(std::span{inbox.buffers[i]}.first(inbox.headers[i].msg_len), handler);
+    read_packets(std::span{inbox.buffers[i]}.first(inbox.headers[i].msg_len),
+                 [&](const QueuedPacket& packet, std::uint32_t packet_id) {
+                   handler(packet, Verdict{outbox_, number_, packet_id});
+                 });
   }
   send_verdicts();
 }
 
-void PacketQueue::parse(std::span<std::byte> messages, const Handler& handler)
+void read_packets(std::span<const std::byte> messages,
+                  const std::function<void(const QueuedPacket&, std::uint32_t packet_id)>& take)
 {
   int left = static_cast<int>(messages.size());
-  for (auto* message = reinterpret_cast<nlmsghdr*>(messages.data()); mnl_nlmsg_ok(message, left);
+  for (const auto* message = reinterpret_cast<const nlmsghdr*>(messages.data()); mnl_nlmsg_ok(message, left);
        message = mnl_nlmsg_next(message, &left)) {
     std::array<nlattr*, NFQA_MAX + 1> attributes{};
     if (message->nlmsg_type != ((NFNL_SUBSYS_QUEUE << 8) | NFQNL_MSG_PACKET) ||
@@ -167,7 +171,7 @@ void PacketQueue::parse(std::span<std::byte> messages, const Handler& handler)
     if (const auto* payload = attributes[NFQA_PAYLOAD]) {
       packet.bytes = {static_cast<const std::byte*>(mnl_attr_get_payload(payload)), mnl_attr_get_payload_len(payload)};
     }
-    handler(packet, Verdict{outbox_, number_, ntohl(header->packet_id)});
+    take(packet, ntohl(header->packet_id));
   }
 }
 

@@ -57,6 +57,10 @@ struct QueuedPacket
   std::uint32_t arrival_interface;  // index, 0 if unknown
 };
 
+// Calls `take` with each packet in messages of the kernel's, and with the number that its verdict names.
+void read_packets(std::span<const std::byte> messages,
+                  const std::function<void(const QueuedPacket&, std::uint32_t packet_id)>& take);
+
 // One NFQUEUE bound to this process (libnetfilter_queue over libmnl). The kernel unbinds it when the
 // process ends, and rules with --queue-bypass then let packets pass.
 class PacketQueue
@@ -93,7 +97,6 @@ private:
 
   void configure();
   void request(nlmsghdr* message, const char* what);
-  void parse(std::span<std::byte> messages, const Handler& handler);
 
   std::uint16_t number_;
   std::unique_ptr<mnl_socket, CloseSocket> socket_;

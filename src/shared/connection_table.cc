@@ -5,7 +5,6 @@
 #include "shared/connection_table.hh"
 
 #include <bit>
-#include <cassert>
 #include <cstring>
 #include <ctime>
 
@@ -92,7 +91,7 @@ std::optional<ConnectionTable::Sighting> ConnectionTable::sight(std::uint32_t sl
       return std::nullopt;
     }
     const Sighting sighting{.control = before,
-                            .connection = s.connection.load(),
+                            .connection = connection_in(s),
                             .since = BootTime{s.since_ns.load(std::memory_order_acquire)}};
     // The copy is whole if the slot stayed what it was: every writer moves the control word first. If
     // it did not, another process went ahead, perhaps only refreshing this entry: look again.
@@ -284,8 +283,10 @@ std::optional<ConnectionTable::Claim> ConnectionTable::insert_connecting(const C
 
 void ConnectionTable::set_open(Claim& claim)
 {
-  claim.control = claim.control.next(SlotState::open, claim.control.owner());
-  slots_[claim.slot].control.store(claim.control.word, std::memory_order_release);
+  const auto open = claim.control.next(SlotState::open, claim.control.owner());
+  if (take(claim.slot, claim.control, open)) {
+    claim.control = open;
+  }
 }
 
 void ConnectionTable::free_reserved(std::uint32_t slot, Control control)
@@ -298,10 +299,10 @@ void ConnectionTable::free_reserved(std::uint32_t slot, Control control)
 
 void ConnectionTable::release(const Claim& claim)
 {
-  assert(slots_[claim.slot].control.load(std::memory_order_relaxed) == claim.control.word);
   const auto reserved = claim.control.next(SlotState::reserved, claim.control.owner());
-  slots_[claim.slot].control.store(reserved.word, std::memory_order_release);
-  free_reserved(claim.slot, reserved);
+  if (take(claim.slot, claim.control, reserved)) {
+    free_reserved(claim.slot, reserved);
+  }
 }
 
 } // namespace pepsal

@@ -130,8 +130,8 @@ public:
     const auto index = static_cast<std::size_t>(line);
     auto& logged = header_->logged_ns.at(index);
     auto before = logged.load(std::memory_order_relaxed);
-    if ((before == 0 || now.count() - before >= interval.count()) &&
-        logged.compare_exchange_strong(before, now.count(), std::memory_order_relaxed)) {
+    const bool is_recent = before > 0 && before <= now.count() && now.count() - before < interval.count();
+    if (!is_recent && logged.compare_exchange_strong(before, now.count(), std::memory_order_relaxed)) {
       return header_->held_back.at(index).exchange(0, std::memory_order_relaxed);
     }
     header_->held_back.at(index).fetch_add(1, std::memory_order_relaxed);

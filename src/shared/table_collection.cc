@@ -23,12 +23,13 @@ void ConnectionTable::correct_count(Count before, const Collected& collected)
 {
   const auto now = count_now();
   const auto changes = now.added - before.added + now.removed - before.removed;
-  const auto doubtful = static_cast<std::int64_t>(changes - collected.expired - collected.recovered);
-  const auto error = static_cast<std::int64_t>(now.added - now.removed) - collected.in_use;
-  if (error > doubtful) {
-    header_->entries_removed.fetch_add(static_cast<std::uint64_t>(error - doubtful), std::memory_order_acq_rel);
-  } else if (-error > doubtful) {
-    header_->entries_added.fetch_add(static_cast<std::uint64_t>(-error - doubtful), std::memory_order_acq_rel);
+  const auto doubtful = changes - collected.expired - collected.recovered;
+  const auto error = now.added - now.removed - collected.in_use; // without a sign, as the counts may be anything
+  const bool too_many = static_cast<std::int64_t>(error) > 0;
+  if (too_many && error > doubtful) {
+    header_->entries_removed.fetch_add(error - doubtful, std::memory_order_acq_rel);
+  } else if (!too_many && 0 - error > doubtful) {
+    header_->entries_added.fetch_add(0 - error - doubtful, std::memory_order_acq_rel);
   }
 }
 

@@ -91,6 +91,15 @@ Listener bind_listener(const Config& config, const std::string& interface, std::
   return {.socket = std::move(socket), .interface = interface};
 }
 
+// How many SYNs with data may be with proxies before their handshakes have ended; the kernel leaves the data of further
+// ones for later. Each holds a process.
+int most_half_open(const Config& config)
+{
+  constexpr std::uint32_t most = 256;
+  constexpr std::uint32_t share = 4; // of all connections
+  return static_cast<int>(std::clamp(config.max_connections / share, std::uint32_t{1}, most));
+}
+
 void set_pacing(TCPSocket& socket, std::uint64_t bytes_per_second)
 {
   check("setsockopt SO_MAX_PACING_RATE",
@@ -226,9 +235,11 @@ void configure(Listener& listener, const Config& config)
 {
   apply_profile(listener.socket, profile_of(config, link_of(listener, config)));
   if (!listener.interface.empty() && !listener.for_peers) {
-    const bool fastopen = config.fastopen;
-    listener.socket.set_option(IPPROTO_TCP, TCP_FASTOPEN, fastopen ? backlog : 0, "TCP_FASTOPEN");
-    listener.socket.set_option(IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, fastopen ? 1 : 0, "TCP_FASTOPEN_NO_COOKIE");
+    // Without peers a cookie has to prove that a SYN's source receives what is sent there (RFC 7413 section 4.1). Where
+    // there are some, their SYNs need none, and a proxy makes all others wait.
+    const bool needs_no_cookie = config.fastopen && !config.peers.peers.empty();
+    listener.socket.set_option(IPPROTO_TCP, TCP_FASTOPEN, config.fastopen ? most_half_open(config) : 0, "TCP_FASTOPEN");
+    listener.socket.set_option(IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, needs_no_cookie ? 1 : 0, "TCP_FASTOPEN_NO_COOKIE");
   }
 }
 

@@ -51,7 +51,8 @@ Request request_for(const Endpoint& destination, std::uint32_t mark)
   return request;
 }
 
-// What an RTM_NEWROUTE message says; no route when it is another message, such as an error.
+} // namespace
+
 Route route_in(std::span<const std::byte> answer)
 {
   nlmsghdr header{};
@@ -80,8 +81,6 @@ Route route_in(std::span<const std::byte> answer)
   }
   return result;
 }
-
-} // namespace
 
 RouteSocket::RouteSocket()
     : socket_{Socket::create(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)}

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "util/endpoint.hh"
@@ -14,6 +16,9 @@ struct Route
   std::uint32_t interface; // index; 0 when there is no route
   bool is_local;           // the destination is an address of this machine
 };
+
+// What the kernel's answer to RTM_GETROUTE says; no route when it is another message, such as an error.
+Route route_in(std::span<const std::byte> answer);
 
 // Asks the kernel for ways, by rtnetlink(7). A process that is confined opens it before.
 class RouteSocket

@@ -109,6 +109,7 @@ TEST_P(ConfinedRolesTest, HaveWhatTheyNeed)
   expect_confined("keeper", network, 2);
   expect_confined("proxy idle", network | bit(CAP_NET_BIND_SERVICE) | resource, 2);
   expect_confined("proxy 10.", resource, 2);
+  EXPECT_EQ(status(the("proxy 10.").pid, "Threads"), "1") << "an idle connection";
   for (const auto& process : daemon().processes()) {
     EXPECT_EQ(status(process.pid, "Uid") == "0", root) << process.title;
   }

@@ -330,6 +330,25 @@ TEST_P(KillTest, QueuerInTheMiddleOfTraffic)
 
 INSTANTIATE_TEST_SUITE_P(Proxied, KillTest, testing::ValuesIn(proxied_modes()), arrangement_name);
 
+class HangTest : public NetworkTest
+{};
+
+// One that hangs keeps its queue, so that netfilter lets SYNs wait for it instead of letting them pass.
+TEST_F(HangTest, QueuerIsReplaced)
+{
+  const auto listener = listen();
+  start_daemon();
+  start_rules(net(), Mode::tproxy);
+  const auto queuers = daemon().processes("queuer");
+  ASSERT_EQ(queuers.size(), 1);
+  ASSERT_EQ(::kill(queuers[0].pid, SIGSTOP), 0);
+  const auto pair = connect(listener); // by a SYN that is sent again
+  pair.talk();
+  EXPECT_TRUE(daemon().log_line("does nothing while packets wait").has_value());
+  EXPECT_TRUE(eventually([&] { return daemon().counter("queuers_restarted") == 1; }));
+  EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
+}
+
 class DrainTest : public ConnectionTest
 {};
 

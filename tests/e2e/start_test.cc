@@ -315,6 +315,21 @@ TEST_F(StartTest, ProcessesAreTitledByWhatTheyDo)
   EXPECT_GE(daemon().processes("proxy idle").size(), 1);
 }
 
+TEST_F(StartTest, TitlesMayHideConnections)
+{
+  const auto listener = listen();
+  start_daemon({.arguments = {"--hide-connections"}});
+  start_rules(net(), Mode::tproxy);
+  const auto pair = connect(listener);
+  pair.talk();
+  EXPECT_TRUE(eventually([this] { return daemon().processes("proxy busy").size() == 1; }));
+  for (const auto& process : daemon().processes()) {
+    for (const auto& end : {pair.client.local(), listener.local()}) {
+      EXPECT_EQ(process.title.find(end.address_string()), std::string::npos) << process.title;
+    }
+  }
+}
+
 TEST_F(StartTest, ProcessesRunInTurn)
 {
   start_daemon();
@@ -355,6 +370,20 @@ TEST_F(StartTest, SharedMemoryOfAnotherUserIsNoReasonNotToStart)
   start_daemon();
   start_rules(net(), Mode::tproxy);
   EXPECT_EQ(path_of_new_connection(listen()), Path::proxied);
+}
+
+// Memory that is not there when it is first touched would be a SIGBUS.
+TEST_F(StartTest, FullSharedMemoryIsNamedAtTheStart)
+{
+  net().box().must_run({"mount", "-o", "remount,size=64k", "/dev/shm"});
+  expect_refused(exit_environment, {{}, {shared_memory, "bytes", "--max-connections", "No space"}});
+  EXPECT_FALSE(std::filesystem::exists(outside(shared_memory)));
+  net().box().must_run({"mount", "-o", "remount,size=64m", "/dev/shm"});
+  start_daemon();
+  start_rules(net(), Mode::tproxy);
+  std::ofstream{outside("/dev/shm/filler")} << std::string(64'000'000, 'x'); // as much of it as there is room for
+  EXPECT_EQ(path_of_new_connection(listen()), Path::proxied);
+  std::filesystem::remove(outside("/dev/shm/filler"));
 }
 
 // With a syslog daemon that nobody here wrote, at the socket where programs expect it.

@@ -3,28 +3,20 @@
 // means the same when it is written out and read again; no part of it, and nothing longer, is accepted.
 
 #include <algorithm>
-#include <stdexcept>
 #include <vector>
 
+#include "harness.hh"
 #include "peer/answer.hh"
 #include "peer/handshake.hh"
 #include "peer/proxy_header.hh"
 #include "util/destination.hh"
 
 using namespace pepsal;
-
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+using test::require;
 
 namespace {
 
 using Bytes = std::span<const std::byte>;
-
-void require(bool holds, const char* what)
-{
-  if (!holds) {
-    throw std::logic_error{what};
-  }
-}
 
 std::optional<ProxyHeader> parse_exactly(Bytes bytes)
 {

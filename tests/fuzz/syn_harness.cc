@@ -2,15 +2,14 @@
 // end (AddressSanitizer sees to that: the copy has exactly its size), must agree with a second parser,
 // must make the same of a packet that was copied in part or not at all, and of one with bytes behind it.
 
-#include <stdexcept>
 #include <vector>
 
+#include "harness.hh"
 #include "queuer/syn_parser.hh"
 #include "syn_reference.hh"
 
 using namespace pepsal;
-
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+using test::require;
 
 namespace {
 
@@ -18,13 +17,6 @@ std::optional<Connection> parse_exactly(std::span<const std::uint8_t> packet)
 {
   const std::vector<std::uint8_t> copy{packet.begin(), packet.end()};
   return parse_syn(std::as_bytes(std::span{copy}));
-}
-
-void require(bool holds, const char* what)
-{
-  if (!holds) {
-    throw std::logic_error{what};
-  }
 }
 
 } // namespace

@@ -256,47 +256,38 @@ iperf() { # OPTION...
   in_role user timeout 20 iperf3 -c $server -t 2 "$@" >"$work/iperf" 2>&1 || wrong "iperf3 $*: $(tail -n 1 "$work/iperf")"
 }
 
-# A SYN with data whose source may be anybody's: the gateway dials only if it comes from behind its peer.
-spoofed_syn() { # SOURCE PORT
-  in_role term python3 - "$1" "$2" <<'END'
-import socket, struct, sys
-source, port = socket.inet_aton(sys.argv[1]), int(sys.argv[2])
-server, data = socket.inet_aton("10.81.3.2"), b"GET / HTTP/1.0\r\n\r\n"
-def checksum(text):
-    text += b"\0" * (len(text) % 2)
-    total = sum(struct.unpack(f"!{len(text) // 2}H", text))
-    while total >> 16:
-        total = (total & 0xffff) + (total >> 16)
-    return ~total & 0xffff
-def segment(check):
-    return struct.pack("!HHIIBBHHH", port, 80, 1000, 0, 5 << 4, 2, 65535, check, 0) + data
-tcp = segment(checksum(source + server + struct.pack("!BBH", 0, 6, 20 + len(data)) + segment(0)))
-ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), 1, 0, 64, 6, 0, source, server)
-raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-raw.sendto(ip + tcp, ("10.81.3.2", 0))
-END
-}
-
-gateway_took_data() { (($(counter gw fastopen_accepts) > $1)); }
+gateway_accepted() { (($(counter gw connections_accepted) > $1)); }
 gateway_opened() { (($(counter gw connections_opened) > $1)); }
 
-data_in_syns() {
-  local accepts opened
-  case=data_in_syns
+# A SYN whose source may be anybody's: the gateway dials before the handshake only if it comes from behind its peer.
+forged_syns() {
+  local opened kind
+  case=forged_syns
   stop_boxes
   satbox start gw --peer 10.81.2.1,10.81.9.0/24 --warm-connections 4
   satbox --peers start term --warm-connections 4
   eventually both_up || wrong "the peers do not come up"
-  accepts=$(counter gw fastopen_accepts) opened=$(counter gw connections_opened)
-  spoofed_syn 10.81.1.77 4001
-  eventually gateway_took_data "$accepts" || wrong "the gateway did not get the stranger's SYN"
-  sleep 1
-  (($(counter gw connections_opened) == opened)) || wrong "the gateway dialled for a source that is behind no peer"
+  opened=$(counter gw connections_opened)
+  for kind in data wish; do
+    accepted=$(counter gw connections_accepted)
+    forged_syn 10.81.1.77 4001 $kind
+    eventually gateway_accepted "$accepted" || wrong "the gateway did not get the stranger's SYN ($kind)"
+    sleep 1
+    (($(counter gw connections_opened) == opened)) || wrong "the gateway dialled for a source that is behind no peer ($kind)"
+  done
   stop_boxes
   start_up_boxes
   opened=$(counter gw connections_opened)
-  spoofed_syn 10.81.1.77 4002
+  forged_syn 10.81.1.77 4002 data
   eventually gateway_opened "$opened" || wrong "the gateway does not dial for what comes from behind its peer"
+}
+
+# And that connection, whose handshake never ends, does not stay.
+half_open_ends() {
+  case=half_open_ends
+  eventually log_has gw "closed client=10.81.1.77:4002" || eventually log_has gw "closed client=10.81.1.77:4002" ||
+    wrong "a connection without a handshake stays"
+  log_has gw "reason=timeout-of-client" || wrong "it did not end for want of its handshake: $(satbox log gw | grep -F 10.81.1.77)"
 }
 
 reset_passes() {
@@ -538,7 +529,7 @@ set_up
 start_up_boxes
 cases=("$@")
 ((${#cases[@]} > 0)) || cases=(carries speaks_and_half_closes urgent_byte from_the_server refused_there box_itself reset_passes burst many_at_once
-  iperf_both_ways far_proxies_killed keeper_killed peer_goes_and_comes box_restarted data_in_syns without_peers mixed_families keys strangers bad_input)
+  iperf_both_ways far_proxies_killed keeper_killed peer_goes_and_comes box_restarted forged_syns half_open_ends without_peers mixed_families keys strangers bad_input)
 for name in "${cases[@]}"; do "$name"; done
 
 end_test

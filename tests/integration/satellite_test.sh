@@ -55,7 +55,8 @@ END
   satbox start term --terrestrial-congestion reno
 }
 
-# A program that is held up between connecting and asking makes the dial go without data: tries until one carries some.
+# The first dial to a server brings home a cookie; a program that is held up between connecting and asking makes one go
+# without data. Tries until one carries some.
 carried_data() { # COMMAND...
   local before try
   before=$(counter term fastopen_dials)
@@ -129,6 +130,24 @@ server_speaks_first() {
   (($(counter term fastopen_dials) == before)) || wrong "the dial carried data of a client that had sent none"
 }
 
+# No peers are named, so that a SYN's source proves nothing: without a cookie it gets SYN-ACKs, and no byte of an answer.
+forged_syns() {
+  local packets bytes opened
+  case=forged_syns
+  opened=$(counter gw connections_opened)
+  capture gw sat0
+  forged_syn 10.81.1.77 4001 data
+  sleep 4
+  end_capture
+  packets=$(tcpdump -nr "$work/gw.sat0.pcap" 'dst host 10.81.1.77' 2>/dev/null)
+  [[ $packets == *'Flags [S.]'* ]] || wrong "the gateway does not answer: '$packets'"
+  [[ $(grep -vcF 'Flags [S.]' <<<"$packets") == 0 ]] || wrong "more than SYN-ACKs goes to a forged address: $packets"
+  bytes=$(tcpdump -vnr "$work/gw.sat0.pcap" 'dst host 10.81.1.77' 2>/dev/null |
+    awk 'match($0, /length [0-9]+\)/) { sum += substr($0, RSTART + 7, RLENGTH - 8) } END { print sum }')
+  ((bytes <= 3 * 63)) || wrong "$bytes bytes answer a SYN of 63 within four seconds"
+  (($(counter gw connections_opened) == opened)) || wrong "the gateway dialled for a forged SYN"
+}
+
 # SYNs that carry data get lost on the way: one fallback, and the connection works.
 syn_data_dropped() {
   case=syn_data_dropped
@@ -181,6 +200,7 @@ request_in_syn
 request_from_the_server
 profile_of_each_leg
 server_speaks_first
+forged_syns
 syn_data_dropped
 peer_absent
 gateway_alone

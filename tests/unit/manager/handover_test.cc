@@ -25,6 +25,7 @@ Handover example()
           .pid_file = 6,
           .control = 7,
           .asker = -1,
+          .queues = 9,
           .peer_key = "00ff",
           .rates = {{"sat0", "30/10"}},
           .listeners = {{.descriptor = 8, .interface = "sat0", .for_peers = true}},
@@ -37,6 +38,7 @@ TEST(HandoverTest, IsReadAsItWasWritten)
   const auto read = Handover::from_text(example().to_text());
   EXPECT_EQ(read.to_text(), example().to_text());
   EXPECT_EQ(read.instance, "two");
+  EXPECT_EQ(read.queues, 9);
   ASSERT_EQ(read.children.size(), 2U);
   EXPECT_EQ(read.children[0].pid, 1000);
   EXPECT_TRUE(read.children[0].busy);
@@ -49,6 +51,15 @@ TEST(HandoverTest, OfALaterVersionMayKnowMore)
   auto text = example().to_text();
   text.insert(1, R"("moon":"full",)");
   EXPECT_EQ(Handover::from_text(text).to_text(), example().to_text());
+}
+
+TEST(HandoverTest, OfAnEarlierVersionMayLackTheTableOfQueues)
+{
+  auto text = example().to_text();
+  const std::string queues = R"("queues":9,)";
+  ASSERT_NE(text.find(queues), std::string::npos);
+  text.erase(text.find(queues), queues.size());
+  EXPECT_EQ(Handover::from_text(text).queues, -1);
 }
 
 TEST(HandoverTest, NonsenseIsRefused)

@@ -5,8 +5,8 @@
 
 #include <gtest/gtest.h>
 
-#include "pepsalctl/packet_queues.hh"
 #include "pepsalctl/rules.hh"
+#include "util/packet_queues.hh"
 
 namespace pepsal {
 

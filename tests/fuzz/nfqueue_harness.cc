@@ -1,0 +1,19 @@
+// Fuzzes the kernel's messages of NFQUEUE as the queuer reads them. A packet's bytes lie within the message, and what
+// the parser makes of them is what it makes of them alone.
+
+#include "harness.hh"
+#include "queuer/packet_queue.hh"
+#include "queuer/syn_parser.hh"
+
+using namespace pepsal;
+using namespace pepsal::test;
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
+{
+  const auto messages = exact_copy({data, size});
+  read_packets(messages, [&](const QueuedPacket& packet, std::uint32_t /*packet_id*/) {
+    const std::vector<std::byte> alone{packet.bytes.begin(), packet.bytes.end()};
+    require(parse_syn(packet.bytes) == parse_syn(alone), "a packet says something else within its message");
+  });
+  return 0;
+}
