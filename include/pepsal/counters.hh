@@ -57,6 +57,8 @@ namespace pepsal {
       "servers that no connection came about to: no way leads there") \
   row(dials_failed, "pepsal_dials_failed_total", "reason=\"other\"", \
       "servers that no connection came about to: for another reason, which the log names") \
+  row(dials_delayed, "pepsal_dials_delayed_total", "", \
+      "dials that waited for the end of a connection of the same client and server") \
   row(source_ports_changed, "pepsal_source_ports_changed_total", "", "dials that could not keep the client's port") \
   row(source_addresses_changed, "pepsal_source_addresses_changed_total", "", \
       "dials that could not keep the client's address either") \

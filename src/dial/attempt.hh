@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "config/config.hh"
 #include "pepsal/connection.hh"
 #include "shared/connection_table.hh"
@@ -7,13 +9,26 @@
 
 namespace pepsal {
 
-// From where a dial starts; each is tried when the one before it cannot be had.
 enum class SourceBinding
 {
   client_address_and_port,
+  client_reserved_port, // another port below 1024, as some servers refuse clients that have none
   client_address,
   own
 };
+
+// From where a dial starts.
+struct DialSource
+{
+  SourceBinding binding;
+  std::uint16_t port; // 0: any
+};
+
+// What is tried first to keep the client's address and port, and what when `taken` cannot be had; nothing after the
+// box's own address.
+DialSource source_of(const Connection& connection);
+std::optional<DialSource> next_source(const Connection& connection, const DialSource& taken);
+constexpr DialSource own_source{.binding = SourceBinding::own, .port = 0};
 
 // A server leg that is ready to be connected.
 struct PreparedDial
@@ -27,8 +42,8 @@ struct PreparedDial
 // source. With `clients_sequence` its SYN has the sequence number of the client's, so that whoever sees both takes one
 // for the other sent again: only for a source that is the client's own. Throws SystemError when no socket can be had or
 // an option of the profile is refused.
-PreparedDial prepare_dial(const Config& config, const Connection& connection, const Link* link, SourceBinding source,
-                          bool clients_sequence = false);
+PreparedDial prepare_dial(const Config& config, const Connection& connection, const Link* link,
+                          const DialSource& source, bool clients_sequence = false);
 
 // Whether a dial failed for its source, so that another source may do.
 bool source_is_at_fault(int error);

@@ -55,6 +55,14 @@ struct Dial
   bool accepted;
 };
 
+// A request of a client whose connection before, with the same ends, has not ended yet.
+struct Postponed
+{
+  DialRequest request;
+  int queuer;
+  std::chrono::milliseconds pause;
+};
+
 class Dialler
 {
 public:
@@ -132,9 +140,22 @@ private:
     if (request.generation == 0) { // a new queuer asks whether there is a dialler
       answer(queuer, DialAnswer::Kind::ready, generation_);
     } else if (request.generation == generation_) {
-      if (const auto kind = begin(request, queuer)) {
-        answer(queuer, *kind, request.number);
-      }
+      consider({.request = request, .queuer = queuer, .pause = std::chrono::milliseconds{1}});
+    }
+  }
+
+  // As wait_for_old_leg() does for proxies: the old leg's reset has to go before the new leg's SYN.
+  void consider(const Postponed& wanted)
+  {
+    constexpr auto longest = std::chrono::milliseconds{64};
+    const auto& [client, server] = ends_of(wanted.request.connection);
+    if (wanted.pause <= longest && context_.table.is_served_by_another(client, server, no_owner)) {
+      context_.table.count(Counter::dials_delayed, wanted.pause.count() == 1 ? 1 : 0);
+      auto later = wanted;
+      later.pause *= 2;
+      postponed_.emplace(Clock::now() + wanted.pause, later);
+    } else if (const auto kind = begin(wanted.request, wanted.queuer)) {
+      answer(wanted.queuer, *kind, wanted.request.number);
     }
   }
 
@@ -191,24 +212,26 @@ private:
   PreparedDial connect(const Connection& connection)
   {
     if (context_.config.source == Source::own || !keeps_addresses(connection.server)) {
-      return connect_from(connection, SourceBinding::own);
+      return connect_from(connection, own_source);
     }
-    auto source = SourceBinding::client_address_and_port;
-    auto prepared = connect_from(connection, source);
-    while (source_is_at_fault(prepared.error) && source != SourceBinding::own) {
-      source = source == SourceBinding::client_address ? SourceBinding::own : SourceBinding::client_address;
-      prepared = connect_from(connection, source);
+    auto source = source_of(connection);
+    for (;;) {
+      auto prepared = connect_from(connection, source);
+      const auto next = source_is_at_fault(prepared.error) ? next_source(connection, source) : std::nullopt;
+      if (!next) {
+        note_source(context_.table, connection, source.binding);
+        return prepared;
+      }
+      source = *next;
     }
-    note_source(context_.table, connection, source);
-    return prepared;
   }
 
-  PreparedDial connect_from(const Connection& connection, SourceBinding source) const
+  PreparedDial connect_from(const Connection& connection, const DialSource& source) const
   {
     // Should the server not accept in time, the client's own SYN follows: for connection tracking and the server, which
     // may answer late, it is this one sent again.
-    auto prepared =
-        prepare_dial(context_.config, connection, nullptr, source, source == SourceBinding::client_address_and_port);
+    auto prepared = prepare_dial(context_.config, connection, nullptr, source,
+                                 source.binding == SourceBinding::client_address_and_port);
     const SocketAddress server{connection.server};
     if (prepared.socket.is_open() && ::connect(prepared.socket.number(), server.get(), server.length()) == -1 &&
         errno != EINPROGRESS) {
@@ -314,6 +337,9 @@ private:
 
   void expire(Clock::time_point now)
   {
+    while (!postponed_.empty() && postponed_.begin()->first <= now) {
+      consider(postponed_.extract(postponed_.begin()).mapped());
+    }
     for (; !order_.empty() && order_.front().at <= now; order_.pop_front()) {
       if (const auto place = find(order_.front()); place != dials_.end()) {
         fail(place);
@@ -341,7 +367,7 @@ private:
 
   int milliseconds_to_wait() const
   {
-    auto next = Clock::time_point::max();
+    auto next = postponed_.empty() ? Clock::time_point::max() : postponed_.begin()->first;
     for (const auto* order : {&order_, &accepted_order_}) {
       if (!order->empty()) {
         next = std::min(next, order->front().at);
@@ -369,8 +395,9 @@ private:
   Dials dials_;
   std::unordered_map<int, Ends> connecting_; // by the socket's descriptor
   std::size_t accepted_{};
-  Order order_;          // of those that are connecting
-  Order accepted_order_; // of those that wait for their proxies
+  std::multimap<Clock::time_point, Postponed> postponed_; // by when they are considered again
+  Order order_;                                           // of those that are connecting
+  Order accepted_order_;                                  // of those that wait for their proxies
   KeepsAddresses tproxy4_{};
   KeepsAddresses tproxy6_{};
   log::RateLimit trouble_warning_{std::chrono::seconds{60}};

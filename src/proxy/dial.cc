@@ -34,17 +34,17 @@ public:
       , server_{connection.server}
   {}
 
-  DialResult attempt(SourceBinding binding)
+  DialResult attempt(const DialSource& source)
   {
-    auto result = dial_from(binding);
-    result.source = binding;
+    auto result = dial_from(source);
+    result.source = source.binding;
     return result;
   }
 
 private:
-  DialResult dial_from(SourceBinding binding)
+  DialResult dial_from(const DialSource& source)
   {
-    auto prepared = prepare_dial(config_, connection_, link_, binding);
+    auto prepared = prepare_dial(config_, connection_, link_, source);
     if (!prepared.socket.is_open()) {
       return {.end = DialEnd::failed, .socket = {}, .error = prepared.error};
     }
@@ -144,21 +144,34 @@ std::string dial_failure(int error)
   }
 }
 
+bool wait_for_old_leg(ConnectionTable& table, const Connection& connection, const TCPSocket& client, Owner self)
+{
+  constexpr int longest_ms = 64;
+  for (int pause_ms = 1;
+       pause_ms <= longest_ms && table.is_served_by_another(connection.client, connection.server, self);
+       pause_ms *= 2) {
+    table.count(Counter::dials_delayed, pause_ms == 1 ? 1 : 0);
+    pollfd gone{.fd = client.number(), .events = 0, .revents = 0};
+    if (::poll(&gone, 1, pause_ms) > 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
 DialResult dial(const Config& config, const Connection& connection, const TCPSocket& client, const Link* link,
                 bool preserve_source, bool with_first_bytes)
 {
   Dialler dialler{config, connection, client, link, with_first_bytes};
-  if (preserve_source) {
-    auto result = dialler.attempt(SourceBinding::client_address_and_port);
-    if (!source_is_at_fault(result)) {
+  auto source = preserve_source ? source_of(connection) : own_source;
+  for (;;) {
+    auto result = dialler.attempt(source);
+    const auto next = source_is_at_fault(result) ? next_source(connection, source) : std::nullopt;
+    if (!next) {
       return result;
     }
-    result = dialler.attempt(SourceBinding::client_address);
-    if (!source_is_at_fault(result)) {
-      return result;
-    }
+    source = *next;
   }
-  return dialler.attempt(SourceBinding::own);
 }
 
 } // namespace pepsal

@@ -187,8 +187,7 @@ private:
     const auto* const departure = link_of_route(route);
     auto leg = dialled_ahead(destination->connection, departure);
     if (!leg) {
-      leg = open_server_leg(config, context_.table, context_.warm_queues, destination->connection, session.client(),
-                            departure, preserve, 0);
+      leg = server_leg(destination->connection, session.client(), departure, preserve, 0);
     }
     switch (leg->end) {
     case DialEnd::connected:
@@ -209,6 +208,16 @@ private:
                destination->connection.server, name_of(departure));
     show_title(destination->connection, config.hide_connections);
     carry(session, arrival, departure, fast_opened);
+  }
+
+  ServerLeg server_leg(const Connection& connection, const TCPSocket& client, const Link* departure, bool preserve,
+                       std::uint8_t hops)
+  {
+    if (preserve && !wait_for_old_leg(context_.table, connection, client, context_.self)) {
+      return {.end = DialEnd::client_gone};
+    }
+    return open_server_leg(context_.config, context_.table, context_.warm_queues, connection, client, departure,
+                           preserve, hops);
   }
 
   // The leg that the dialler has ready, with --connect honest. Across a link it dials nothing.
@@ -246,8 +255,7 @@ private:
     Session session{context_.table, std::move(peer), profile_of(config, arrival),
                     connection,     claim,           config.log_connections};
     const auto* const departure = link_of_route(route_to(connection.server));
-    auto leg = open_server_leg(config, context_.table, context_.warm_queues, connection, session.client(), departure,
-                               config.source == Source::preserve, header->hops);
+    auto leg = server_leg(connection, session.client(), departure, config.source == Source::preserve, header->hops);
     switch (leg.end) {
     case DialEnd::connected:
       break;

@@ -287,6 +287,15 @@ std::optional<ConnectionTable::Claim> ConnectionTable::insert_connecting(const C
   return Claim{.slot = *slot, .control = connecting, .connection = connection};
 }
 
+bool ConnectionTable::is_served_by_another(const Endpoint& client, const Endpoint& server, Owner self) const
+{
+  return search(place_of(client), [&](std::uint32_t slot) {
+    const auto sighting = sight(slot, client);
+    return sighting && !sighting->is_pending() && sighting->control.owner() != self &&
+           sighting->connection.server == server;
+  });
+}
+
 void ConnectionTable::set_open(Claim& claim)
 {
   claim.control = claim.control.next(SlotState::open, claim.control.owner());
