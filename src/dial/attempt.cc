@@ -43,7 +43,7 @@ void set_sequence(TCPSocket& socket, std::uint32_t sequence)
 
 } // namespace
 
-PreparedDial prepare_dial(const Config& config, const Connection& connection, const Link* link,
+PreparedDial prepare_dial(const Config& config, const Connection& connection, const Departure& departure,
                           const DialSource& source, bool clients_sequence)
 {
   const int family = SocketAddress{connection.server}.family();
@@ -51,8 +51,8 @@ PreparedDial prepare_dial(const Config& config, const Connection& connection, co
   if (clients_sequence) {
     set_sequence(socket, connection.syn.initial_sequence);
   }
-  socket.set_mark(config.marks.server_leg());
-  apply_profile(socket, profile_of(config, link));
+  socket.set_mark(departure.mark);
+  apply_profile(socket, profile_of(config, departure.link));
   keep_what_the_ip_header_said(socket, connection.syn, family);
   if (config.max_segment_size != 0) {
     socket.set_option(IPPROTO_TCP, TCP_MAXSEG, config.max_segment_size, "TCP_MAXSEG");
@@ -100,6 +100,19 @@ std::optional<DialSource> next_source(const Connection& connection, const DialSo
 bool source_is_at_fault(int error)
 {
   return error == EADDRNOTAVAIL;
+}
+
+void note_way(ConnectionTable& table, const Connection& connection, const LegWay& way)
+{
+  if (!way.astray) {
+    return;
+  }
+  table.count(Counter::dials_astray);
+  if (const auto held = table.may_log(LimitedLine::astray, boot_time_now())) {
+    log::warning("way changed client={} server={}: ip rules send the client's packets another way than the server leg, "
+                 "which they do not see; held_back={}",
+                 connection.client, connection.server, *held);
+  }
 }
 
 void note_source(ConnectionTable& table, const Connection& connection, SourceBinding source)

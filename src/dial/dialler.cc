@@ -172,10 +172,11 @@ private:
       return DialAnswer::Kind::no_room;
     }
     try {
-      if (!is_dialled_ahead(request.connection.server)) {
+      const auto way = way_of(request.connection);
+      if (!is_dialled_ahead(way)) {
         return DialAnswer::Kind::not_asked;
       }
-      auto prepared = connect(request.connection);
+      auto prepared = connect(request.connection, way.mark);
       if (prepared.error != 0) {
         return DialAnswer::Kind::failed; // nothing is left of its socket
       }
@@ -201,22 +202,28 @@ private:
 
   // Not what a proxy is to refuse, and not across a satellite, where asking costs the client a round trip: there the
   // other box asks.
-  bool is_dialled_ahead(const Endpoint& server) const
+  bool is_dialled_ahead(const LegWay& way) const
   {
-    const auto route = routes_.find(server, context_.config.marks.server_leg());
     const auto& links = context_.config.links;
-    return !route.is_local &&
-           (links.empty() || find_link(links, routes_.name_of_interface(route.interface)) == nullptr);
+    return !way.route.is_local &&
+           (links.empty() || find_link(links, routes_.name_of_interface(way.route.interface)) == nullptr);
   }
 
-  PreparedDial connect(const Connection& connection)
+  LegWay way_of(const Connection& connection)
   {
-    if (context_.config.source == Source::own || !keeps_addresses(connection.server)) {
-      return connect_from(connection, own_source);
+    const auto& marks = context_.config.marks;
+    return way_of_server_leg(routes_, marks, routes_.find(connection.server, marks.server_leg()), connection.client,
+                             connection.server, connection.syn.arrival_interface, preserves(connection.server));
+  }
+
+  PreparedDial connect(const Connection& connection, std::uint32_t mark)
+  {
+    if (!preserves(connection.server)) {
+      return connect_from(connection, mark, own_source);
     }
     auto source = source_of(connection);
     for (;;) {
-      auto prepared = connect_from(connection, source);
+      auto prepared = connect_from(connection, mark, source);
       const auto next = source_is_at_fault(prepared.error) ? next_source(connection, source) : std::nullopt;
       if (!next) {
         note_source(context_.table, connection, source.binding);
@@ -226,11 +233,11 @@ private:
     }
   }
 
-  PreparedDial connect_from(const Connection& connection, const DialSource& source) const
+  PreparedDial connect_from(const Connection& connection, std::uint32_t mark, const DialSource& source) const
   {
     // Should the server not accept in time, the client's own SYN follows: for connection tracking and the server, which
     // may answer late, it is this one sent again.
-    auto prepared = prepare_dial(context_.config, connection, nullptr, source,
+    auto prepared = prepare_dial(context_.config, connection, {.link = nullptr, .mark = mark}, source,
                                  source.binding == SourceBinding::client_address_and_port);
     const SocketAddress server{connection.server};
     if (prepared.socket.is_open() && ::connect(prepared.socket.number(), server.get(), server.length()) == -1 &&
@@ -239,6 +246,11 @@ private:
       prepared.socket.close();
     }
     return prepared;
+  }
+
+  bool preserves(const Endpoint& server)
+  {
+    return context_.config.source == Source::preserve && keeps_addresses(server);
   }
 
   // Under TPROXY rules what is for this machine whatever its address is routed into it by its mark. Under REDIRECT

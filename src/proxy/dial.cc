@@ -24,12 +24,12 @@ constexpr auto first_bytes_patience = std::chrono::milliseconds{20}; // beside a
 class Dialler
 {
 public:
-  Dialler(const Config& config, const Connection& connection, const TCPSocket& client, const Link* link,
+  Dialler(const Config& config, const Connection& connection, const TCPSocket& client, const Departure& departure,
           bool with_first_bytes)
       : config_{config}
       , connection_{connection}
       , client_{client}
-      , link_{link}
+      , departure_{departure}
       , with_first_bytes_{with_first_bytes}
       , server_{connection.server}
   {}
@@ -44,7 +44,7 @@ public:
 private:
   DialResult dial_from(const DialSource& source)
   {
-    auto prepared = prepare_dial(config_, connection_, link_, source);
+    auto prepared = prepare_dial(config_, connection_, departure_, source);
     if (!prepared.socket.is_open()) {
       return {.end = DialEnd::failed, .socket = {}, .error = prepared.error};
     }
@@ -58,7 +58,7 @@ private:
     return result;
   }
 
-  bool fast_open() const { return config_.fastopen && link_ != nullptr && with_first_bytes_; }
+  bool fast_open() const { return config_.fastopen && departure_.link != nullptr && with_first_bytes_; }
 
   // Begins to connect; returns the number of bytes taken along, or -1 with errno.
   ssize_t connect(const TCPSocket& socket) const
@@ -117,7 +117,7 @@ private:
   const Config& config_;
   const Connection& connection_;
   const TCPSocket& client_;
-  const Link* link_;
+  Departure departure_;
   bool with_first_bytes_;
   SocketAddress server_;
 };
@@ -159,10 +159,10 @@ bool wait_for_old_leg(ConnectionTable& table, const Connection& connection, cons
   return true;
 }
 
-DialResult dial(const Config& config, const Connection& connection, const TCPSocket& client, const Link* link,
+DialResult dial(const Config& config, const Connection& connection, const TCPSocket& client, const Departure& departure,
                 bool preserve_source, bool with_first_bytes)
 {
-  Dialler dialler{config, connection, client, link, with_first_bytes};
+  Dialler dialler{config, connection, client, departure, with_first_bytes};
   auto source = preserve_source ? source_of(connection) : own_source;
   for (;;) {
     auto result = dialler.attempt(source);

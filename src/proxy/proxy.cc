@@ -184,10 +184,11 @@ private:
     Session session{context_.table,          std::move(client),  profile_of(config, arrival),
                     destination->connection, destination->claim, config.log_connections};
     const bool preserve = config.source == Source::preserve && !destination->redirected;
-    const auto* const departure = link_of_route(route);
+    const auto way = way_of(destination->connection, route, preserve);
+    const auto* const departure = link_of_route(way.route);
     auto leg = dialled_ahead(destination->connection, departure);
     if (!leg) {
-      leg = server_leg(destination->connection, session.client(), departure, preserve, 0);
+      leg = server_leg(destination->connection, session.client(), {.link = departure, .mark = way.mark}, preserve, 0);
     }
     switch (leg->end) {
     case DialEnd::connected:
@@ -210,7 +211,7 @@ private:
     carry(session, arrival, departure, fast_opened);
   }
 
-  ServerLeg server_leg(const Connection& connection, const TCPSocket& client, const Link* departure, bool preserve,
+  ServerLeg server_leg(const Connection& connection, const TCPSocket& client, const Departure& departure, bool preserve,
                        std::uint8_t hops)
   {
     if (preserve && !wait_for_old_leg(context_.table, connection, client, context_.self)) {
@@ -255,7 +256,8 @@ private:
     Session session{context_.table, std::move(peer), profile_of(config, arrival),
                     connection,     claim,           config.log_connections};
     const auto* const departure = link_of_route(route_to(connection.server));
-    auto leg = server_leg(connection, session.client(), departure, config.source == Source::preserve, header->hops);
+    auto leg = server_leg(connection, session.client(), {.link = departure, .mark = config.marks.server_leg()},
+                          config.source == Source::preserve, header->hops);
     switch (leg.end) {
     case DialEnd::connected:
       break;
@@ -331,6 +333,14 @@ private:
       std::this_thread::sleep_for(pause);
     }
     return client.state() != TCP_SYN_RECV;
+  }
+
+  LegWay way_of(const Connection& connection, const Route& own, bool preserve)
+  {
+    const auto way = way_of_server_leg(*routes_, context_.config.marks, own, connection.client, connection.server,
+                                       connection.syn.arrival_interface, preserve);
+    note_way(context_.table, connection, way);
+    return way;
   }
 
   Route route_to(const Endpoint& server) const { return routes_->find(server, context_.config.marks.server_leg()); }
