@@ -34,6 +34,8 @@ namespace pepsal {
       "SYNs that bypass the proxy: their server was asked first and did not accept") \
   row(verdicts_bypass_waiting, "pepsal_syns_bypassed_total", "reason=\"waiting\"", \
       "SYNs that bypass the proxy: too many wait for their servers, or the dialler was lost") \
+  row(verdicts_bypass_crossing, "pepsal_syns_bypassed_total", "reason=\"crossing\"", \
+      "SYNs that bypass the proxy: the other side has opened the same connection, which is served") \
   row(syns_marked_already, "pepsal_syns_marked_already_total", "", \
       "SYNs that came to the queue with a mark in the daemon's bits; they pass untouched") \
   row(syns_refreshed, "pepsal_syns_refreshed_total", "", "intercepted SYNs that were sent again") \
@@ -57,6 +59,10 @@ namespace pepsal {
       "servers that no connection came about to: no way leads there") \
   row(dials_failed, "pepsal_dials_failed_total", "reason=\"other\"", \
       "servers that no connection came about to: for another reason, which the log names") \
+  row(dials_delayed, "pepsal_dials_delayed_total", "", \
+      "dials that waited for the end of a connection of the same client and server") \
+  row(dials_astray, "pepsal_dials_astray_total", "", \
+      "dials that could not go the way of their client's packets") \
   row(source_ports_changed, "pepsal_source_ports_changed_total", "", "dials that could not keep the client's port") \
   row(source_addresses_changed, "pepsal_source_addresses_changed_total", "", \
       "dials that could not keep the client's address either") \

@@ -26,7 +26,7 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 static_assert(std::atomic<std::uint8_t>::is_always_lock_free);
 
 static constexpr std::uint64_t layout_magic = 0x6c61537045500a1aULL;
-static constexpr std::uint32_t layout_version = 7;
+static constexpr std::uint32_t layout_version = 8;
 
 // Index into the roster of processes; `no_owner` for a slot that nobody holds.
 using Owner = std::uint32_t;
@@ -150,9 +150,10 @@ enum class LimitedLine : std::uint8_t
   direct_connection,
   warm_port_refusal,
   unfinished_handshake,
-  changed_source
+  changed_source,
+  astray
 };
-static constexpr std::size_t limited_lines = 4;
+static constexpr std::size_t limited_lines = 5;
 
 struct RosterEntry
 {

@@ -35,6 +35,8 @@ struct Marks
   std::uint32_t bypass() const { return 2U << shift; }
   std::uint32_t client_leg() const { return 3U << shift; }
   std::uint32_t server_leg() const { return 4U << shift; }
+  // The same for those that the site's ip rules by interface are to hold for, which pepsal-iptables repeats for it.
+  std::uint32_t server_leg_by_arrival() const { return 12U << shift; }
   std::uint32_t returned() const { return 13U << shift; } // for this machine whatever the address, under TPROXY
   bool operator==(const Marks&) const = default;
 };

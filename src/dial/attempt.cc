@@ -3,6 +3,8 @@
 
 #include "dial/attempt.hh"
 
+#include <algorithm>
+
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
@@ -41,36 +43,76 @@ void set_sequence(TCPSocket& socket, std::uint32_t sequence)
 
 } // namespace
 
-PreparedDial prepare_dial(const Config& config, const Connection& connection, const Link* link, SourceBinding source,
-                          bool clients_sequence)
+PreparedDial prepare_dial(const Config& config, const Connection& connection, const Departure& departure,
+                          const DialSource& source, bool clients_sequence)
 {
   const int family = SocketAddress{connection.server}.family();
   TCPSocket socket{check("socket", ::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0))};
   if (clients_sequence) {
     set_sequence(socket, connection.syn.initial_sequence);
   }
-  socket.set_mark(config.marks.server_leg());
-  apply_profile(socket, profile_of(config, link));
+  socket.set_mark(departure.mark);
+  apply_profile(socket, profile_of(config, departure.link));
   keep_what_the_ip_header_said(socket, connection.syn, family);
   if (config.max_segment_size != 0) {
     socket.set_option(IPPROTO_TCP, TCP_MAXSEG, config.max_segment_size, "TCP_MAXSEG");
   }
-  if (source == SourceBinding::own) {
+  if (source.binding == SourceBinding::own) {
     return {.socket = std::move(socket)};
   }
   socket.set_transparent(family);
   socket.set_option(SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
-  const auto port = source == SourceBinding::client_address_and_port ? connection.client.port : std::uint16_t{0};
-  const SocketAddress address{Endpoint{.address = connection.client.address, .port = port}};
+  const SocketAddress address{Endpoint{.address = connection.client.address, .port = source.port}};
   if (::bind(socket.number(), address.get(), address.length()) == -1) {
     return {.socket = {}, .error = EADDRNOTAVAIL};
   }
   return {.socket = std::move(socket)};
 }
 
+DialSource source_of(const Connection& connection)
+{
+  return {.binding = SourceBinding::client_address_and_port, .port = connection.client.port};
+}
+
+std::optional<DialSource> next_source(const Connection& connection, const DialSource& taken)
+{
+  // The ports that bindresvport(3) chooses from; the next lower ones than the client's, and a few of them.
+  constexpr int lowest = 600;
+  constexpr int ports = IPPORT_RESERVED - lowest;
+  constexpr int most = 16;
+  const auto below = [](int port) { return lowest + (std::max(port - lowest, 0) + ports - 1) % ports; };
+  switch (taken.binding) {
+  case SourceBinding::client_address_and_port:
+  case SourceBinding::client_reserved_port:
+    if (const int next = below(taken.port), first = below(connection.client.port);
+        connection.client.port < IPPORT_RESERVED && (first - next + ports) % ports < most) {
+      return DialSource{.binding = SourceBinding::client_reserved_port, .port = static_cast<std::uint16_t>(next)};
+    }
+    return DialSource{.binding = SourceBinding::client_address, .port = 0};
+  case SourceBinding::client_address:
+    return own_source;
+  case SourceBinding::own:
+    break;
+  }
+  return std::nullopt;
+}
+
 bool source_is_at_fault(int error)
 {
   return error == EADDRNOTAVAIL;
+}
+
+void note_way(ConnectionTable& table, const Connection& connection, const LegWay& way)
+{
+  if (!way.astray) {
+    return;
+  }
+  table.count(Counter::dials_astray);
+  if (const auto held = table.may_log(LimitedLine::astray, boot_time_now())) {
+    log::warning("way changed client={} server={}: ip rules send the client's packets another way than the server leg, "
+                 "which they do not see; held_back={}",
+                 connection.client, connection.server, *held);
+  }
 }
 
 void note_source(ConnectionTable& table, const Connection& connection, SourceBinding source)

@@ -1,19 +1,35 @@
 #pragma once
 
+#include <optional>
+
 #include "config/config.hh"
 #include "pepsal/connection.hh"
 #include "shared/connection_table.hh"
+#include "tcp/leg_way.hh"
 #include "util/socket.hh"
 
 namespace pepsal {
 
-// From where a dial starts; each is tried when the one before it cannot be had.
 enum class SourceBinding
 {
   client_address_and_port,
+  client_reserved_port, // another port below 1024, as some servers refuse clients that have none
   client_address,
   own
 };
+
+// From where a dial starts.
+struct DialSource
+{
+  SourceBinding binding;
+  std::uint16_t port; // 0: any
+};
+
+// What is tried first to keep the client's address and port, and what when `taken` cannot be had; nothing after the
+// box's own address.
+DialSource source_of(const Connection& connection);
+std::optional<DialSource> next_source(const Connection& connection, const DialSource& taken);
+constexpr DialSource own_source{.binding = SourceBinding::own, .port = 0};
 
 // A server leg that is ready to be connected.
 struct PreparedDial
@@ -22,16 +38,25 @@ struct PreparedDial
   int error{};      // errno: the source cannot be had
 };
 
-// Makes the socket of a dial to `connection.server`: mark and profile of its leg (`link` is the one it leaves by,
-// nullptr on the terrestrial side), the SYN's DSCP, the hop limit that a router leaves of the SYN's, bound to the
-// source. With `clients_sequence` its SYN has the sequence number of the client's, so that whoever sees both takes one
-// for the other sent again: only for a source that is the client's own. Throws SystemError when no socket can be had or
-// an option of the profile is refused.
-PreparedDial prepare_dial(const Config& config, const Connection& connection, const Link* link, SourceBinding source,
-                          bool clients_sequence = false);
+// Where a leg leaves the box.
+struct Departure
+{
+  const Link* link;   // nullptr: on the terrestrial side
+  std::uint32_t mark; // by which it is routed there
+};
+
+// Makes the socket of a dial to `connection.server`: mark and profile of its leg, the SYN's DSCP, the hop limit that a
+// router leaves of the SYN's, bound to the source. With `clients_sequence` its SYN has the sequence number of the
+// client's, so that whoever sees both takes one for the other sent again: only for a source that is the client's own.
+// Throws SystemError when no socket can be had or an option of the profile is refused.
+PreparedDial prepare_dial(const Config& config, const Connection& connection, const Departure& departure,
+                          const DialSource& source, bool clients_sequence = false);
 
 // Whether a dial failed for its source, so that another source may do.
 bool source_is_at_fault(int error);
+
+// Counts a leg that does not go the way of its client's packets, and logs it, once a minute.
+void note_way(ConnectionTable& table, const Connection& connection, const LegWay& way);
 
 // Counts a dial that was to come from the client's address and port, and came from `source`, and logs it, once a
 // minute.

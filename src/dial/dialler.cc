@@ -44,6 +44,14 @@ std::size_t most_dials()
   return std::clamp<std::size_t>((std::max<std::size_t>(limit.rlim_cur, others) - others) / 2, 1, most);
 }
 
+// A request of a client whose connection before, with the same ends, has not ended yet.
+struct Postponed
+{
+  DialRequest request;
+  int queuer;
+  std::chrono::milliseconds pause;
+};
+
 class Dialler
 {
 public:
@@ -121,9 +129,22 @@ private:
     if (request.generation == 0) { // a new queuer asks whether there is a dialler
       answer(queuer, DialAnswer::Kind::ready, generation_);
     } else if (request.generation == generation_) {
-      if (const auto kind = begin(request, queuer)) {
-        answer(queuer, *kind, request.number);
-      }
+      consider({.request = request, .queuer = queuer, .pause = std::chrono::milliseconds{1}});
+    }
+  }
+
+  // As wait_for_old_leg() does for proxies: the old leg's reset has to go before the new leg's SYN.
+  void consider(const Postponed& wanted)
+  {
+    constexpr auto longest = std::chrono::milliseconds{64};
+    const auto& [client, server] = ends_of(wanted.request.connection);
+    if (wanted.pause <= longest && context_.table.is_served_by_another(client, server, no_owner)) {
+      context_.table.count(Counter::dials_delayed, wanted.pause.count() == 1 ? 1 : 0);
+      auto later = wanted;
+      later.pause *= 2;
+      postponed_.emplace(Clock::now() + wanted.pause, later);
+    } else if (const auto kind = begin(wanted.request, wanted.queuer)) {
+      answer(wanted.queuer, *kind, wanted.request.number);
     }
   }
 
@@ -140,10 +161,11 @@ private:
       return DialAnswer::Kind::no_room;
     }
     try {
-      if (!is_dialled_ahead(request.connection.server)) {
+      const auto way = way_of(request.connection);
+      if (!is_dialled_ahead(way)) {
         return DialAnswer::Kind::not_asked;
       }
-      auto prepared = connect(request.connection);
+      auto prepared = connect(request.connection, way.mark);
       if (prepared.error != 0) {
         return DialAnswer::Kind::failed; // nothing is left of its socket
       }
@@ -165,35 +187,43 @@ private:
 
   // Not what a proxy is to refuse, and not across a satellite, where asking costs the client a round trip: there the
   // other box asks.
-  bool is_dialled_ahead(const Endpoint& server) const
+  bool is_dialled_ahead(const LegWay& way) const
   {
-    const auto route = routes_.find(server, context_.config.marks.server_leg());
     const auto& links = context_.config.links;
-    return !route.is_local &&
-           (links.empty() || find_link(links, routes_.name_of_interface(route.interface)) == nullptr);
+    return !way.route.is_local &&
+           (links.empty() || find_link(links, routes_.name_of_interface(way.route.interface)) == nullptr);
   }
 
-  PreparedDial connect(const Connection& connection)
+  LegWay way_of(const Connection& connection)
   {
-    if (context_.config.source == Source::own || !keeps_addresses(connection.server)) {
-      return connect_from(connection, SourceBinding::own);
-    }
-    auto source = SourceBinding::client_address_and_port;
-    auto prepared = connect_from(connection, source);
-    while (source_is_at_fault(prepared.error) && source != SourceBinding::own) {
-      source = source == SourceBinding::client_address ? SourceBinding::own : SourceBinding::client_address;
-      prepared = connect_from(connection, source);
-    }
-    note_source(context_.table, connection, source);
-    return prepared;
+    const auto& marks = context_.config.marks;
+    return way_of_server_leg(routes_, marks, routes_.find(connection.server, marks.server_leg()), connection.client,
+                             connection.server, connection.syn.arrival_interface, preserves(connection.server));
   }
 
-  PreparedDial connect_from(const Connection& connection, SourceBinding source) const
+  PreparedDial connect(const Connection& connection, std::uint32_t mark)
+  {
+    if (!preserves(connection.server)) {
+      return connect_from(connection, mark, own_source);
+    }
+    auto source = source_of(connection);
+    for (;;) {
+      auto prepared = connect_from(connection, mark, source);
+      const auto next = source_is_at_fault(prepared.error) ? next_source(connection, source) : std::nullopt;
+      if (!next) {
+        note_source(context_.table, connection, source.binding);
+        return prepared;
+      }
+      source = *next;
+    }
+  }
+
+  PreparedDial connect_from(const Connection& connection, std::uint32_t mark, const DialSource& source) const
   {
     // Should the server not accept in time, the client's own SYN follows: for connection tracking and the server, which
     // may answer late, it is this one sent again.
-    auto prepared =
-        prepare_dial(context_.config, connection, nullptr, source, source == SourceBinding::client_address_and_port);
+    auto prepared = prepare_dial(context_.config, connection, {.link = nullptr, .mark = mark}, source,
+                                 source.binding == SourceBinding::client_address_and_port);
     const SocketAddress server{connection.server};
     if (prepared.socket.is_open() && ::connect(prepared.socket.number(), server.get(), server.length()) == -1 &&
         errno != EINPROGRESS) {
@@ -201,6 +231,11 @@ private:
       prepared.socket.close();
     }
     return prepared;
+  }
+
+  bool preserves(const Endpoint& server)
+  {
+    return context_.config.source == Source::preserve && keeps_addresses(server);
   }
 
   // Under TPROXY rules what is for this machine whatever its address is routed into it by its mark. Under REDIRECT
@@ -271,6 +306,9 @@ private:
 
   void expire(Clock::time_point now)
   {
+    while (!postponed_.empty() && postponed_.begin()->first <= now) {
+      consider(postponed_.extract(postponed_.begin()).mapped());
+    }
     while (auto* const dial = dials_.due(now)) {
       if (dial->accepted) {
         drop(*dial);
@@ -282,7 +320,10 @@ private:
 
   int milliseconds_to_wait() const
   {
-    const auto next = dials_.next_deadline();
+    auto next = dials_.next_deadline();
+    if (!postponed_.empty()) {
+      next = std::min(next.value_or(Clock::time_point::max()), postponed_.begin()->first);
+    }
     if (!next) {
       return -1;
     }
@@ -303,6 +344,7 @@ private:
   std::size_t most_;
   FileDescriptor epoll_;
   DialBook dials_;
+  std::multimap<Clock::time_point, Postponed> postponed_; // by when they are considered again
   KeepsAddresses tproxy4_{};
   KeepsAddresses tproxy6_{};
   log::RateLimit trouble_warning_{std::chrono::seconds{60}};

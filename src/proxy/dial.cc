@@ -24,27 +24,27 @@ constexpr auto first_bytes_patience = std::chrono::milliseconds{20}; // beside a
 class Dialler
 {
 public:
-  Dialler(const Config& config, const Connection& connection, const TCPSocket& client, const Link* link,
+  Dialler(const Config& config, const Connection& connection, const TCPSocket& client, const Departure& departure,
           bool with_first_bytes)
       : config_{config}
       , connection_{connection}
       , client_{client}
-      , link_{link}
+      , departure_{departure}
       , with_first_bytes_{with_first_bytes}
       , server_{connection.server}
   {}
 
-  DialResult attempt(SourceBinding binding)
+  DialResult attempt(const DialSource& source)
   {
-    auto result = dial_from(binding);
-    result.source = binding;
+    auto result = dial_from(source);
+    result.source = source.binding;
     return result;
   }
 
 private:
-  DialResult dial_from(SourceBinding binding)
+  DialResult dial_from(const DialSource& source)
   {
-    auto prepared = prepare_dial(config_, connection_, link_, binding);
+    auto prepared = prepare_dial(config_, connection_, departure_, source);
     if (!prepared.socket.is_open()) {
       return {.end = DialEnd::failed, .socket = {}, .error = prepared.error};
     }
@@ -58,7 +58,7 @@ private:
     return result;
   }
 
-  bool fast_open() const { return config_.fastopen && link_ != nullptr && with_first_bytes_; }
+  bool fast_open() const { return config_.fastopen && departure_.link != nullptr && with_first_bytes_; }
 
   // Begins to connect; returns the number of bytes taken along, or -1 with errno.
   ssize_t connect(const TCPSocket& socket) const
@@ -119,7 +119,7 @@ private:
   const Config& config_;
   const Connection& connection_;
   const TCPSocket& client_;
-  const Link* link_;
+  Departure departure_;
   bool with_first_bytes_;
   SocketAddress server_;
 };
@@ -146,21 +146,34 @@ std::string dial_failure(int error)
   }
 }
 
-DialResult dial(const Config& config, const Connection& connection, const TCPSocket& client, const Link* link,
-                bool preserve_source, bool with_first_bytes)
+bool wait_for_old_leg(ConnectionTable& table, const Connection& connection, const TCPSocket& client, Owner self)
 {
-  Dialler dialler{config, connection, client, link, with_first_bytes};
-  if (preserve_source) {
-    auto result = dialler.attempt(SourceBinding::client_address_and_port);
-    if (!source_is_at_fault(result)) {
-      return result;
-    }
-    result = dialler.attempt(SourceBinding::client_address);
-    if (!source_is_at_fault(result)) {
-      return result;
+  constexpr int longest_ms = 64;
+  for (int pause_ms = 1;
+       pause_ms <= longest_ms && table.is_served_by_another(connection.client, connection.server, self);
+       pause_ms *= 2) {
+    table.count(Counter::dials_delayed, pause_ms == 1 ? 1 : 0);
+    pollfd gone{.fd = client.number(), .events = 0, .revents = 0};
+    if (::poll(&gone, 1, pause_ms) > 0) {
+      return false;
     }
   }
-  return dialler.attempt(SourceBinding::own);
+  return true;
+}
+
+DialResult dial(const Config& config, const Connection& connection, const TCPSocket& client, const Departure& departure,
+                bool preserve_source, bool with_first_bytes)
+{
+  Dialler dialler{config, connection, client, departure, with_first_bytes};
+  auto source = preserve_source ? source_of(connection) : own_source;
+  for (;;) {
+    auto result = dialler.attempt(source);
+    const auto next = source_is_at_fault(result) ? next_source(connection, source) : std::nullopt;
+    if (!next) {
+      return result;
+    }
+    source = *next;
+  }
 }
 
 } // namespace pepsal

@@ -184,11 +184,11 @@ private:
     Session session{context_.table,     std::move(client),      profile_of(config, arrival), destination->connection,
                     destination->claim, config.log_connections, context_.session_memory};
     const bool preserve = config.source == Source::preserve && !destination->redirected;
-    const auto* const departure = link_of_route(route);
+    const auto way = way_of(destination->connection, route, preserve);
+    const auto* const departure = link_of_route(way.route);
     auto leg = dialled_ahead(destination->connection, departure);
     if (!leg) {
-      leg = open_server_leg(config, context_.table, context_.warm_queues, destination->connection, session.client(),
-                            departure, preserve, 0);
+      leg = server_leg(destination->connection, session.client(), {.link = departure, .mark = way.mark}, preserve, 0);
     }
     switch (leg->end) {
     case DialEnd::connected:
@@ -211,6 +211,16 @@ private:
                destination->connection.server, name_of(departure));
     show_title(destination->connection, config.hide_connections);
     carry(session, arrival, departure, is_half_open);
+  }
+
+  ServerLeg server_leg(const Connection& connection, const TCPSocket& client, const Departure& departure, bool preserve,
+                       std::uint8_t hops)
+  {
+    if (preserve && !wait_for_old_leg(context_.table, connection, client, context_.self)) {
+      return {.end = DialEnd::client_gone};
+    }
+    return open_server_leg(context_.config, context_.table, context_.warm_queues, connection, client, departure,
+                           preserve, hops);
   }
 
   // The leg that the dialler has ready, with --connect honest. Across a link it dials nothing.
@@ -248,8 +258,8 @@ private:
     Session session{context_.table, std::move(peer),        profile_of(config, arrival), connection,
                     claim,          config.log_connections, context_.session_memory};
     const auto* const departure = link_of_route(route_to(connection.server));
-    auto leg = open_server_leg(config, context_.table, context_.warm_queues, connection, session.client(), departure,
-                               config.source == Source::preserve, header->hops);
+    auto leg = server_leg(connection, session.client(), {.link = departure, .mark = config.marks.server_leg()},
+                          config.source == Source::preserve, header->hops);
     switch (leg.end) {
     case DialEnd::connected:
       break;
@@ -327,6 +337,14 @@ private:
       std::this_thread::sleep_for(pause);
     }
     return client.state() != TCP_SYN_RECV;
+  }
+
+  LegWay way_of(const Connection& connection, const Route& own, bool preserve)
+  {
+    const auto way = way_of_server_leg(*routes_, context_.config.marks, own, connection.client, connection.server,
+                                       connection.syn.arrival_interface, preserve);
+    note_way(context_.table, connection, way);
+    return way;
   }
 
   Route route_to(const Endpoint& server) const { return routes_->find(server, context_.config.marks.server_leg()); }

@@ -26,10 +26,10 @@ void count(const DialResult& dialled, bool preserve_source, const Connection& co
 }
 
 ServerLeg dialled_leg(const Config& config, ConnectionTable& table, const Connection& connection,
-                      const TCPSocket& client, const Link* link, bool preserve_source,
+                      const TCPSocket& client, const Departure& departure, bool preserve_source,
                       std::span<const std::byte> unsent)
 {
-  auto dialled = dial(config, connection, client, link, preserve_source, unsent.empty());
+  auto dialled = dial(config, connection, client, departure, preserve_source, unsent.empty());
   count(dialled, preserve_source, connection, table);
   if (dialled.end == DialEnd::failed) {
     return {.end = DialEnd::failed,
@@ -48,15 +48,16 @@ ServerLeg dialled_leg(const Config& config, ConnectionTable& table, const Connec
 } // namespace
 
 ServerLeg open_server_leg(const Config& config, ConnectionTable& table, std::span<WarmQueue> queues,
-                          const Connection& connection, const TCPSocket& client, const Link* link, bool preserve_source,
-                          std::uint8_t hops)
+                          const Connection& connection, const TCPSocket& client, const Departure& departure,
+                          bool preserve_source, std::uint8_t hops)
 {
+  const auto* const link = departure.link;
   // Under `source = own`, and after REDIRECT, the client's address would be dialled from by nobody.
   const auto peer =
       link != nullptr && preserve_source ? choose_peer(config.peers.peers, connection.server) : std::nullopt;
   // The peer itself refuses to be dialled for others (PeerGate): one round trip less by not asking.
   if (!peer || *peer >= queues.size() || config.peers.peers[*peer].address.address == connection.server.address) {
-    return dialled_leg(config, table, connection, client, link, preserve_source, {});
+    return dialled_leg(config, table, connection, client, departure, preserve_source, {});
   }
   auto by_peer = dial_by_peer(config, table, queues[*peer], connection, client, *link, hops);
   switch (by_peer.end) {
@@ -72,7 +73,7 @@ ServerLeg open_server_leg(const Config& config, ConnectionTable& table, std::spa
   case PeerLeg::End::unused:
     break;
   }
-  return dialled_leg(config, table, connection, client, link, preserve_source, by_peer.unsent);
+  return dialled_leg(config, table, connection, client, departure, preserve_source, by_peer.unsent);
 }
 
 } // namespace pepsal

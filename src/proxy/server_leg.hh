@@ -30,10 +30,10 @@ struct ServerLeg
 };
 
 // The server leg of `connection` for its client's accepted socket: by a warm connection of the peer behind which the
-// server lies, where `link` is the one that leads there and one is ready; else dialled, see dial(). `queues` are by
-// peer, `hops` is how many warm connections the client's bytes have crossed. Throws as dial() does.
+// server lies, where `departure` has the link that leads there and one is ready; else dialled, see dial(). `queues` are
+// by peer, `hops` is how many warm connections the client's bytes have crossed. Throws as dial() does.
 ServerLeg open_server_leg(const Config& config, ConnectionTable& table, std::span<WarmQueue> queues,
-                          const Connection& connection, const TCPSocket& client, const Link* link, bool preserve_source,
-                          std::uint8_t hops);
+                          const Connection& connection, const TCPSocket& client, const Departure& departure,
+                          bool preserve_source, std::uint8_t hops);
 
 } // namespace pepsal

@@ -27,6 +27,8 @@ Counter counter_of(Decision decision)
     return Counter::verdicts_bypass_server;
   case Decision::bypass_waiting:
     return Counter::verdicts_bypass_waiting;
+  case Decision::bypass_crossing:
+    return Counter::verdicts_bypass_crossing;
   case Decision::bypass_destination:
     break;
   }

@@ -126,6 +126,11 @@ private:
     if (decision != Decision::intercept) {
       return decision;
     }
+    // Both sides open one connection at the same time (RFC 9293 section 3.5). The leg that is dialled for the first SYN
+    // meets the second side's, which thus must not be answered by the box as well.
+    if (table_.has(connection.server, connection.client)) {
+      return Decision::bypass_crossing;
+    }
     if (!census_.has_room(connection.client, header_.max_per_client, now)) {
       if (census_.is_news(connection.client, now)) {
         log::warning("client {} has as many connections as one may have ({}, --max-connections-per-client): its new "

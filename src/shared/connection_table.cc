@@ -281,6 +281,23 @@ std::optional<ConnectionTable::Claim> ConnectionTable::insert_connecting(const C
   return Claim{.slot = *slot, .control = connecting, .connection = connection};
 }
 
+bool ConnectionTable::has(const Endpoint& client, const Endpoint& server) const
+{
+  return search(place_of(client), [&](std::uint32_t slot) {
+    const auto sighting = sight(slot, client);
+    return sighting && sighting->connection.server == server;
+  });
+}
+
+bool ConnectionTable::is_served_by_another(const Endpoint& client, const Endpoint& server, Owner self) const
+{
+  return search(place_of(client), [&](std::uint32_t slot) {
+    const auto sighting = sight(slot, client);
+    return sighting && !sighting->is_pending() && sighting->control.owner() != self &&
+           sighting->connection.server == server;
+  });
+}
+
 void ConnectionTable::set_open(Claim& claim)
 {
   const auto open = claim.control.next(SlotState::open, claim.control.owner());

@@ -86,6 +86,12 @@ public:
   // Proxy: enters a connection that no queuer noted; nothing if the table is full.
   std::optional<Claim> insert_connecting(const Connection& connection, Owner proxy, BootTime now);
 
+  // Whether there is an entry of exactly this client and server.
+  bool has(const Endpoint& client, const Endpoint& server) const;
+
+  // Whether another process than `self` serves a connection of exactly this client and server.
+  bool is_served_by_another(const Endpoint& client, const Endpoint& server, Owner self) const;
+
   // Owner: both legs are established.
   void set_open(Claim& claim);
 

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <span>
 
+#include <arpa/inet.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
@@ -23,7 +24,7 @@ struct Request
 {
   nlmsghdr header;
   rtmsg route;
-  std::array<std::byte, 64> attributes; // room for an address and a mark
+  std::array<std::byte, 96> attributes; // room for all that request_for() asks
 };
 
 void add_attribute(Request& request, std::uint16_t type, std::span<const std::byte> value)
@@ -35,11 +36,20 @@ void add_attribute(Request& request, std::uint16_t type, std::span<const std::by
   request.header.nlmsg_len = static_cast<std::uint32_t>(NLMSG_ALIGN(request.header.nlmsg_len) + attribute.rta_len);
 }
 
-Request request_for(const Endpoint& destination, std::uint32_t mark)
+template<typename Value> void add_value(Request& request, std::uint16_t type, const Value& value)
 {
-  constexpr std::size_t ipv4_offset = 12; // in an IPv4-mapped address
+  add_attribute(request, type, std::as_bytes(std::span{&value, 1}));
+}
+
+std::span<const std::byte> address_bytes(const Endpoint& endpoint)
+{
+  return std::as_bytes(std::span{endpoint.address}).subspan(endpoint.is_ipv4() ? Endpoint::ipv4_offset : 0);
+}
+
+Request request_for(const Endpoint& destination, std::uint32_t mark, const std::optional<RouteFlow>& flow)
+{
   const bool ipv4 = destination.is_ipv4();
-  const auto address = std::as_bytes(std::span{destination.address}).subspan(ipv4 ? ipv4_offset : 0);
+  const auto address = address_bytes(destination);
   Request request{};
   request.header.nlmsg_len = NLMSG_LENGTH(sizeof(rtmsg));
   request.header.nlmsg_type = RTM_GETROUTE;
@@ -47,7 +57,15 @@ Request request_for(const Endpoint& destination, std::uint32_t mark)
   request.route.rtm_family = ipv4 ? AF_INET : AF_INET6;
   request.route.rtm_dst_len = static_cast<std::uint8_t>(address.size() * 8);
   add_attribute(request, RTA_DST, address);
-  add_attribute(request, RTA_MARK, std::as_bytes(std::span{&mark, 1}));
+  add_value(request, RTA_MARK, mark);
+  add_value(request, RTA_IP_PROTO, static_cast<std::uint8_t>(IPPROTO_TCP));
+  add_value(request, RTA_DPORT, ::htons(destination.port));
+  if (flow) {
+    request.route.rtm_src_len = request.route.rtm_dst_len;
+    add_attribute(request, RTA_SRC, address_bytes(flow->source));
+    add_value(request, RTA_SPORT, ::htons(flow->source.port));
+    add_value(request, RTA_IIF, flow->arrival);
+  }
   return request;
 }
 
@@ -65,7 +83,7 @@ Route route_in(std::span<const std::byte> answer)
   if (header.nlmsg_type != RTM_NEWROUTE || header.nlmsg_len > answer.size()) {
     return {};
   }
-  Route result{.interface = 0, .is_local = route.rtm_type == RTN_LOCAL};
+  Route result{.is_local = route.rtm_type == RTN_LOCAL};
   auto attributes = answer.first(header.nlmsg_len).subspan(NLMSG_LENGTH(sizeof(rtmsg)));
   while (attributes.size() >= sizeof(rtattr)) {
     rtattr attribute{};
@@ -75,7 +93,8 @@ Route route_in(std::span<const std::byte> answer)
     }
     if (attribute.rta_type == RTA_OIF && attribute.rta_len == RTA_LENGTH(sizeof result.interface)) {
       std::memcpy(&result.interface, attributes.data() + RTA_LENGTH(0), sizeof result.interface);
-      break;
+    } else if (attribute.rta_type == RTA_GATEWAY && attribute.rta_len <= RTA_LENGTH(sizeof result.gateway)) {
+      std::memcpy(result.gateway.data(), attributes.data() + RTA_LENGTH(0), attribute.rta_len - RTA_LENGTH(0));
     }
     attributes = attributes.subspan(std::min<std::size_t>(RTA_ALIGN(attribute.rta_len), attributes.size()));
   }
@@ -87,9 +106,9 @@ RouteSocket::RouteSocket()
 {}
 
 // The kernel answers within the call that asks, so the next message is the answer.
-Route RouteSocket::find(const Endpoint& destination, std::uint32_t mark) const
+Route RouteSocket::find(const Endpoint& destination, std::uint32_t mark, const std::optional<RouteFlow>& flow) const
 {
-  const auto request = request_for(destination, mark);
+  const auto request = request_for(destination, mark, flow);
   check("send RTM_GETROUTE", ::send(socket_.number(), &request, request.header.nlmsg_len, 0));
   std::array<std::byte, 1024> answer{};
   const auto bytes = check("recv RTM_GETROUTE", ::recv(socket_.number(), answer.data(), answer.size(), 0));

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -10,11 +12,23 @@
 
 namespace pepsal {
 
-// The way of this machine's own packets.
+// A way of packets.
 struct Route
 {
-  std::uint32_t interface; // index; 0 when there is no route
-  bool is_local;           // the destination is an address of this machine
+  std::uint32_t interface {};          // index; 0 when there is no route
+  bool is_local{};                     // the destination is an address of this machine
+  std::array<std::byte, 16> gateway{}; // as in its attribute; zero when there is none
+
+  bool operator==(const Route&) const = default;
+};
+
+// Whose TCP packets are meant.
+struct RouteFlow
+{
+  Endpoint source;
+  std::uint32_t arrival; // index of the interface they come from; `from_here` for this machine's own
+
+  static constexpr std::uint32_t from_here = 1; // the loopback interface's, in each network namespace
 };
 
 // What the kernel's answer to RTM_GETROUTE says; no route when it is another message, such as an error.
@@ -27,9 +41,10 @@ public:
   // Throws SystemError.
   RouteSocket();
 
-  // The way of packets with this mark to `destination`, by RTM_GETROUTE. ip rules that select by source address or by
-  // arrival are not followed. Throws SystemError when the kernel cannot be asked.
-  Route find(const Endpoint& destination, std::uint32_t mark) const;
+  // The way of packets with this mark to `destination`, by RTM_GETROUTE. Without `flow`, of this machine's own from any
+  // address: ip rules that select by source address are not followed. With it, as the kernel forwards: none where it
+  // would drop them, for their source (rp_filter). Throws SystemError when the kernel cannot be asked.
+  Route find(const Endpoint& destination, std::uint32_t mark, const std::optional<RouteFlow>& flow = {}) const;
 
   // Empty when there is none with this index.
   std::string name_of_interface(std::uint32_t index) const;

@@ -69,6 +69,11 @@ std::vector<Arrangement> every_mode_and_masquerade()
   return arrangements({Mode::direct, Mode::tproxy, Mode::redirect}, {false, true});
 }
 
+std::vector<Arrangement> modes_that_keep_ports()
+{
+  return arrangements({Mode::direct, Mode::tproxy}, {false});
+}
+
 std::vector<Arrangement> proxied_modes()
 {
   return arrangements({Mode::tproxy, Mode::redirect}, {false});

@@ -46,6 +46,7 @@ void PrintTo(const Arrangement& arrangement, std::ostream* out);
 std::vector<Arrangement> every_mode();
 std::vector<Arrangement> every_mode_and_masquerade();
 std::vector<Arrangement> proxied_modes();
+std::vector<Arrangement> modes_that_keep_ports(); // direct and tproxy
 std::vector<Arrangement> proxied_modes_and_masquerade();
 std::string arrangement_name(const testing::TestParamInfo<Arrangement>& info);
 

@@ -231,6 +231,97 @@ case_other_variant_of_iptables() {
   rules status >/dev/null || wrong "status: $(rules status)"
 }
 
+# A second way to the server, over a satellite, which only ip rules choose. What the daemon takes for the leg's side shows
+# in its congestion control; where the SYN arrives, in the server's counters.
+case_policy_routing() {
+  local round kind family daemon_options=(--link "sat0 rate=50/10 rtt=600 side=gateway" --satellite-congestion reno)
+  has_daemon || return 0
+  set_up
+  serve 80
+  ip link add sat0 netns box type veth peer name sat0 netns server
+  ip -n box address add 10.3.0.1/24 dev sat0
+  ip -n box address add fd03::1/64 dev sat0 nodad
+  ip -n server address add 10.3.0.2/24 dev sat0
+  ip -n server address add fd03::2/64 dev sat0 nodad
+  for round in box server; do ip -n $round link set sat0 up; done
+  ip -n box -4 route add default via 10.3.0.2 table 100
+  ip -n box -6 route add default via fd03::2 table 100
+  for family in iptables ip6tables; do
+    ip netns exec server "$family-$variant" -A INPUT -i sat0 -p tcp --syn -m comment --comment satellite
+  done
+  box sysctl -qw net.ipv4.tcp_congestion_control=cubic
+  for round in control tproxy redirect; do
+    [[ $round != tproxy ]] || daemon "${daemon_options[@]}"
+    for kind in iif from mark; do
+      # Under redirect the server leg is the box's own, and no rule by source is about it.
+      [[ $round != redirect || $kind != from ]] || continue
+      case="policy_routing by $kind, $round"
+      policy add "$kind"
+      [[ $round == control ]] || rules start --intercept client0 --mode $round 2>"$work/said" || wrong "start: $(<"$work/said")"
+      via_satellite "$round" "$kind"
+      [[ $round == control ]] || check_followed "$kind"
+      policy del "$kind"
+      # Without the rule everything goes the other way again.
+      [[ $round == control ]] || rules start --intercept client0 --mode $round
+      expect "SYNs by the satellite without a rule" "$(syns_by_satellite)" "$(talk_unseen && syns_by_satellite)"
+      rules stop
+    done
+  done
+  case="policy_routing"
+  expect "rules left behind" "" "$(ip -n box rule | grep -E '100|0xc0000' || true)"
+}
+policy() { # add|del iif|from|mark
+  local flag=-A
+  [[ $1 == add ]] || flag=-D
+  case $2 in
+    iif)
+      ip -n box -4 rule "$1" priority 1000 iif client0 lookup 100
+      ip -n box -6 rule "$1" priority 1000 iif client0 ipproto tcp lookup 100
+      ;;
+    from)
+      ip -n box -4 rule "$1" priority 1000 from 10.1.0.0/24 lookup 100
+      ip -n box -6 rule "$1" priority 1000 from fd01::/64 lookup 100
+      ;;
+    mark)
+      both -t mangle $flag PREROUTING -i client0 -p tcp -m tcp --dport 80 -j MARK --set-xmark 0x1/0x1
+      ip -n box -4 rule "$1" priority 1000 fwmark 0x1/0x1 lookup 100
+      ip -n box -6 rule "$1" priority 1000 fwmark 0x1/0x1 lookup 100
+      ;;
+  esac
+}
+syns_by_satellite() {
+  local family
+  for family in iptables ip6tables; do
+    ip netns exec server "$family-$variant" -nvxL INPUT | awk '/satellite/ { print $1 }'
+  done | paste -sd ' '
+}
+talk_unseen() { talk_to_server 80 '' ''; }
+via_satellite() { # round kind
+  local four=$client4 six=$client6 before after
+  [[ $1 != redirect || $2 == mark ]] || four='' six=''
+  read -ra before <<<"$(syns_by_satellite)"
+  talk_to_server 80 "$four" "$six"
+  read -ra after <<<"$(syns_by_satellite)"
+  expect "SYNs by the satellite" "1 1" "$((after[0] - before[0])) $((after[1] - before[1]))"
+}
+# Intercepted, on the satellite's side as far as the daemon knows; or, by a mark, direct, which start and check say.
+check_followed() { # kind
+  local said
+  if [[ $1 == mark ]]; then
+    expect "SYNs queued" "0 0" "$(counted 'SYNs queued')"
+    said=$(<"$work/said")
+    [[ $said == *"IPv4: connections that the site marks"*"--dport 80"*"IPv6: "* ]] || wrong "start says: $said"
+    said=$(rules check 2>&1) || wrong "check fails: $said"
+    [[ $said == *"IPv4: connections that the site marks"* ]] || wrong "check says: $said"
+    return
+  fi
+  expect "SYNs given to the daemon" "1 1" "$(counted 'given to the daemon')"
+  rules status >/dev/null || wrong "status: $(rules status)"
+  wait_for "closing lines of legs by the satellite" legs_by_satellite
+  : >"$work/background.log"
+}
+legs_by_satellite() { (($(grep -c 'server_congestion=reno reason=finished' "$work/background.log") == 2)); }
+
 case_interface_renamed() {
   set_up
   rules start --intercept client0 --intercept 'ppp+'

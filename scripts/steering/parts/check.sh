@@ -80,6 +80,7 @@ check_standing() { # family
   while read -r reason; do
     [[ -z $reason ]] || lack "IPv$1: the rules that stand lack $reason: $program start again"
   done < <(missing "$1" "$line")
+  while read -r reason; do notice "$reason"; done < <(unrepeated_rules "$1" && marking_rules "$1")
   if [[ $(setting ipv4/tcp_mtu_probing) == 0 && -n $(site_rules "${saved[$1]}" mangle FORWARD TCPMSS) ]]; then
     notice "IPv$1: the site limits segments in FORWARD; where ICMP is filtered, sysctl -w net.ipv4.tcp_mtu_probing=1 helps"
   fi

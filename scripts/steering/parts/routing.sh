@@ -15,7 +15,31 @@ rules_for() { # record
   echo "$((first + 3)) from all nop proto $protocol"
 }
 
-all_rules() { ip -N "-$1" rule show | sed 's/^\([0-9]*\):[[:space:]]*/\1 /; s/ *$//; s/ \[unresolved\]//'; } # family
+all_rules() { ip -N "-$1" rule show | sed 's/^\([0-9]*\):[[:space:]]*/\1 /; s/ *$//; s/ \[unresolved\]//; s/ \[detached\]//; s/ ipproto ipproto-/ ipproto /'; } # family
+
+# ip rules of the site that select by the interface packets arrive on: a server leg, which comes from the box, does not meet them.
+rules_by_interface() { all_rules "$1" | grep ' iif ' | grep -vE " iif lo | proto $protocol\$" || true; } # family
+
+# The same for the mark that the daemon gives a server leg to have it go as its client's packets would (LegWay).
+repeated_rules() { # family record
+  local mark
+  printf -v mark '0x%x/0x%x' $((12 << $(field shift "$2"))) $((15 << $(field shift "$2")))
+  rules_by_interface "$1" | grep ' lookup ' | grep -vE '^[0-9]+ not | fwmark ' |
+    sed -E "s: iif [^ ]+: fwmark $mark:; s/ proto [^ ]+$//; s/$/ proto $protocol/" | awk '!seen[$0]++' || true
+}
+
+# Names, one a line, those that cannot be repeated so.
+unrepeated_rules() { # family
+  local line
+  while read -r line; do
+    [[ -z $line ]] || echo "IPv$1: ip rule '$line' does not hold for server legs: --exclude what it is about"
+  done < <(rules_by_interface "$1" | awk '/^[0-9]+ not / || / fwmark / || !/ lookup /')
+}
+
+wanted_rules() { # family record
+  [[ $(field mode "$2") != tproxy ]] || rules_for "$2"
+  repeated_rules "$1" "$2"
+}
 
 routes_of() { ip "-$1" route show table "$2" 2>/dev/null || true; } # family table; ip fails for one never used
 
@@ -33,7 +57,8 @@ route_here() { # family record
   there=$(all_rules "$1")
   while read -r line; do # the target of the jump first
     ip_rule "$1" add "$line" || return
-  done < <(rules_for "$2" | except "$there" | tac)
+  done < <(wanted_rules "$1" "$2" | except "$there" | tac)
+  [[ $(field mode "$2") == tproxy ]] || return 0
   ip "-$1" route replace local default dev lo table "$(field table "$2")" proto "$protocol" # last, as sweep finds it by the rule
 }
 
@@ -42,8 +67,7 @@ route_here() { # family record
 sweep() { # family
   local line claimed="" to
   while read -r line; do
-    [[ $(field mode "$line") == tproxy ]] || continue
-    claimed+=$(rules_for "$line")$'\n'
+    claimed+=$(wanted_rules "$1" "$line")$'\n'
   done < <(records "${noted[$1]}" raw)
   while read -r line; do
     ip_rule "$1" del "$line"
@@ -51,7 +75,7 @@ sweep() { # family
     if [[ $line != *" lookup "* || $claimed == *" lookup $to "* ]] || ! has_route "$1" "$to"; then continue; fi
     ip "-$1" route del local default dev lo table "$to" proto "$protocol"
   done < <(all_rules "$1" | grep -E "^[0-9]+ from all (iif lo goto [0-9]+|fwmark 0x[0-9a-f]+/0x[0-9a-f]+ lookup [0-9]+|nop) \
-proto $protocol$" | except "$claimed")
+proto $protocol$|^[0-9]+ from .* fwmark 0x[0-9a-f]+/0x[0-9a-f]+ .*lookup [^ ]+ .*proto $protocol$" | except "$claimed")
 }
 
 # ---- early demux -----------------------------------------------------------------------------------------------------

@@ -147,6 +147,7 @@ ask() { # family
     echo "-A ${prefix}_ASK -m addrtype --dst-type $target -j RETURN"
   done
   spare_translated "$1"
+  spare_marked "$1"
   target="-j NFQUEUE --queue-num $queue --queue-bypass"
   [[ $queue != *:* ]] || target="-j NFQUEUE --queue-balance $queue --queue-bypass"
   if [[ -z $ports ]]; then

@@ -59,6 +59,34 @@ spare_translated() { # family
     sed -E 's/-m (conntrack --ctstate|state --state) [^[:space:]]+ ?//; s/ \t/\t/')
 }
 
+# Whether ip rules of the site select by marks, and none is about those of server legs.
+routes_by_mark() { # family
+  local line found=1
+  while read -r line; do
+    [[ $line != *" fwmark $server_leg/$value_mask "* ]] || return 1
+    found=0
+  done < <(all_rules "$1" | grep ' fwmark ' | grep -v " proto $protocol\$")
+  return $found
+}
+
+# What gets its way by a mark of the site's in mangle PREROUTING, which is set after a SYN is decided upon and which the
+# server leg does not get, passes by, too.
+spare_marked() { # family
+  local matches options
+  routes_by_mark "$1" || return 0
+  while IFS=$'\t' read -r matches options; do
+    echo "-A ${prefix}_ASK${matches:+ $matches} -j RETURN"
+  done < <(site_rules "${saved[$1]}" mangle PREROUTING MARK |
+    sed -E 's/-m (conntrack --ctstate|state --state) [^[:space:]]+ ?//; s/ \t/\t/')
+}
+
+marking_rules() { # family; says so
+  local line
+  while read -r line; do
+    echo "IPv$1: connections that the site marks for ip rules pass direct (-A PREROUTING${line#"-A ${prefix}_ASK"})"
+  done < <(spare_marked "$1" | sed 's/ -j RETURN$//')
+}
+
 # Rules of the site that limit the segment size of what is forwarded do not see the legs, which come in by INPUT and leave
 # by OUTPUT. Those that name no other interface than the one a leg's SYN is on are repeated there.
 limit_segments() { # family MSSP|MSSO, for what arrives or leaves
@@ -79,5 +107,5 @@ outdated() { # family record
   now=$(own "${saved[$1]}" raw && own "${saved[$1]}" mangle)
   while read -r rule; do
     [[ $'\n'$now$'\n' == *$'\n'"$rule"$'\n'* ]] || echo "a copy of the site's rule '${rule#-A }'"
-  done < <(spare_translated "$1" && limit_segments "$1" MSSP && limit_segments "$1" MSSO)
+  done < <(spare_translated "$1" && spare_marked "$1" && limit_segments "$1" MSSP && limit_segments "$1" MSSO)
 }

@@ -43,11 +43,8 @@ need_room() { # family
 
 install() { # family; prints the reason and returns 1 on failure
   local t first=mangle last=nat
-  if [[ $mode == tproxy ]]; then
-    route_here "$1" "$(as_given)" 2>&1 || return
-  else
-    first=nat last=mangle
-  fi
+  route_here "$1" "$(as_given)" 2>&1 || return
+  [[ $mode == tproxy ]] || first=nat last=mangle
   # Nothing is marked before the rules that deal with the mark are there.
   for t in $first raw $last filter; do
     change "$1" "$t" "$(wanted "$1" "$t")" || return
@@ -80,7 +77,7 @@ undo() {
   for family in "${families[@]}"; do
     load "$family"
     line=$(my_record "${noted_before[$family]}" raw)
-    if [[ $(field mode "$line") == tproxy ]]; then
+    if [[ -n $line ]]; then
       route_here "$family" "$line"
     fi
     for t in mangle nat raw filter; do change "$family" $t "$(own "${before[$family]}" $t)"; done
@@ -102,6 +99,9 @@ start() {
   done
   for reason in "${interfaces[@]}"; do
     while read -r reason; do notice "$reason"; done < <(bridge_trouble "$reason")
+  done
+  for family in "${families[@]}"; do
+    while read -r reason; do notice "$reason"; done < <(unrepeated_rules "$family" && marking_rules "$family")
   done
   [[ ${#families[@]} == 2 ]] || notice "IPv6 is disabled in this kernel; only IPv4 is intercepted"
   trap 'undo' EXIT

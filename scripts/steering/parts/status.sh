@@ -45,8 +45,8 @@ missing() { # family record
   done
   outdated "$1"
   [[ $given_mode == tproxy || $1 == 6 || $(<"$early_demux") == 0 ]] || echo "net.ipv4.tcp_early_demux=0"
+  wanted_rules "$1" "$2" | except "$(all_rules "$1")" | sed 's/^/ip rule /'
   [[ $given_mode == tproxy ]] || return 0
-  rules_for "$2" | except "$(all_rules "$1")" | sed 's/^/ip rule /'
   has_route "$1" "$(field table "$2")" || echo "the route in table $(field table "$2")"
 }
 

@@ -36,14 +36,9 @@ TEST(Decision, WhatCannotBeSplitBypassesForItsOwnReason)
 
 TEST(Decision, EachHasACounterOfItsOwn)
 {
-  const auto decisions = {Decision::intercept,
-                          Decision::bypass_full,
-                          Decision::bypass_draining,
-                          Decision::bypass_overloaded,
-                          Decision::bypass_client,
-                          Decision::bypass_destination,
-                          Decision::bypass_authentication,
-                          Decision::bypass_joining};
+  const auto decisions = {Decision::intercept,          Decision::bypass_full,           Decision::bypass_crossing,
+                          Decision::bypass_draining,    Decision::bypass_overloaded,     Decision::bypass_client,
+                          Decision::bypass_destination, Decision::bypass_authentication, Decision::bypass_joining};
   for (const auto one : decisions) {
     for (const auto other : decisions) {
       EXPECT_EQ(counter_of(one) == counter_of(other), one == other);

@@ -57,6 +57,23 @@ TEST_F(ConnectionTableTest, KeepsServersOfOneSourceApart)
   EXPECT_EQ(table.claim(connection(1).client, connection(1, 443).server, proxy, 3s)->connection.server.port, 443);
 }
 
+TEST_F(ConnectionTableTest, TellsWhoElseServesTheSameEnds)
+{
+  const auto& [client, server, syn] = connection(1);
+  EXPECT_FALSE(table.has(client, server));
+  table.insert_pending(connection(1), queuer, 1s);
+  EXPECT_TRUE(table.has(client, server));
+  EXPECT_FALSE(table.has(server, client)) << "the other way round";
+  EXPECT_FALSE(table.is_served_by_another(client, server, proxy)) << "nobody serves it yet";
+  const auto claim = table.claim(client, server, proxy, 2s);
+  ASSERT_TRUE(claim);
+  EXPECT_FALSE(table.is_served_by_another(client, server, proxy));
+  EXPECT_TRUE(table.is_served_by_another(client, server, proxy + 1));
+  EXPECT_FALSE(table.is_served_by_another(client, connection(1, 443).server, proxy + 1));
+  table.release(*claim);
+  EXPECT_FALSE(table.is_served_by_another(client, server, proxy + 1));
+}
+
 TEST_F(ConnectionTableTest, RetransmittedSynRefreshes)
 {
   table.insert_pending(connection(1), queuer, 1s);

@@ -1,0 +1,54 @@
+// A client that resets its connection and comes back at once from the same port, as NFS and rsh clients do.
+
+#include "fixture.hh"
+
+namespace pepsal::test {
+
+class ReconnectTest : public ConnectionTest
+{
+protected:
+  static constexpr std::uint16_t reserved_port = 700; // some servers refuse clients whose port is not below 1024
+  static constexpr int rounds = 50;
+
+  Pair connect_again(const Listener& listener)
+  {
+    auto client =
+        Connection::connect(net().client(), listener.local(), Topology::client_address(family(), reserved_port));
+    return {.client = std::move(client), .server = listener.accept()};
+  }
+};
+
+TEST_P(ReconnectTest, KeepsAReservedPort)
+{
+  const auto listener = listen_here();
+  for (int round = 0; round < rounds; ++round) {
+    auto pair = connect_again(listener);
+    pair.talk();
+    if (GetParam().mode != Mode::redirect) { // where the box's own ports are seen
+      EXPECT_LT(pair.server.remote().port, 1024) << round;
+    }
+    pair.client.reset();
+  }
+  expect_proxied(rounds);
+}
+
+// A server that has closed refuses a SYN that overtakes the reset of the connection before: it still waits for that
+// one's end (FIN-WAIT-2).
+TEST_P(ReconnectTest, FollowsTheReset)
+{
+  const auto listener = listen_here();
+  for (int round = 0; round < rounds; ++round) {
+    auto pair = connect_again(listener);
+    pair.server.close();
+    EXPECT_EQ(pair.client.receive_all(), "");
+    pair.client.reset();
+  }
+  expect_proxied(rounds);
+  if (proxied()) {
+    EXPECT_EQ(daemon().counter("dials_refused"), 0);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ReconnectTest, testing::ValuesIn(every_mode()), arrangement_name);
+
+} // namespace pepsal::test
