@@ -341,6 +341,7 @@ END
 case_last_packets_are_sent_once_more() {
   local before
   set_up
+  [[ $(satsim check) != *"copies of packets"* ]] || { echo "this kernel makes no copies of packets that leave"; return 0; }
   ip -n peer addr add 10.1.0.2/24 dev sat1
   note
   satsim_start
