@@ -44,8 +44,9 @@ std::uint32_t flush_microseconds(double send_mbit)
 
 // A copy is worth sending for half a round trip: the last of them then arrives as early as TCP's own repair of the
 // first would. Its packets are counted as TCP hands them down, what BBR sends in a millisecond when it begins. Once a
-// minute, as long as HTB remembers, a tenth of a bandwidth-delay product needs no idle link: what is asked for after a
-// quiet time begins without a gap. More of that would cost bulk more than it gains.
+// minute, as long as HTB remembers, a tenth of a bandwidth-delay product needs no idle link, so that bulk after a quiet
+// time begins without a gap; but only where so much would lose a packet almost surely, as a copy that makes a loss good
+// looks to the sender like reordering, and lets it wait longer before it repairs others.
 RepeatFigures repeat_figures(const Link& link, double segment_bytes)
 {
   constexpr double startup_gain = 2.89; // of BBR's pacing, 2/ln 2
@@ -55,6 +56,7 @@ RepeatFigures repeat_figures(const Link& link, double segment_bytes)
   constexpr double most_packets = 10'000;
   constexpr double least_burst_bytes = 3'028; // two frames
   constexpr double most_burst_bytes = 100e6;
+  constexpr double least_losses = 3; // of a burst: 95 % that it has one
   constexpr std::uint64_t refill_s = 60;
   if (link.loss_percent == 0) {
     return {};
@@ -62,7 +64,8 @@ RepeatFigures repeat_figures(const Link& link, double segment_bytes)
   const double in_flight = product_bytes(link, link.send_mbit());
   const double segments = std::clamp(startup_gain * bytes_per_second(link.send_mbit()) / 1000 / segment_bytes,
                                      least_segments, most_segments);
-  const auto burst = within(least_burst_bytes, in_flight / 10, most_burst_bytes);
+  const double losses = in_flight / 10 / segment_bytes * link.loss_percent / 100;
+  const auto burst = within(least_burst_bytes, losses < least_losses ? 0 : in_flight / 10, most_burst_bytes);
   return {.packets = within(least_packets, in_flight / 2 / segment_bytes / segments, most_packets),
           .burst_bytes = burst,
           .bit = std::max<std::uint64_t>(std::uint64_t{8} * burst / refill_s, 1'000)};

@@ -76,6 +76,8 @@ TEST(InterfaceFigures, RepeatATenthOfWhatIsInFlightAtOnceInAMinute)
   const auto one = interface_figures(link_of("sat0 rate=250/3 rtt=600 side=gateway loss=1"), 1500).repeat;
   EXPECT_EQ(one.burst_bytes, 1'875'000U);
   EXPECT_EQ(one.bit, 250'000U);
+  const auto few = interface_figures(link_of("sat0 rate=20/2 rtt=600 side=gateway loss=1"), 1500).repeat; // loses one
+  EXPECT_EQ(few.burst_bytes, 3'028U);
   const auto thin = interface_figures(link_of("sat0 rate=0.01/0.01 rtt=1 side=gateway loss=1"), 1500).repeat;
   EXPECT_EQ(thin.burst_bytes, 3'028U);
   EXPECT_EQ(thin.bit, 1'000U);
