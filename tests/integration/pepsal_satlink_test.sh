@@ -91,7 +91,7 @@ set_up() {
   settle sat0 lan0
 }
 
-# All that the script may touch, and all around it.
+# All that the script may touch, and all around it, but for what all namespaces share and others change meanwhile.
 everything() {
   ip -n box -d -o link show
   tc -n box qdisc show
@@ -99,7 +99,7 @@ everything() {
   box nft list ruleset
   ip -n box -4 route show table all
   ip -n box -6 route show table all
-  box sysctl -a -r '^net\.' 2>/dev/null | grep -vE 'nf_conntrack_count|file-nr|neigh\.'
+  box sysctl -a -r '^net\.' 2>/dev/null | grep -vE 'nf_conntrack_count|file-nr|neigh\.|allowed_congestion'
   box grep -r . /sys/class/net/sat0/{gro_flush_timeout,napi_defer_hard_irqs,tx_queue_len,mtu}
   find /run/pepsal-satlink -type f 2>/dev/null || true
 }
