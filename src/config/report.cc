@@ -48,6 +48,10 @@ std::string describe(const Link& link)
       fmt::format("  pepsal-satlink: shaped to {:.3f} Mbit/s, initial windows of {} segments to send, {} to receive\n",
                   static_cast<double>(interface.shaped_bit) / 1e6, interface.send_window_segments,
                   interface.receive_window_segments);
+  if (interface.repeat.packets > 0) {
+    text += fmt::format("  it loses {} %: the last {} packets are sent once more when it is idle\n", link.loss_percent,
+                        interface.repeat.packets);
+  }
   return text;
 }
 
@@ -95,13 +99,14 @@ std::string links_for_programs(const Config& config)
     text += fmt::format("interface={}", link.interface);
     if (link.has_rates()) {
       const auto figures = interface_figures(link, mtu_of(link.interface));
-      text += fmt::format(" side={} rate={}/{} rtt={}", name_of(*link.side), link.down_mbit, link.up_mbit,
-                          link.round_trip.count());
+      text += fmt::format(" side={} rate={}/{} rtt={} loss={}", name_of(*link.side), link.down_mbit, link.up_mbit,
+                          link.round_trip.count(), link.loss_percent);
       text += fmt::format(" shaped_bit={} queue_bytes={} share_bytes={} buffer_bytes={} initcwnd={} initrwnd={} "
-                          "flush_us={} rto_ms={}",
+                          "flush_us={} rto_ms={} repeat_packets={} repeat_bit={} repeat_burst={}",
                           figures.shaped_bit, figures.queue_bytes, figures.share_bytes, figures.largest_buffer_bytes,
                           figures.send_window_segments, figures.receive_window_segments, figures.flush_us,
-                          figures.longest_timeout_ms);
+                          figures.longest_timeout_ms, figures.repeat.packets, figures.repeat.bit,
+                          figures.repeat.burst_bytes);
     }
     text += '\n';
   }

@@ -178,8 +178,8 @@ void add_links(SettingList& list, Config& config)
 {
   list.begin("Satellite links");
   list.text("--link", "TEXT",
-            "A link: IFACE rate=DOWN/UP rtt=MS side=gateway|terminal, in Mbit/s as the users see it and in "
-            "milliseconds; repeatable; what is given here replaces what the file says of the same interface",
+            "A link: IFACE rate=DOWN/UP rtt=MS side=gateway|terminal [loss=PERCENT], in Mbit/s as the users see it "
+            "and in milliseconds; repeatable; what is given here replaces what the file says of the same interface",
             [&config](const std::string& text) { add_link(config.links, text); })
       .repeatable = true;
   list.flag("-f,--fastopen", config.fastopen, "TCP Fast Open towards a peer PEPsal across the satellite");

@@ -42,6 +42,35 @@ std::uint32_t flush_microseconds(double send_mbit)
   return needed_us < least_us ? 0 : within(0, needed_us, most_us);
 }
 
+// A copy is worth sending for half a round trip: the last of them then arrives as early as TCP's own repair of the
+// first would. Its packets are counted as TCP hands them down, what BBR sends in a millisecond when it begins. Once a
+// minute, as long as HTB remembers, a tenth of a bandwidth-delay product needs no idle link, so that bulk after a quiet
+// time begins without a gap; but only where so much would lose a packet almost surely, as a copy that makes a loss good
+// looks to the sender like reordering, and lets it wait longer before it repairs others.
+RepeatFigures repeat_figures(const Link& link, double segment_bytes)
+{
+  constexpr double startup_gain = 2.89; // of BBR's pacing, 2/ln 2
+  constexpr double least_segments = 2;
+  constexpr double most_segments = 8; // gso_max_segs
+  constexpr double least_packets = 16;
+  constexpr double most_packets = 10'000;
+  constexpr double least_burst_bytes = 3'028; // two frames
+  constexpr double most_burst_bytes = 100e6;
+  constexpr double least_losses = 3; // of a burst: 95 % that it has one
+  constexpr std::uint64_t refill_s = 60;
+  if (link.loss_percent == 0) {
+    return {};
+  }
+  const double in_flight = product_bytes(link, link.send_mbit());
+  const double segments = std::clamp(startup_gain * bytes_per_second(link.send_mbit()) / 1000 / segment_bytes,
+                                     least_segments, most_segments);
+  const double losses = in_flight / 10 / segment_bytes * link.loss_percent / 100;
+  const auto burst = within(least_burst_bytes, losses < least_losses ? 0 : in_flight / 10, most_burst_bytes);
+  return {.packets = within(least_packets, in_flight / 2 / segment_bytes / segments, most_packets),
+          .burst_bytes = burst,
+          .bit = std::max<std::uint64_t>(std::uint64_t{8} * burst / refill_s, 1'000)};
+}
+
 } // namespace
 
 LegFigures leg_figures(const Link& link)
@@ -70,16 +99,16 @@ InterfaceFigures interface_figures(const Link& link, unsigned mtu_bytes)
   const double faster_bytes = product_bytes(link, std::max(link.down_mbit, link.up_mbit));
   const auto round_trip_ms = static_cast<double>(link.round_trip.count());
   const auto window = [&](double segments) { return within(least_window_segments, segments, most_window_segments); };
-  return {.shaped_bit = static_cast<std::uint64_t>(std::llround(link.send_mbit() * 1e6 * shaped_share)),
-          .queue_bytes = within(1e6, 8 * send_bytes + 1e6, most_bytes),
-          .share_bytes =
-              within(least_share_bytes, bytes_per_second(link.send_mbit()) * share_seconds, most_share_bytes),
-          .largest_buffer_bytes = within(kernels_largest_buffer, headroom * faster_bytes, most_bytes),
-          .send_window_segments = window(send_bytes / segment_bytes),
-          .receive_window_segments = window(faster_bytes / segment_bytes + 1),
-          .flush_us = flush_microseconds(link.send_mbit()),
-          .longest_timeout_ms =
-              within(1'000, 3 * round_trip_ms, 120'000)}; // after a fade a transfer goes on within so much
+  return {
+      .shaped_bit = static_cast<std::uint64_t>(std::llround(link.send_mbit() * 1e6 * shaped_share)),
+      .queue_bytes = within(1e6, 8 * send_bytes + 1e6, most_bytes),
+      .share_bytes = within(least_share_bytes, bytes_per_second(link.send_mbit()) * share_seconds, most_share_bytes),
+      .largest_buffer_bytes = within(kernels_largest_buffer, headroom * faster_bytes, most_bytes),
+      .send_window_segments = window(send_bytes / segment_bytes),
+      .receive_window_segments = window(faster_bytes / segment_bytes + 1),
+      .flush_us = flush_microseconds(link.send_mbit()),
+      .longest_timeout_ms = within(1'000, 3 * round_trip_ms, 120'000), // after a fade a transfer goes on within so much
+      .repeat = repeat_figures(link, segment_bytes)};
 }
 
 } // namespace pepsal

@@ -14,6 +14,14 @@ struct LegFigures
   std::uint32_t send_buffer_bytes{};    // SO_SNDBUF
 };
 
+// Of packets that are sent once more; nothing of a link that loses none.
+struct RepeatFigures
+{
+  std::uint32_t packets{};     // kept until the link is idle; 0: nothing is sent once more
+  std::uint32_t burst_bytes{}; // sent once more while the link is busy, after a quiet time
+  std::uint64_t bit{};         // per second, how these come back
+};
+
 // What the interface to the link needs; pepsal-satlink(8) sets it.
 struct InterfaceFigures
 {
@@ -25,6 +33,7 @@ struct InterfaceFigures
   std::uint32_t receive_window_segments; // initrwnd of routes
   std::uint32_t flush_us{};              // how long acknowledgements are held together; 0: not at all
   std::uint32_t longest_timeout_ms{};    // tcp_rto_max_ms
+  RepeatFigures repeat;
 };
 
 // Both need a link with rates. They are the only place where buffers, windows, shaper and timers are derived from a

@@ -16,6 +16,7 @@ namespace {
 constexpr double least_mbit = 0.01;
 constexpr double most_mbit = 10'000;
 constexpr int most_round_trip_ms = 10'000;
+constexpr double most_loss_percent = 50;
 constexpr std::size_t longest_interface = 15; // IFNAMSIZ without the zero, netdevice(7)
 
 [[noreturn]] void refuse(const std::string& message)
@@ -93,13 +94,24 @@ void set_side(Link& link, std::string_view value, std::string_view word)
   refuse(fmt::format("'{}' is not side=gateway or side=terminal, where this box is", word));
 }
 
+void set_loss(Link& link, std::string_view value, std::string_view word)
+{
+  double percent = 0;
+  const auto* const end = value.data() + value.size();
+  const auto [stopped, error] = std::from_chars(value.data(), end, percent, std::chars_format::fixed);
+  if (error != std::errc{} || stopped != end || !(percent >= 0 && percent <= most_loss_percent)) {
+    refuse(fmt::format("'{}' is not loss=PERCENT with a number from 0 to {}", word, most_loss_percent));
+  }
+  link.loss_percent = percent;
+}
+
 // One row an attribute.
 struct Attribute
 {
   std::string_view key;
   void (*set)(Link&, std::string_view value, std::string_view word);
 };
-constexpr Attribute attributes[]{{"rate", set_rate}, {"rtt", set_round_trip}, {"side", set_side}};
+constexpr Attribute attributes[]{{"rate", set_rate}, {"rtt", set_round_trip}, {"side", set_side}, {"loss", set_loss}};
 
 void set_attribute(Link& link, std::string_view word, std::vector<std::string_view>& seen)
 {
@@ -108,7 +120,7 @@ void set_attribute(Link& link, std::string_view word, std::vector<std::string_vi
   const auto* const attribute =
       std::find_if(std::begin(attributes), std::end(attributes), [&](const auto& row) { return row.key == key; });
   if (equals == std::string_view::npos || attribute == std::end(attributes)) {
-    refuse(fmt::format("'{}' is not one of rate=DOWN/UP, rtt=MS, side=gateway|terminal", word));
+    refuse(fmt::format("'{}' is not one of rate=DOWN/UP, rtt=MS, side=gateway|terminal, loss=PERCENT", word));
   }
   if (std::find(seen.begin(), seen.end(), key) != seen.end()) {
     refuse(fmt::format("'{}' contradicts an earlier {}= of the same link", word, key));
@@ -135,6 +147,9 @@ std::string to_string(const Link& link)
   }
   if (link.side) {
     text += fmt::format(" side={}", name_of(*link.side));
+  }
+  if (link.loss_percent > 0) {
+    text += fmt::format(" loss={}", link.loss_percent);
   }
   return text;
 }
@@ -164,7 +179,7 @@ void require_complete(const std::vector<Link>& links)
 {
   for (const auto& link : links) {
     const int given = int{link.has_rates()} + int{link.round_trip.count() > 0} + int{link.side.has_value()};
-    if (given != 0 && given != 3) {
+    if ((given != 0 || link.loss_percent > 0) && given != 3) {
       const auto* missing = !link.has_rates()              ? "rate=DOWN/UP"
                             : link.round_trip.count() == 0 ? "rtt=MS"
                                                            : "side=gateway|terminal";

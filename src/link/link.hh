@@ -9,8 +9,8 @@
 namespace pepsal {
 
 // A satellite link as the administrator describes it, once for all programs:
-//   sat0 rate=50/10 rtt=600 side=gateway
-// An interface alone is allowed; rate, rtt and side go together.
+//   sat0 rate=50/10 rtt=600 side=gateway loss=1
+// An interface alone is allowed; rate, rtt and side go together; loss is left out where the link loses nothing.
 struct Link
 {
   enum class Side // where this box is
@@ -24,6 +24,7 @@ struct Link
   double up_mbit{};   // from the users
   std::chrono::milliseconds round_trip{};
   std::optional<Side> side;
+  double loss_percent{}; // of its packets, lost on the way and not in queues
 
   bool has_rates() const { return down_mbit > 0; }
   double send_mbit() const { return side == Side::terminal ? up_mbit : down_mbit; }

@@ -61,15 +61,36 @@ struct Found
   Shaper shaper;
 };
 
+// pepsal-satlink's copies of the last packets, which wait for an idle link: what becomes of them is no loss.
+constexpr std::uint32_t class_of_copies = 0x0001'0030;
+
+void leave_out_copies(std::vector<Found>& shapers, int index, const Shaper& copies)
+{
+  for (auto& [other, shaper] : shapers) { // a root is told of before what stands below it
+    if (other == index) {
+      shaper.queued_bytes -= std::min(shaper.queued_bytes, copies.queued_bytes);
+      shaper.queued_packets -= std::min(shaper.queued_packets, copies.queued_packets);
+      shaper.dropped_packets -= std::min(shaper.dropped_packets, copies.dropped_packets);
+    }
+  }
+}
+
 int read_qdisc(const nlmsghdr* message, void* data)
 {
   const auto* qdisc = static_cast<const tcmsg*>(mnl_nlmsg_get_payload(message));
-  if (mnl_nlmsg_get_payload_len(message) < sizeof *qdisc || qdisc->tcm_parent != TC_H_ROOT) {
+  if (mnl_nlmsg_get_payload_len(message) < sizeof *qdisc ||
+      (qdisc->tcm_parent != TC_H_ROOT && qdisc->tcm_parent != class_of_copies)) {
     return MNL_CB_OK;
   }
   Found found{.index = qdisc->tcm_ifindex, .shaper = {}};
   if (const int more = mnl_attr_parse(message, sizeof *qdisc, read_qdisc_attribute, &found.shaper); more != MNL_CB_OK) {
     return more;
+  }
+  if (qdisc->tcm_parent == class_of_copies) {
+    if (found.shaper.kind == "pfifo_head_drop") {
+      leave_out_copies(*static_cast<std::vector<Found>*>(data), found.index, found.shaper);
+    }
+    return MNL_CB_OK;
   }
   constexpr auto kinds = std::to_array<std::string_view>({"htb", "tbf", "hfsc", "cake"});
   if (std::find(kinds.begin(), kinds.end(), found.shaper.kind) != kinds.end()) {

@@ -13,7 +13,7 @@ export PEPSAL_BIN_DIR=${PEPSAL_BIN_DIR:-$PWD/build/bin}
 readonly test_file=$PWD/tests/integration/pepsal_satlink_test.sh
 
 need_root "to make network namespaces"
-need_programs ip tc sysctl
+need_programs ip tc sysctl nft ncat
 # In namespaces of its own, so that nothing is left however it ends; but a lab has to be in the initial namespace, the
 # only one where congestion controls can be allowed.
 if [[ ${1-} == --inside ]]; then
@@ -91,14 +91,15 @@ set_up() {
   settle sat0 lan0
 }
 
-# All that the script may touch, and all around it.
+# All that the script may touch, and all around it, but for what all namespaces share and others change meanwhile.
 everything() {
   ip -n box -d -o link show
   tc -n box qdisc show
   tc -n box class show dev sat0
+  box nft list ruleset
   ip -n box -4 route show table all
   ip -n box -6 route show table all
-  box sysctl -a -r '^net\.' 2>/dev/null | grep -vE 'nf_conntrack_count|file-nr|neigh\.'
+  box sysctl -a -r '^net\.' 2>/dev/null | grep -vE 'nf_conntrack_count|file-nr|neigh\.|allowed_congestion'
   box grep -r . /sys/class/net/sat0/{gro_flush_timeout,napi_defer_hard_irqs,tx_queue_len,mtu}
   find /run/pepsal-satlink -type f 2>/dev/null || true
 }
@@ -304,6 +305,74 @@ case_status_names_what_is_missing() {
   [[ $(missing) == *"which is down"* ]] || wrong "of an interface that is down it says: $(satsim status)"
 }
 
+retransmissions() { box sed -n '/^Tcp: [0-9]/p' /proc/net/snmp | cut -d ' ' -f 13; } # RetransSegs
+
+# Sends one packet to the other side, which loses the first of each two with data; what came is in received.
+send_one_packet() {
+  local try listener
+  rm -f "$work/received"
+  ip netns exec peer nft -f - <<END
+add table netdev loss
+delete table netdev loss
+table netdev loss {
+  chain arriving {
+    type filter hook ingress device "sat1" priority 0;
+    meta l4proto tcp meta length > 100 numgen inc mod 2 0 drop
+  }
+}
+END
+  ip netns exec peer ncat -l --recv-only 10.1.0.2 7 >"$work/received" 2>/dev/null </dev/null &
+  listener=$!
+  for ((try = 0; try < 300; try++)); do
+    [[ -z $(ip netns exec peer ss -Hltn 'sport = 7') ]] || break
+    sleep 0.1
+  done
+  timeout 30 ip netns exec box ncat --send-only 10.1.0.2 7 <<<"$(printf '%0500d' 0)" || true
+  for ((try = 0; try < 300; try++)); do
+    [[ ! -s $work/received ]] || break
+    sleep 0.1
+  done
+  kill $listener 2>/dev/null || true
+  wait $listener || true
+}
+
+# A link that loses packets has the last ones sent once more, which spares a retransmission; without loss, and after
+# --loss 0, it has not.
+case_last_packets_are_sent_once_more() {
+  local before
+  set_up
+  [[ $(satsim check) != *"copies of packets"* ]] || { echo "this kernel makes no copies of packets that leave"; return 0; }
+  ip -n peer addr add 10.1.0.2/24 dev sat1
+  note
+  satsim_start
+  expect "copies without loss" "" "$(box nft list ruleset)$(tc -n box class show dev sat0 classid 1:30)"
+  before=$(retransmissions)
+  send_one_packet
+  expect "bytes that came without copies" 501 "$(wc -c <"$work/received")"
+  (($(retransmissions) > before)) || wrong "a lost packet was not sent again: the case does not show what it should"
+
+  satsim_start --loss 1
+  [[ $(satsim status) == *"loss 1 %"*"sent once more: "* ]] || wrong "status says: $(satsim status)"
+  ip -n box route change 10.1.0.0/24 dev sat0 src 10.1.0.1 rto_min 25s # timers come too late
+  before=$(retransmissions)
+  send_one_packet
+  expect "bytes that came with copies" 501 "$(wc -c <"$work/received")"
+  expect "retransmissions with copies" "$before" "$(retransmissions)"
+  expect "dropped" 0 "$(satsim status | sed -n 's/.*dropped \([0-9]*\).*/\1/p')"
+
+  box nft delete table netdev "$(box nft list tables netdev | sed -n 's/.* \(pepsal_repeats_[0-9]*\)$/\1/p')"
+  [[ $(missing) == *"what is sent once more"* ]] || wrong "missing copies are not named: $(satsim status)"
+  satsim_start --loss 2
+  satsim change --rate 40/10
+  [[ $(satsim status) == *"40/10"*"loss 2 %"* ]] || wrong "status after a change says: $(satsim status)"
+  satsim_start
+  expect "copies after a start without loss" "" "$(box nft list ruleset)$(tc -n box class show dev sat0 classid 1:30)"
+  satsim_start --loss 1
+  ip -n box route change 10.1.0.0/24 dev sat0 proto kernel scope link src 10.1.0.1
+  satsim stop
+  expect_as_noted "after a stop"
+}
+
 case_renamed_interface() {
   set_up
   note
@@ -465,6 +534,9 @@ case_bad_input() {
     refused 2 "'rtt=$value'" start --interface sat0 --rate 5/5 --side gateway --rtt "$value"
   done
   refused 2 "''" start --interface sat0 --rate 5/5 --side gateway --rtt ''
+  for value in -1 51 1% 1,5 nan; do
+    refused 2 "'loss=$value'" start --interface sat0 --rate 5/5 --rtt 600 --side gateway --loss "$value"
+  done
   refused 2 "'side=middle'" start --interface sat0 --rate 5/5 --rtt 600 --side middle
   refused 1 "'sat9'" start --interface sat9 --rate 5/5 --rtt 600 --side gateway
   refused 1 "'sat9'" status --interface sat9

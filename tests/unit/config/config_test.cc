@@ -208,8 +208,9 @@ TEST(Config, LinksArePrintedForPrograms)
 {
   const auto config = config_of({"--link", "nosuch0 rate=50/10 rtt=600 side=gateway", "--link", "nosuch1"});
   EXPECT_EQ(links_for_programs(config),
-            "interface=nosuch0 side=gateway rate=50/10 rtt=600 shaped_bit=49600000 queue_bytes=31000000 "
-            "share_bytes=262144 buffer_bytes=15000000 initcwnd=2590 initrwnd=2591 flush_us=0 rto_ms=1800\n"
+            "interface=nosuch0 side=gateway rate=50/10 rtt=600 loss=0 shaped_bit=49600000 queue_bytes=31000000 "
+            "share_bytes=262144 buffer_bytes=15000000 initcwnd=2590 initrwnd=2591 flush_us=0 rto_ms=1800 "
+            "repeat_packets=0 repeat_bit=0 repeat_burst=0\n"
             "interface=nosuch1\n");
   EXPECT_EQ(links_for_programs(config_of({})), "");
 }

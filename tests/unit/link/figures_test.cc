@@ -58,6 +58,31 @@ TEST(InterfaceFigures, OfATerminalWithANarrowWayBack)
   EXPECT_EQ(interface_figures(link_of("sat0 rate=9/0.1 rtt=650 side=terminal"), 1500).flush_us, 8'000U);
 }
 
+// Half a bandwidth-delay product, in packets of the two to eight segments that BBR sends in a millisecond.
+TEST(InterfaceFigures, RepeatPacketsOnlyWhereTheLinkLosesSome)
+{
+  const auto repeated = [](std::string_view text) { return interface_figures(link_of(text), 1500).repeat.packets; };
+  EXPECT_EQ(repeated("sat0 rate=50/10 rtt=600 side=gateway"), 0U);
+  EXPECT_EQ(repeated("sat0 rate=50/10 rtt=600 side=gateway loss=0"), 0U);
+  EXPECT_EQ(repeated("sat0 rate=1.89/1.89 rtt=760 side=terminal loss=6"), 31U);
+  EXPECT_EQ(repeated("sat0 rate=250/3 rtt=650 side=gateway loss=1"), 877U);
+  EXPECT_EQ(repeated("sat0 rate=250/3 rtt=650 side=terminal loss=0.1"), 42U);
+  EXPECT_EQ(repeated("sat0 rate=0.01/0.01 rtt=1 side=gateway loss=50"), 16U);
+  EXPECT_EQ(repeated("sat0 rate=10000/10000 rtt=10000 side=gateway loss=1"), 10'000U);
+}
+
+TEST(InterfaceFigures, RepeatATenthOfWhatIsInFlightAtOnceInAMinute)
+{
+  const auto one = interface_figures(link_of("sat0 rate=250/3 rtt=600 side=gateway loss=1"), 1500).repeat;
+  EXPECT_EQ(one.burst_bytes, 1'875'000U);
+  EXPECT_EQ(one.bit, 250'000U);
+  const auto few = interface_figures(link_of("sat0 rate=20/2 rtt=600 side=gateway loss=1"), 1500).repeat; // loses one
+  EXPECT_EQ(few.burst_bytes, 3'028U);
+  const auto thin = interface_figures(link_of("sat0 rate=0.01/0.01 rtt=1 side=gateway loss=1"), 1500).repeat;
+  EXPECT_EQ(thin.burst_bytes, 3'028U);
+  EXPECT_EQ(thin.bit, 1'000U);
+}
+
 TEST(InterfaceFigures, FollowTheMtu)
 {
   const auto link = link_of("sat0 rate=50/10 rtt=600 side=gateway");

@@ -41,6 +41,14 @@ TEST(Link, IsReadInAnyOrderOfItsAttributes)
   EXPECT_EQ(to_string(links[0]), "sat0 rate=50.5/0.1 rtt=580 side=terminal");
 }
 
+TEST(Link, LossIsOfItsPacketsInPercent)
+{
+  EXPECT_DOUBLE_EQ(links_of({"sat0 rate=50/10 rtt=600 side=gateway"})[0].loss_percent, 0);
+  const auto links = links_of({"sat0 loss=0.5 rate=50/10 rtt=600 side=gateway", "sat0 rate=40/10"});
+  EXPECT_DOUBLE_EQ(links[0].loss_percent, 0.5);
+  EXPECT_EQ(to_string(links[0]), "sat0 rate=40/10 rtt=600 side=gateway loss=0.5");
+}
+
 TEST(Link, SideTellsWhatTheBoxSends)
 {
   const auto links = links_of({"sat0 rate=50/10 rtt=600 side=gateway", "sat1 rate=50/10 rtt=600 side=terminal"});
@@ -85,21 +93,24 @@ TEST_P(WrongLinkTest, IsToldInOneLine)
 
 INSTANTIATE_TEST_SUITE_P(
     Link, WrongLinkTest,
-    testing::Values(WrongLink{"", "no interface"}, WrongLink{"rate=50/10 rtt=600", "'rate=50/10'"},
-                    WrongLink{"lo", "'lo'"}, WrongLink{"sat0/1", "'sat0/1'"}, WrongLink{"-sat0", "'-sat0'"},
-                    WrongLink{"interface0123456", "15 characters"}, WrongLink{"sat0 fast", "'fast' is not one of"},
-                    WrongLink{"sat0 speed=5", "'speed=5' is not one of"}, WrongLink{"sat0 rate=50", "'rate=50'"},
-                    WrongLink{"sat0 rate=50/", "'rate=50/'"}, WrongLink{"sat0 rate=/50", "'rate=/50'"},
-                    WrongLink{"sat0 rate=5/5/5", "'rate=5/5/5'"}, WrongLink{"sat0 rate=5e3/5", "'rate=5e3/5'"},
-                    WrongLink{"sat0 rate=nan/5", "'rate=nan/5'"}, WrongLink{"sat0 rate=-5/5", "'rate=-5/5'"},
-                    WrongLink{"sat0 rate=100000/1", "100000 is not from 0.01 to 10000 Mbit/s"},
-                    WrongLink{"sat0 rate=1/0.001", "0.001 is not from 0.01 to 10000 Mbit/s"},
-                    WrongLink{"sat0 rtt=0", "'rtt=0'"}, WrongLink{"sat0 rtt=10001", "10000"},
-                    WrongLink{"sat0 rtt=6s", "'rtt=6s'"}, WrongLink{"sat0 side=middle", "'side=middle'"},
-                    WrongLink{"sat0 rtt=5 rtt=6", "'rtt=6' contradicts"},
-                    WrongLink{"sat0 rate=5/5 rtt=5", "lacks side=gateway|terminal"},
-                    WrongLink{"sat0 rate=5/5 side=gateway", "lacks rtt=MS"},
-                    WrongLink{"sat0 side=gateway", "lacks rate=DOWN/UP"}));
+    testing::Values(
+        WrongLink{"", "no interface"}, WrongLink{"rate=50/10 rtt=600", "'rate=50/10'"}, WrongLink{"lo", "'lo'"},
+        WrongLink{"sat0/1", "'sat0/1'"}, WrongLink{"-sat0", "'-sat0'"}, WrongLink{"interface0123456", "15 characters"},
+        WrongLink{"sat0 fast", "'fast' is not one of"}, WrongLink{"sat0 speed=5", "'speed=5' is not one of"},
+        WrongLink{"sat0 rate=50", "'rate=50'"}, WrongLink{"sat0 rate=50/", "'rate=50/'"},
+        WrongLink{"sat0 rate=/50", "'rate=/50'"}, WrongLink{"sat0 rate=5/5/5", "'rate=5/5/5'"},
+        WrongLink{"sat0 rate=5e3/5", "'rate=5e3/5'"}, WrongLink{"sat0 rate=nan/5", "'rate=nan/5'"},
+        WrongLink{"sat0 rate=-5/5", "'rate=-5/5'"},
+        WrongLink{"sat0 rate=100000/1", "100000 is not from 0.01 to 10000 Mbit/s"},
+        WrongLink{"sat0 rate=1/0.001", "0.001 is not from 0.01 to 10000 Mbit/s"}, WrongLink{"sat0 rtt=0", "'rtt=0'"},
+        WrongLink{"sat0 rtt=10001", "10000"}, WrongLink{"sat0 rtt=6s", "'rtt=6s'"},
+        WrongLink{"sat0 side=middle", "'side=middle'"}, WrongLink{"sat0 rtt=5 rtt=6", "'rtt=6' contradicts"},
+        WrongLink{"sat0 rate=5/5 rtt=5", "lacks side=gateway|terminal"},
+        WrongLink{"sat0 rate=5/5 side=gateway", "lacks rtt=MS"}, WrongLink{"sat0 loss=1", "lacks rate=DOWN/UP"},
+        WrongLink{"sat0 loss=51", "'loss=51' is not loss=PERCENT with a number from 0 to 50"},
+        WrongLink{"sat0 loss=-1", "'loss=-1' is not loss=PERCENT"},
+        WrongLink{"sat0 loss=1%", "'loss=1%' is not loss=PERCENT"},
+        WrongLink{"sat0 loss=", "'loss=' is not loss=PERCENT"}, WrongLink{"sat0 side=gateway", "lacks rate=DOWN/UP"}));
 
 TEST(Link, WrongSecondDescriptionChangesNothing)
 {
