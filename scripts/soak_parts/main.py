@@ -15,6 +15,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True  # nothing is to appear beside the sources
 
 import faults
+import flood
 import judge
 from box import Box
 from network import Network, SoakError
@@ -45,7 +46,11 @@ def parse(arguments):
     parser = Parser(prog="soak", description="Carries mixed traffic over two boxes with PEPsal while processes are killed and "
                     "stopped, limits are met and interfaces vanish, at random. Every byte is compared. Ends with a table of "
                     "faults and what was found, and with 1 if that was anything. All of it is in network namespaces.")
-    parser.add_argument("minutes", type=number(0.1, 10080), metavar="MINUTES", help="how long, such as 60 or 0.5")
+    parser.add_argument("minutes", nargs="?", type=number(0.1, 10080), metavar="MINUTES", help="how long, such as 60 or 0.5")
+    parser.add_argument("--flood", nargs="?", type=int, const=30, metavar="SECONDS",
+                        help="instead: a SYN flood from spoofed sources at a box with PEPsal and at one without, by turns, of "
+                        "so many seconds each (default 30)")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="of the flood, of which medians are told (default 3)")
     parser.add_argument("--seed", type=int, default=None, metavar="N", help="repeats the faults of another run (default: a new one)")
     parser.add_argument("--only", action="append", metavar="TEXT", help="only faults whose name has this text (repeatable)")
     parser.add_argument("--crowd", type=int, default=24, metavar="N", help="connections at once (default 24)")
@@ -56,7 +61,12 @@ def parse(arguments):
     parser.add_argument("--set-clock", action="store_true", help="let the clock of this machine jump, by up to a day")
     parser.add_argument("--keep", action="store_true", help="keep the boxes' logs, and say where")
     parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if (options.minutes is None) == (options.flood is None):
+        parser.error("either MINUTES or --flood")
+    if options.rounds < 1 or options.crowd < 1 or (options.flood or 5) < 5:
+        parser.error("--rounds and --crowd: numbers from 1; --flood: from 5")
+    return options
 
 
 def say(text):
@@ -164,7 +174,7 @@ class Soak:
 
     async def _faults(self):
         self._kinds()
-        deadline = self.begin + self.options.minutes * 60
+        deadline = time.monotonic() + self.options.minutes * 60
         deck = []
         await asyncio.sleep(1)
         while time.monotonic() < deadline and self.able:
@@ -226,6 +236,8 @@ async def soak(options, folder):
     task = asyncio.current_task()
     for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(name, task.cancel)
+    if options.flood:
+        return await flood.run(options, folder, say, judge.text)
     with Network(f"soak{os.getpid()}", folder, options.seed % 2**32) as network:
         run = Soak(options, network)
         await run.run()
