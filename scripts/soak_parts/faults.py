@@ -19,8 +19,8 @@ class Event:
         self.begin, self.end = time.monotonic(), None
         self.victims = set()  # clients' ends of connections whose processes were killed
         self.again = None  # seconds until a new connection was accelerated
-        self.findings = []
-        self.notes = []
+        self.findings, self.notes = [], []
+        self.lost = []  # which connections it has cost, for --keep
 
 
 class Fault:
@@ -208,11 +208,10 @@ class TableFull(Fault):
 
 
 class DescriptorsOut(Fault):
-    name, opening = "descriptors out", True
+    name = "descriptors out"
 
     async def begin(self, event):
         self.before = event.box.descriptor_limit()
-        self.limiting = True
         event.box.limit_descriptors(self.chance.choice((3, 6, 12, 20)))
 
     async def end(self, event):

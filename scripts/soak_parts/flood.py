@@ -6,6 +6,7 @@ forwards, by turns. What keeps working meanwhile is measured: transfers that wer
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import re
@@ -134,17 +135,25 @@ async def echo(listener):
 
 
 async def new_connection(namespace, patience=30):
-    """Seconds until connected, or None; one echo shows that it is alive."""
+    """Seconds until connected, or what went wrong; one echo shows that it is alive."""
     loop = asyncio.get_running_loop()
     begin = time.monotonic()
-    with socket_in(namespace) as sock, contextlib.suppress(OSError, asyncio.TimeoutError):
-        async with asyncio.timeout(patience):
-            await loop.sock_connect(sock, (SERVER, ECHO_PORT))
-            connected = time.monotonic() - begin
-            await loop.sock_sendall(sock, b"hello")
-            if await loop.sock_recv(sock, 64) == b"hello":
-                return connected
-    return None
+    connected = None
+    with socket_in(namespace) as sock:
+        try:
+            async with asyncio.timeout(patience):
+                await loop.sock_connect(sock, (SERVER, ECHO_PORT))
+                connected = time.monotonic() - begin
+                await loop.sock_sendall(sock, b"hello")
+                return connected if await loop.sock_recv(sock, 64) == b"hello" else "no echo"
+        except asyncio.TimeoutError:
+            return "not connected" if connected is None else "no echo"
+        except OSError as error:
+            return errno.errorcode.get(error.errno, str(error))
+
+
+def is_through(outcome):
+    return isinstance(outcome, float)
 
 
 async def program(path, role, *command):
@@ -174,7 +183,7 @@ async def recovered(path, begin):
     """Seconds from the flood's end until a new connection is accelerated."""
     while time.monotonic() < begin + 30:
         before = path.counters()["connections_opened"]
-        if await new_connection(path["client"], 3) is not None and path.counters()["connections_opened"] > before:
+        if is_through(await new_connection(path["client"], 3)) and path.counters()["connections_opened"] > before:
             return time.monotonic() - begin
         await asyncio.sleep(0.1)
     return None
@@ -220,18 +229,20 @@ async def measure(path, seconds):
 
 def summary(subject, rounds):
     took = [one for figures in rounds for one in figures["took"]]
-    there = [one for one in took if one is not None and one < TWO_RETRANSMISSIONS]
+    through = [one for one in took if is_through(one)]
+    failed = [one for one in took if not is_through(one)]
+    there = [one for one in through if one < TWO_RETRANSMISSIONS]
     return (subject, f"{statistics.median(figures['offered'] for figures in rounds):.0f}",
             f"{statistics.median(figures['bulk'] for figures in rounds):.0f}",
-            f"{len(there)} of {len(took)}", f"{statistics.median(one for one in took if one is not None) * 1e3:.1f}",
-            f"{max((one for one in took if one is not None), default=0):.2f}")
+            f"{len(there)} of {len(took)}", f"{statistics.median(through or [0]) * 1e3:.1f}",
+            f"{max(through, default=0):.2f}", ", ".join(f"{failed.count(one)} {one}" for one in sorted(set(failed))) or "none")
 
 
 def verdicts(results):
     """Each goal, what was measured, whether it was reached."""
     ratio = statistics.median(pepsal["bulk"] / plain["bulk"] for plain, pepsal in zip(results["plain"], results["pepsal"]))
     yield "established transfers, of plain forwarding", f"{ratio:.2f}", f">= {SHARE_KEPT}", ratio >= SHARE_KEPT
-    late = [sum(one is None or one >= TWO_RETRANSMISSIONS for one in figures["took"]) for figures in results["pepsal"]]
+    late = [sum(not is_through(one) or one >= TWO_RETRANSMISSIONS for one in figures["took"]) for figures in results["pepsal"]]
     yield "new connections beyond two retransmissions", f"{max(late)} of {NEW_CONNECTIONS}", "0", max(late) == 0
     recoveries = [figures["recovery"] for figures in results["pepsal"]]
     worst = None if None in recoveries else max(recoveries)
@@ -249,7 +260,7 @@ async def run(options, folder, say, text):
             say(f"round {number + 1} of {options.rounds}, {subject}: "
                 + ", ".join(f"{name} {value:.4g}" for name, value in figures.items() if isinstance(value, (int, float))))
     print(text([("subject", "SYNs/s", "transfers, Mb/s", "new connections within two retransmissions",
-                 "median ms", "longest s"), *(summary(subject, results[subject]) for subject in SUBJECTS)]))
+                 "median ms", "longest s", "failed"), *(summary(subject, results[subject]) for subject in SUBJECTS)]))
     rows = list(verdicts(results))
     print("\n" + text([("goal", "measured", "wanted", "reached"),
                        *((name, measured, wanted, "yes" if good else "NO") for name, measured, wanted, good in rows)]))

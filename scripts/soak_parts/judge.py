@@ -16,13 +16,19 @@ def excuse(connection, events):
     for event in events:
         if {connection.client, connection.seen} & event.victims:
             return event
-    for event in events:
-        end = event.end or float("inf")
-        was_opening = connection.opened is None or connection.opened >= event.begin - SLACK
-        if (event.fault.opening and event.fault.concerns(event, connection) and connection.began <= end + SLACK
-                and (connection.ended or end) >= event.begin and was_opening):
-            return event
+    # The one in whose time it began comes before its neighbours.
+    for slack in (0, SLACK):
+        for event in events:
+            if event.fault.opening and event.fault.concerns(event, connection) and met(connection, event, slack):
+                return event
     return None
+
+
+def met(connection, event, slack):
+    """Whether the connection was being made during the event."""
+    begin, end = event.begin - slack, (event.end or float("inf")) + slack
+    was_opening = connection.opened is None or connection.opened >= begin
+    return was_opening and connection.began <= end and (connection.ended or end) >= event.begin
 
 
 def add_victims_of_logs(events):
@@ -41,6 +47,9 @@ def judge_connections(done, events, begin):
         event = excuse(connection, events) if connection.outcome == "lost" else None
         if event:
             cost[event] = cost.get(event, 0) + 1
+            opened = "never opened" if connection.opened is None else f"opened at {connection.opened - begin:.2f} s"
+            event.lost.append(f"{connection}: began at {connection.began - begin:.2f} s, {opened}, lost at "
+                              f"{connection.ended - begin:.2f} s: {connection.detail}")
         else:
             findings.append(f"{connection.outcome} after {connection.ended - connection.began:.1f} s, at "
                             f"{connection.ended - begin:.1f} s: {connection}: {connection.detail}")

@@ -222,6 +222,9 @@ class Soak:
         wrong, cost = judge.judge_connections(self.traffic.done, self.events, self.begin)
         for text in [*wrong, *judge.judge_logs(self.boxes)]:
             self.find(text)
+        lines = [f"{event.begin - self.begin:.2f} to {event.end - self.begin:.2f} s, {event.fault.name}: {line}\n"
+                 for event in self.events for line in event.lost]
+        (self.network.folder / "lost.txt").write_text("".join(lines))
         done = self.traffic.done
         whole = sum(connection.outcome == "whole" for connection in done)
         size = sum(connection.up.size + connection.down.size for connection in done if connection.outcome == "whole")

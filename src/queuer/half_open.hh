@@ -15,7 +15,8 @@ namespace pepsal {
 // It keeps nothing then, and under TPROXY the last segment of such a handshake has no socket that it could be found by:
 // it is forwarded to the server, which resets the client. So further SYNs bypass before. Requests that nobody completes
 // live about as long as the window, because the kernel shortens its patience when the backlog is half full
-// (reqsk_timer_handler() of Linux).
+// (reqsk_timer_handler() of Linux). They bypass for as long as SYNs come at more than a quarter of the flood's rate: a
+// client whose SYN bypasses, and whose repeat does not, would be answered twice.
 class HalfOpen
 {
 public:
@@ -33,11 +34,14 @@ public:
   bool has_room(Time now)
   {
     const auto seen = look();
-    follow(seen, now);
-    const auto& before = looks_[oldest_];
-    const auto intercepted = seen.intercepted - before.intercepted;
-    const auto accepted = seen.accepted - before.accepted;
-    return intercepted < most + std::min(accepted, intercepted);
+    const bool is_full = waiting(seen) >= most;
+    if (is_full && !flooded_) {
+      flooded_ = true;
+      flood_rate_ = 0;
+      flooded_at_ = now;
+    }
+    follow(seen, is_full, now);
+    return !flooded_;
   }
 
 private:
@@ -45,27 +49,42 @@ private:
   {
     std::uint64_t intercepted;
     std::uint64_t accepted;
+    std::uint64_t syns; // whatever became of them
   };
 
   Look look() const
   {
     return {.intercepted = table_.counter(Counter::verdicts_intercept),
-            .accepted = table_.counter(Counter::connections_accepted)};
+            .accepted = table_.counter(Counter::connections_accepted),
+            .syns = table_.counter(Counter::packets_queued)};
+  }
+
+  std::uint64_t waiting(const Look& seen) const
+  {
+    const auto& before = looks_[oldest_];
+    const auto intercepted = seen.intercepted - before.intercepted;
+    return intercepted - std::min(seen.accepted - before.accepted, intercepted);
   }
 
   // One look a second is remembered for as long as the window; of a time without SYNs the last one.
-  void follow(const Look& seen, Time now)
+  void follow(const Look& seen, bool is_full, Time now)
   {
     constexpr auto pause = std::chrono::seconds{1};
-    if (now - looked_at_ < pause) {
+    constexpr auto longest = std::chrono::minutes{1}; // then it is tried whether it was a flood
+    const auto since = now - looked_at_;
+    if (since < pause) {
       return;
     }
-    const bool quiet = now - looked_at_ >= pause * window_seconds;
     looked_at_ = now;
-    if (quiet) {
+    if (since >= pause * window_seconds) {
       looks_.fill(seen);
+      flooded_ = false;
       return;
     }
+    const auto& newest = looks_[(oldest_ + looks_.size() - 1) % looks_.size()];
+    const auto rate = static_cast<double>(seen.syns - newest.syns) / std::chrono::duration<double>(since).count();
+    flood_rate_ = std::max(flood_rate_, rate);
+    flooded_ = flooded_ && (is_full || (rate > flood_rate_ / 4 && now - flooded_at_ < longest));
     looks_[oldest_] = seen;
     oldest_ = (oldest_ + 1) % looks_.size();
   }
@@ -74,6 +93,9 @@ private:
   std::array<Look, window_seconds> looks_{};
   std::size_t oldest_{};
   Time looked_at_{};
+  bool flooded_{};
+  double flood_rate_{}; // the highest of this flood, in SYNs a second
+  Time flooded_at_{};
 };
 
 } // namespace pepsal

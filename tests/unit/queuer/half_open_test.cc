@@ -10,17 +10,24 @@ using namespace std::chrono_literals;
 class HalfOpenTest : public testing::Test
 {
 protected:
-  void intercept(std::uint64_t syns) { table_.count(Counter::verdicts_intercept, syns); }
+  void intercept(std::uint64_t syns)
+  {
+    table_.count(Counter::packets_queued, syns);
+    table_.count(Counter::verdicts_intercept, syns);
+  }
   void accept(std::uint64_t connections) { table_.count(Counter::connections_accepted, connections); }
   bool has_room() { return half_open_.has_room(now_); }
-  void pass(std::chrono::seconds time)
+  // So many SYNs a second, whatever becomes of them.
+  void pass(int seconds, std::uint64_t syns)
   {
-    for (auto second = 0s; second < time; ++second) {
+    for (int second = 0; second < seconds; ++second) {
+      table_.count(Counter::packets_queued, syns);
       now_ += 1s;
       has_room();
     }
   }
 
+  static constexpr int window = HalfOpen::window_seconds;
   SharedSegment segment_ = SharedSegment::anonymous({.max_connections = 100, .processes = 8});
   ConnectionTable table_{segment_};
   HalfOpen half_open_{table_};
@@ -34,9 +41,27 @@ TEST_F(HalfOpenTest, SynsThatNobodyCompletesAreBounded)
   EXPECT_TRUE(has_room());
   intercept(1);
   EXPECT_FALSE(has_room());
-  pass(3s);
+  pass(3, 10);
   EXPECT_FALSE(has_room()) << "the kernel still waits for them";
-  pass(10s);
+  pass(window, 10);
+  EXPECT_TRUE(has_room());
+}
+
+TEST_F(HalfOpenTest, BypassLastsAsLongAsTheFlood)
+{
+  EXPECT_TRUE(has_room());
+  intercept(HalfOpen::most);
+  pass(3 * window, 10'000);
+  EXPECT_FALSE(has_room());
+  pass(1, 100);
+  EXPECT_TRUE(has_room());
+}
+
+TEST_F(HalfOpenTest, WhatGoesOnIsTriedAgain)
+{
+  EXPECT_TRUE(has_room());
+  intercept(HalfOpen::most);
+  pass(90, 10'000);
   EXPECT_TRUE(has_room());
 }
 
@@ -46,7 +71,7 @@ TEST_F(HalfOpenTest, ConnectionsAreNoBurden)
   for (int second = 0; second < 30; ++second) {
     intercept(1000);
     accept(1000);
-    pass(1s);
+    pass(1, 0);
     EXPECT_TRUE(has_room());
   }
   accept(5); // of SYNs from before
