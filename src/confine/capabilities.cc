@@ -35,17 +35,18 @@ constexpr Set needed_by(Role role)
 {
   switch (role) {
   case Role::manager:
-    // With --user it has the first three alone. Without, it also does what a start does, for a program that is executed
+    // With --user it has the first four alone. Without, it also does what a start does, for a program that is executed
     // in its place: become a user, read another's configuration, own and remove files in /run and /dev/shm.
-    return set_of({CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT, CAP_SYS_RESOURCE, CAP_SETUID, CAP_SETGID,
-                   CAP_SETPCAP, CAP_CHOWN, CAP_FOWNER, CAP_DAC_OVERRIDE, CAP_KILL});
+    return set_of({CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_NET_RAW, CAP_SYS_CHROOT, CAP_SYS_RESOURCE, CAP_SETUID,
+                   CAP_SETGID, CAP_SETPCAP, CAP_CHOWN, CAP_FOWNER, CAP_DAC_OVERRIDE, CAP_KILL});
   case Role::queuer: // NFQUEUE
   case Role::keeper: // buffers, windows and congestion control of its sockets
     return set_of({CAP_NET_ADMIN});
   case Role::dialler:
     return set_of({CAP_NET_ADMIN, CAP_NET_BIND_SERVICE});
-  case Role::proxy: // marks and transparent sockets; clients' ports below 1024; pipes past the user's share
-    return set_of({CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_SYS_RESOURCE});
+  case Role::proxy: // marks and transparent sockets; clients' ports below 1024; unbinding from an interface, as the
+                    // filter allows no raw socket; pipes past the user's share
+    return set_of({CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_NET_RAW, CAP_SYS_RESOURCE});
   case Role::session:
     return set_of({CAP_SYS_RESOURCE});
   case Role::paced_session: // congestion control other than the system's

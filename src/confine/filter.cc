@@ -293,6 +293,8 @@ Filter childs_filter(Role role)
     break;
   case Role::proxy:
     allow_dials(rules);
+    rules.allow(SCMP_SYS(setsockopt),
+                {equal(1, SOL_SOCKET), equal(2, SO_BINDTODEVICE), equal(4, 0)}); // unbinding alone
     rules.allow(SCMP_SYS(socketpair), {equal(0, AF_UNIX)}); // by which the dialler hands a leg over
     rules.allow({SCMP_SYS(accept4), SCMP_SYS(bind)});
     rules.allow(copying);

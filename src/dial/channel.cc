@@ -4,7 +4,23 @@
 
 #include <poll.h>
 
+#include "util/system_error.hh"
+
 namespace pepsal {
+
+namespace {
+
+// Without a descriptor for it nothing is asked: the proxy dials, which waits for one.
+std::optional<SocketPair> pair_for_reply()
+{
+  try {
+    return SocketPair{};
+  } catch (const SystemError&) {
+    return std::nullopt;
+  }
+}
+
+} // namespace
 
 std::optional<DialRequest> receive_request(int dialler_end)
 {
@@ -27,7 +43,11 @@ std::optional<ReceivedAnswer> receive_answer(int queuer_end)
 std::optional<TCPSocket> LegHandover::take(const Ends& ends) const
 {
   constexpr int patience_ms = 100;
-  SocketPair reply;
+  auto made = pair_for_reply();
+  if (!made) {
+    return std::nullopt;
+  }
+  auto& reply = *made;
   if (!send_object(pair_.first.number(), ends, reply.second.number())) {
     return std::nullopt;
   }

@@ -43,7 +43,7 @@ void become_user(const std::string& user)
   // Ambient ones, too: the queuer is another program, and an exec by any but root takes all others away.
   const int updated = ::capng_updatev(
       CAPNG_ADD, static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE | CAPNG_AMBIENT),
-      CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT, -1);
+      CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_NET_RAW, CAP_SYS_CHROOT, -1);
   const int changed = ::capng_change_id(static_cast<int>(id.user), static_cast<int>(id.group),
                                         static_cast<capng_flags_t>(CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING));
   if (updated != 0 || changed != 0 || ::capng_apply(CAPNG_SELECT_AMBIENT) != 0) {

@@ -19,8 +19,8 @@ struct UserId
 UserId find_user(const std::string& name);
 
 // Becomes `user` for good, keeping only CAP_NET_ADMIN (marks, transparent sockets, NFQUEUE), CAP_NET_BIND_SERVICE
-// (clients' source ports below 1024) and CAP_SYS_CHROOT (its children's empty root). Throws std::runtime_error if it
-// cannot.
+// (clients' source ports below 1024), CAP_NET_RAW (unbinding accepted sockets from an interface) and CAP_SYS_CHROOT
+// (its children's empty root). Throws std::runtime_error if it cannot.
 void become_user(const std::string& user);
 
 } // namespace pepsal

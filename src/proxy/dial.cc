@@ -1,11 +1,13 @@
 // The outgoing leg: a socket with the client's address, the SYN's DSCP and the leg's profile, connected
 // within --connect-timeout. Called by a proxy once per connection. Refusals and timeouts are results;
-// only want of descriptors or memory throws.
+// want of descriptors or memory is waited for as long, and only then throws.
 
 #include "proxy/dial.hh"
 
 #include <array>
+#include <cerrno>
 #include <chrono>
+#include <thread>
 
 #include <fmt/format.h>
 #include <netinet/in.h>
@@ -20,6 +22,11 @@ namespace {
 
 constexpr std::size_t most_first_bytes = 2048;                       // more than any SYN takes on an Ethernet path
 constexpr auto first_bytes_patience = std::chrono::milliseconds{20}; // beside a satellite's round trip, nothing
+
+bool is_want_of_resources(int error)
+{
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
 
 class Dialler
 {
@@ -44,7 +51,7 @@ public:
 private:
   DialResult dial_from(const DialSource& source)
   {
-    auto prepared = prepare_dial(config_, connection_, departure_, source);
+    auto prepared = prepare(source);
     if (!prepared.socket.is_open()) {
       return {.end = DialEnd::failed, .socket = {}, .error = prepared.error};
     }
@@ -56,6 +63,23 @@ private:
     auto result = wait_until_connected(std::move(socket));
     result.first_bytes = static_cast<std::uint64_t>(first_bytes);
     return result;
+  }
+
+  // Want of descriptors or memory passes, and a client that has been answered waits for that as for its server.
+  PreparedDial prepare(const DialSource& source) const
+  {
+    constexpr auto pause = std::chrono::milliseconds{100};
+    const auto deadline = std::chrono::steady_clock::now() + config_.connect_timeout;
+    for (;;) {
+      try {
+        return prepare_dial(config_, connection_, departure_, source);
+      } catch (const SystemError& error) {
+        if (!is_want_of_resources(error.code().value()) || std::chrono::steady_clock::now() >= deadline) {
+          throw;
+        }
+      }
+      std::this_thread::sleep_for(pause);
+    }
   }
 
   bool fast_open() const { return config_.fastopen && departure_.link != nullptr && with_first_bytes_; }

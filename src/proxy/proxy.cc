@@ -87,6 +87,13 @@ void show_title(const Connection& connection, bool hidden)
   set_title({title.data(), title.size()});
 }
 
+// An accepted socket is bound to its listener's interface by number. One that is made anew under the same name has
+// another, and the connection would be deaf from then on. Where CAP_NET_RAW is not to be had it stays bound.
+void unbind_from_interface(int socket)
+{
+  [[maybe_unused]] const int result = ::setsockopt(socket, SOL_SOCKET, SO_BINDTODEVICE, "", 0);
+}
+
 class Proxy
 {
 public:
@@ -132,6 +139,9 @@ private:
         busy = 1;
         context_.set_state(ProcessState::busy);
         context_.table.count(Counter::connections_accepted);
+        if (!context_.listener.interface.empty()) {
+          unbind_from_interface(fd);
+        }
         return Client{.socket = TCPSocket{fd}, .address = address.endpoint()};
       }
       if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {

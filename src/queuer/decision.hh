@@ -18,7 +18,7 @@ enum class Decision : std::uint8_t
   bypass_authentication, // Unsplittable::authentication
   bypass_joining,        // Unsplittable::joining
   bypass_server,         // its server was asked and did not accept
-  bypass_waiting,        // too many wait for their servers, or nobody is there to ask them
+  bypass_waiting,        // too many wait for their servers or their handshakes, or nobody is there to ask
   bypass_crossing,       // both sides open the connection at once, and the other one's SYN came first
   bypass_destination     // to where nothing is dialled: forbidden_destination()
 };

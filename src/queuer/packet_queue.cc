@@ -21,7 +21,7 @@ namespace pepsal {
 
 namespace {
 
-constexpr std::uint32_t queue_packets = 16384;         // waiting in the kernel; past it packets fail open
+constexpr std::uint32_t queue_packets = 2048; // in the kernel, held ones too; past it packets fail open, not late
 constexpr int receive_buffer_bytes = 16 * 1024 * 1024; // of the netlink socket
 constexpr std::size_t batch_packets = 64;
 constexpr std::size_t message_bytes = 2048; // a packet's copy and its attributes take well under half of this

@@ -13,6 +13,7 @@
 
 #include "queuer/census.hh"
 #include "queuer/decision.hh"
+#include "queuer/half_open.hh"
 #include "queuer/held_syns.hh"
 #include "queuer/packet_queue.hh"
 #include "queuer/pending_share.hh"
@@ -140,6 +141,14 @@ private:
       }
       return Decision::bypass_client;
     }
+    if (!half_open_.has_room(now)) {
+      if (flood_warning_.allows()) {
+        log::warning("{} SYNs wait for the end of their handshakes, as in a flood: new connections bypass the proxy; "
+                     "held_back={}",
+                     HalfOpen::most, held_back(Counter::verdicts_bypass_waiting, flood_lines_));
+      }
+      return Decision::bypass_waiting;
+    }
     auto insertion = table_.insert_pending(connection, self_, boot_time_now(), entry);
     if (insertion == ConnectionTable::Insertion::full && waiting_.displace_oldest()) {
       table_.count(Counter::pending_displaced);
@@ -183,8 +192,11 @@ private:
   ClientCensus census_{table_};
   std::optional<HeldSyns> held_; // with --connect honest
   PendingShare waiting_{table_, header_.max_connections / shares};
+  HalfOpen half_open_{table_};
+  log::RateLimit flood_warning_{std::chrono::seconds{60}};
   log::RateLimit full_warning_{std::chrono::seconds{60}};
   log::RateLimit marked_warning_{std::chrono::seconds{60}};
+  std::uint64_t flood_lines_{};
   std::uint64_t full_lines_{};
   std::uint64_t client_lines_{};
 };

@@ -99,7 +99,8 @@ TEST_P(ConfinedRolesTest, HaveWhatTheyNeed)
   pair.talk();
 
   const auto network = bit(CAP_NET_ADMIN);
-  const auto managers = network | bit(CAP_NET_BIND_SERVICE) | bit(CAP_SYS_CHROOT);
+  const auto connections = network | bit(CAP_NET_BIND_SERVICE) | bit(CAP_NET_RAW);
+  const auto managers = connections | bit(CAP_SYS_CHROOT);
   const auto roots = bit(CAP_SYS_RESOURCE) | bit(CAP_SETUID) | bit(CAP_SETGID) | bit(CAP_SETPCAP) | bit(CAP_CHOWN) |
                      bit(CAP_FOWNER) | bit(CAP_DAC_OVERRIDE) | bit(CAP_KILL);
   const bool root = GetParam().empty();
@@ -107,7 +108,7 @@ TEST_P(ConfinedRolesTest, HaveWhatTheyNeed)
   expect_confined("connection manager", managers | (root ? roots : 0), 1);
   expect_confined("queuer", network, 2);
   expect_confined("keeper", network, 2);
-  expect_confined("proxy idle", network | bit(CAP_NET_BIND_SERVICE) | resource, 2);
+  expect_confined("proxy idle", connections | resource, 2);
   expect_confined("proxy 10.", resource, 2);
   EXPECT_EQ(status(the("proxy 10.").pid, "Threads"), "1") << "an idle connection";
   for (const auto& process : daemon().processes()) {

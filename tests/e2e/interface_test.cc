@@ -38,4 +38,19 @@ TEST_F(InterfaceTest, OneMadeAnewIsServedAgain)
   EXPECT_TRUE(eventually([&] { return daemon().counter("idle") >= 16; })) << "idle proxies at both listeners";
 }
 
+// What arrived at the interface's listener is bound to no interface, or it would be deaf from now on.
+TEST_F(InterfaceTest, ConnectionsOutliveOne)
+{
+  start_daemon({.arguments = {"--link", "client0"}});
+  start_rules(net(), Mode::tproxy);
+  for (const auto family : {Family::ipv4, Family::ipv6}) {
+    const auto listener = listen(family);
+    const auto pair = connect(listener);
+    pair.talk();
+    net().remake_client_interface();
+    pair.talk();
+  }
+  EXPECT_EQ(daemon().counter("connections_accepted"), 2);
+}
+
 } // namespace pepsal::test

@@ -155,6 +155,12 @@ void Topology::connect_to_box(const Host& host, const std::string& box_interface
                                 address(Family::ipv6, network_number, box_number, 0).address_string()));
 }
 
+void Topology::remake_client_interface() const
+{
+  box_.must_run({"ip", "link", "delete", "client0"});
+  connect_to_box(client_, "client0", client_network_number);
+}
+
 Endpoint Topology::client_address(Family family, std::uint16_t port)
 {
   return address(family, client_network_number, host_number, port);

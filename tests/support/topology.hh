@@ -86,6 +86,9 @@ public:
   // All connections that leave the box towards the server take the box's address.
   void masquerade() const;
 
+  // The client's way goes and comes back under the same names, with other numbers.
+  void remake_client_interface() const;
+
   // All living processes of the sandbox, its first process excepted.
   std::vector<ProcessInfo> processes() const;
 

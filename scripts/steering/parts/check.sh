@@ -20,6 +20,7 @@ check_rules() { # family
   local icmp
   icmp=$(icmp "$1")
   probe "$1" raw "target NFQUEUE" xt_NFQUEUE "-p tcp --syn -j NFQUEUE --queue-num 0 --queue-bypass"
+  probe "$1" raw "match limit" xt_limit "-p tcp -m limit --limit 10000/sec -j RETURN"
   probe "$1" raw "target CT" xt_CT "-j CT --notrack"
   probe "$1" raw "target MARK" xt_mark "-j MARK --set-xmark 0x1/0x1"
   probe "$1" raw "match mark" xt_mark "-m mark --mark 0x1/0x1"

@@ -136,6 +136,10 @@ raw_syn() { # family
   ask "$1"
 }
 
+# More SYNs than any box serves are a flood, whose price is not to be a way through the queuer each: beyond the limit
+# they bypass, as fast as the kernel forwards them.
+readonly queue_limit="-m limit --limit 10000/sec --limit-burst 10000" # the most that xt_limit knows
+
 ask() { # family
   local target list
   spare_excluded "$1" ASK
@@ -148,13 +152,15 @@ ask() { # family
   done
   spare_translated "$1"
   spare_marked "$1"
-  target="-j NFQUEUE --queue-num $queue --queue-bypass"
-  [[ $queue != *:* ]] || target="-j NFQUEUE --queue-balance $queue --queue-bypass"
+  target="$queue_limit -j NFQUEUE --queue-num $queue --queue-bypass"
+  [[ $queue != *:* ]] || target="$queue_limit -j NFQUEUE --queue-balance $queue --queue-bypass"
   if [[ -z $ports ]]; then
     echo "-A ${prefix}_ASK -p tcp $target"
+    echo "-A ${prefix}_ASK -p tcp -g ${prefix}_PASS"
   else
     while read -r list; do
       echo "-A ${prefix}_ASK -p tcp -m multiport --dports $list $target"
+      echo "-A ${prefix}_ASK -p tcp -m multiport --dports $list -g ${prefix}_PASS"
     done < <(port_groups)
   fi
 }
