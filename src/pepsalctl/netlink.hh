@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -18,7 +19,13 @@ public:
   // when what was listed has changed meanwhile.
   void dump(nlmsghdr* request, mnl_cb_t read, void* data);
 
+  // Sends a request to change what is there, and waits until it is done. Throws SystemError.
+  void change(nlmsghdr* request);
+
 private:
+  void send(nlmsghdr* request, std::uint16_t flags);
+  void receive(mnl_cb_t read, void* data);
+
   struct Close
   {
     void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
