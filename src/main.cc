@@ -54,6 +54,9 @@ int answer(const pepsal::CommandLine& command)
   case Task::print_links:
     std::fputs(pepsal::links_for_programs(command.config).c_str(), stdout);
     return EXIT_SUCCESS;
+  case Task::print_rules:
+    std::fputs(pepsal::rules_for_programs(command.config).c_str(), stdout);
+    return EXIT_SUCCESS;
   case Task::print_text:
   case Task::run:
     std::fputs(command.text.c_str(), stdout);

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from browser import write_page
@@ -42,6 +43,7 @@ class Lab:
         self.folder = None
         self.background = []
         self.with_peers = False
+        self.boxes = []  # with PEPsal on them
 
     def __enter__(self):
         self.folder = Path(tempfile.mkdtemp(prefix=f"satbench{os.getpid()}-", dir="/dev/shm"))
@@ -124,6 +126,7 @@ class Lab:
             if program == "other":
                 self._start_other(role)
             else:
+                self.boxes.append(role)
                 self.start_box(role, peers=boxes == "both" and self.options.peers)
         if column == "both" and self.options.peers:
             self._await_peers(roles)
@@ -175,6 +178,11 @@ class Lab:
     def restart_schedule(self):
         """Losses and changes of rate begin again, so that every transfer meets the same ones."""
         self._satlab("restart-schedule")
+
+    def tell_rate(self, down, up):
+        """Tells the boxes, all at once, what a modem would tell them."""
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda role: self._satbox("rate", role, f"{down:g}/{up:g}"), self.boxes))
 
     def link_counters(self):
         counters = {}

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
@@ -53,6 +54,8 @@ def parse(arguments):
                         "of the box by TPROXY")
     parser.add_argument("--pepsal-options", metavar="TEXT", default="", help="more options for pepsal, in one argument")
     parser.add_argument("--no-tuning", dest="tuning", action="store_false", help="without pepsal-satlink on the boxes")
+    parser.add_argument("--tell", action="store_true", help="the boxes are told each change of the link's rate when it comes, "
+                        "as a modem would (pepsalctl link)")
     parser.add_argument("--no-peers", dest="peers", action="store_false", help="both ends without warm connections")
     parser.add_argument("--folder", type=folder, metavar="DIR", default=str(ROOT / "scripts/lab/scenarios"),
                         help="scenario files (default scripts/lab/scenarios)")
@@ -97,6 +100,47 @@ class Progress:
         elapsed = int(time.monotonic() - self.begin)
         self.note(f"[{self.done}/{self.total}] {elapsed // 60}:{elapsed % 60:02d} {label}: "
                   f"{report.total_cell(run).replace('*', '')}")
+
+
+class Teller:
+    """Tells a lab's boxes the rate at the times of the scenario's schedule."""
+
+    def __init__(self, lab, settings):
+        self.lab = lab
+        self.over = threading.Event()
+        self.error = None
+        self.begin = 0.0
+        rates = {"down": float(settings["DOWN_MBIT"]), "up": float(settings["UP_MBIT"])}
+        lab.tell_rate(**rates)  # as the last transfer may have left another
+        self.changes = []
+        for word in settings.get("SCHEDULE", "").split():
+            at, which, change = word.split(":")
+            what, value = change.split("=")
+            if what == "rate":
+                rates = rates | {way: float(value) for way in rates if which in (way, "both")}
+                self.changes.append((float(at), rates))
+        self.thread = threading.Thread(target=self._tell)
+
+    def start(self):
+        """With the schedule."""
+        self.begin = time.monotonic()
+        self.thread.start()
+
+    def _tell(self):
+        for at, rates in self.changes:
+            if self.over.wait(max(0.0, self.begin + at - time.monotonic())):
+                return
+            try:
+                self.lab.tell_rate(**rates)
+            except LabError as error:
+                self.error = error
+                return
+
+    def end(self):
+        self.over.set()
+        self.thread.join()
+        if self.error:
+            raise self.error
 
 
 class Bench:
@@ -161,7 +205,10 @@ class Bench:
         if workload.kind == "transfer" and workload.direction == "down":
             lab.put("file", content)
         transfer.stop.wait(workload.pause)
+        teller = Teller(lab, self.settings(scenario)) if self.options.tell and lab.boxes else None
         lab.restart_schedule()
+        if teller:
+            teller.start()
         before, warm_before = lab.link_counters(), lab.warm_connections_used()
         progress = self.progress.running(label, workload.size * workload.flows)
         if workload.kind == "page":
@@ -178,6 +225,8 @@ class Bench:
         else:
             outcome = transfer.upload(lab.namespace("user"), SERVER, lab.folder, content, workload.flows,
                                       workload.limit, progress)
+        if teller:
+            teller.end()
         if transfer.stop.is_set():
             raise InterruptedError
         link = link_share(before, lab.link_counters())

@@ -52,6 +52,7 @@ public:
     file_->type_name("FILE")->default_str(fmt::format("{}, if it exists", default_config_file));
     check_ = add_flag("--check", "Say what the configuration means and what the system lacks, and end");
     print_links_ = add_flag("--print-links", "Print what follows from each link, for scripts, and end");
+    print_rules_ = add_flag("--print-rules", "Print what pepsal-iptables(8) takes from it, for scripts, and end");
     for (const auto& setting : settings) {
       options_.push_back(add(setting));
     }
@@ -82,6 +83,7 @@ public:
     refuse_extras({argv + 1, argv + argc});
     line.task = *check_         ? CommandLine::Task::check
                 : *print_links_ ? CommandLine::Task::print_links
+                : *print_rules_ ? CommandLine::Task::print_rules
                                 : CommandLine::Task::run;
     return true;
   }
@@ -138,6 +140,7 @@ private:
   CLI::Option* file_;
   CLI::Option* check_;
   CLI::Option* print_links_;
+  CLI::Option* print_rules_;
 };
 
 void apply_file(const std::string& path, const std::vector<Setting>& settings, Places& places)

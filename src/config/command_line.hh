@@ -15,6 +15,7 @@ struct CommandLine
     run,
     check,       // --check: say what the configuration means and what the system lacks
     print_links, // --print-links: the links with all that follows from them, for other programs
+    print_rules, // --print-rules: what pepsal-iptables takes from it
     print_text   // help or version
   };
 

@@ -4,15 +4,57 @@
 
 #include <algorithm>
 #include <cctype>
+#include <stdexcept>
 
 #include <fmt/format.h>
 
 namespace pepsal {
 
+namespace {
+
+constexpr auto no_interface = "none"; // of --intercept
+
+} // namespace
+
 std::uint32_t per_client_limit(const Config& config)
 {
   constexpr std::uint32_t least = 64;
   return config.max_per_client != 0 ? config.max_per_client : std::max(config.max_connections / 4, least);
+}
+
+std::vector<std::string> intercepted_interfaces(const Config& config)
+{
+  std::vector<std::string> names;
+  if (!config.intercept.empty() && config.intercept.front() == no_interface) {
+    return names;
+  }
+  const auto add = [&names](const std::string& name) {
+    if (std::find(names.begin(), names.end(), name) == names.end()) {
+      names.push_back(name);
+    }
+  };
+  std::for_each(config.links.begin(), config.links.end(), [&](const Link& link) { add(link.interface); });
+  std::for_each(config.intercept.begin(), config.intercept.end(), add);
+  return names;
+}
+
+void add_intercepted(std::vector<std::string>& intercept, const std::string& word)
+{
+  constexpr std::size_t longest = 15; // IFNAMSIZ without the zero, netdevice(7)
+  if (word.empty() || word.size() > longest || word.find_first_of("/ \t!\"'=") != std::string::npos ||
+      word.front() == '-' || word.find('+') < word.size() - 1 || word == "+") {
+    throw std::invalid_argument{
+        fmt::format("'{}' is not one interface's name, with '+' at its end for all that begin so, "
+                    "or none: {} characters at most, without blank and '/'",
+                    word, longest)};
+  }
+  if (word == "lo") {
+    throw std::invalid_argument{"'lo' carries no forwarded connections; name the interface that the clients are on"};
+  }
+  if (!intercept.empty() && (word == no_interface || intercept.front() == no_interface)) {
+    throw std::invalid_argument{fmt::format("'{}' contradicts '{}', which was given before", word, intercept.front())};
+  }
+  intercept.push_back(word);
 }
 
 std::vector<std::string_view> differing_options(const FixedConfig& one, const FixedConfig& other)

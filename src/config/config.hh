@@ -96,7 +96,8 @@ struct Config : FixedConfig
   Source source{Source::preserve};
   std::string congestion; // of both sides, where a side's profile names none
   std::vector<Link> links;
-  LegProfile satellite; // of every link; its buffers are each link's own, see leg_figures()
+  std::vector<std::string> intercept; // as given, besides the links' interfaces; see intercepted_interfaces()
+  LegProfile satellite;               // of every link; its buffers are each link's own, see leg_figures()
   LegProfile terrestrial;
   bool fastopen{};                  // data in SYNs that leave by, or arrive from, a satellite interface (RFC 7413)
   std::uint16_t max_segment_size{}; // bytes; 0: the path's
@@ -105,6 +106,13 @@ struct Config : FixedConfig
 // How many connections one client may have: an IPv4 address or an IPv6 /64. Unless it was told, a quarter of all, but
 // 64 where all are few.
 std::uint32_t per_client_limit(const Config& config);
+
+// The interfaces whose connections pepsal-iptables steers into the daemon: the links' and those of `intercept`, each
+// once. A name that ends with '+' stands for all that begin so. None when the administrator steers some other way.
+std::vector<std::string> intercepted_interfaces(const Config& config);
+
+// Adds one word of --intercept: an interface or "none". Throws std::invalid_argument that says what is allowed.
+void add_intercepted(std::vector<std::string>& intercept, const std::string& word);
 
 // The options of the fixed part whose values differ, without dashes.
 std::vector<std::string_view> differing_options(const FixedConfig& one, const FixedConfig& other);

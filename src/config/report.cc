@@ -1,4 +1,5 @@
-// The texts of --check and --print-links. Cannot fail: of an interface that is not there, the usual MTU counts.
+// The texts of --check, --print-links and --print-rules. Cannot fail: of an interface that is not there, the usual MTU
+// counts.
 
 #include "config/report.hh"
 
@@ -55,6 +56,17 @@ std::string describe(const Link& link)
   return text;
 }
 
+std::string describe_interception(const Config& config)
+{
+  const auto interfaces = intercepted_interfaces(config);
+  if (interfaces.empty()) {
+    return fmt::format("intercepted: nothing ({})\n", config.intercept.empty()
+                                                          ? "neither link nor intercept names an interface"
+                                                          : "intercept is none");
+  }
+  return fmt::format("intercepted, by pepsal-iptables: connections that arrive at {}\n", fmt::join(interfaces, ", "));
+}
+
 std::string name_or_system(const std::string& congestion)
 {
   return congestion.empty() ? "the system's" : congestion;
@@ -87,6 +99,7 @@ std::string describe(const Config& config)
   if (config.connect == Connect::honest) {
     text += "connect honest: clients are answered when their server has accepted, but for servers across a link\n";
   }
+  text += describe_interception(config);
   text += fmt::format("instance {}: port {}, queues {} to {}, up to {} connections at once\n", config.instance,
                       config.port, config.first_queue, config.last_queue, config.max_connections);
   return text;
@@ -110,6 +123,20 @@ std::string links_for_programs(const Config& config)
     }
     text += '\n';
   }
+  return text;
+}
+
+std::string rules_for_programs(const Config& config)
+{
+  std::string text;
+  for (const auto& interface : intercepted_interfaces(config)) {
+    text += fmt::format("intercept={}\n", interface);
+  }
+  text += fmt::format("port={}\nqueue={}", config.port, config.first_queue);
+  if (config.last_queue != config.first_queue) {
+    text += fmt::format(":{}", config.last_queue);
+  }
+  text += fmt::format("\nmark-shift={}\ninstance={}\n", config.marks.shift, config.instance);
   return text;
 }
 

@@ -13,4 +13,7 @@ std::string describe(const Config& config);
 // link without rates only the interface. The keys are listed in pepsal(8).
 std::string links_for_programs(const Config& config);
 
+// What pepsal-iptables takes from it, as "OPTION=VALUE", one of its options a line.
+std::string rules_for_programs(const Config& config);
+
 } // namespace pepsal

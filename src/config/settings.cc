@@ -182,6 +182,11 @@ void add_links(SettingList& list, Config& config)
             "and in milliseconds; repeatable; what is given here replaces what the file says of the same interface",
             [&config](const std::string& text) { add_link(config.links, text); })
       .repeatable = true;
+  list.text("--intercept", "IFACE",
+            "An interface whose connections pepsal-iptables(8) intercepts, besides the links', or none for no rules; "
+            "repeatable",
+            [&config](const std::string& text) { add_intercepted(config.intercept, text); })
+      .repeatable = true;
   list.flag("-f,--fastopen", config.fastopen, "TCP Fast Open towards a peer PEPsal across the satellite");
 }
 

@@ -109,6 +109,15 @@ std::vector<Lack> find_lacks(const Config& config)
                                            link.interface)});
     }
   }
+  for (const auto& interface : intercepted_interfaces(config)) {
+    if (!interface.ends_with('+') && find_link(config.links, interface) == nullptr &&
+        if_nametoindex(interface.c_str()) == 0) {
+      lacks.push_back({.prevents_start = false,
+                       .text = fmt::format("intercept: there is no interface '{}' here, or not yet: `ip link` lists "
+                                           "those that are",
+                                           interface)});
+    }
+  }
   find_forwarding(lacks);
   return lacks;
 }

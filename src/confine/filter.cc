@@ -245,7 +245,7 @@ void allow_options(Rules& rules)
   for (const int level : {IPPROTO_IP, IPPROTO_IPV6}) {
     rules.allow(SCMP_SYS(getsockopt), {equal(1, level), equal(2, original_destination)});
   }
-  for (const int command : {F_GETFL, F_SETFL, F_GETPIPE_SZ, F_SETPIPE_SZ}) {
+  for (const int command : {F_GETFL, F_SETFL, F_GETPIPE_SZ, F_SETPIPE_SZ, F_SETLK}) { // the last see on_manager_death()
     rules.allow(SCMP_SYS(fcntl), {equal(1, command)});
   }
 }

@@ -40,7 +40,8 @@ ProcessState initial_state(Children::Role role)
 } // namespace
 
 Children::Children(const SharedSegment& segment)
-    : roster_{segment.roster()}
+    : segment_{segment}
+    , roster_{segment.roster()}
     , states_{segment.process_states()}
     , memory_{boost::interprocess::anonymous_shared_memory(roster_.size() * sizeof(Record))}
     , records_{static_cast<Record*>(memory_.get_address()), roster_.size()}
@@ -119,8 +120,20 @@ void Children::adopt(pid_t pid, const Child& child, BootTime started, bool same_
   ++count_of(own.role);
 }
 
+void Children::adopt_orphan(pid_t pid, const Child& child, BootTime started)
+{
+  adopt(pid, child, started, true, true);
+  records_[child.owner].orphan = true;
+  ++orphans_;
+}
+
 void Children::adopt_table()
 {
+  for (auto owner = static_cast<Owner>(roster_.size() - 1); owner > highest_; --owner) {
+    if (roster_[owner].pid != 0) {
+      highest_ = owner;
+    }
+  }
   for (Owner owner = 1; owner <= highest_; ++owner) {
     if (!records_[owner].alive) {
       roster_[owner].pid = 0;
@@ -147,26 +160,67 @@ std::optional<Children::Ended> Children::reap()
     int status = 0;
     const pid_t pid = ::waitpid(-1, &status, WNOHANG);
     if (pid <= 0) {
-      return std::nullopt;
+      return find_ended_orphan();
     }
-    const auto owner = find(pid);
-    if (!owner) {
+    if (const auto owner = find(pid)) {
+      return note_ended(*owner, status);
+    }
+  }
+}
+
+Children::Ended Children::note_ended(Owner owner, int status)
+{
+  auto& record = records_[owner];
+  const auto last_state = state(owner);
+  const bool crashed = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+  record.alive = false;
+  roster_[owner].pid = 0;
+  set_state(owner, ProcessState::none);
+  --count_of(record.child.role);
+  if (record.orphan) {
+    --orphans_;
+  }
+  if (crashed || record.orphan) {
+    dead_.push_back(owner);
+  } else {
+    give_back(owner);
+  }
+  return {.pid = record.pid, .child = record.child, .crashed = crashed, .status = status, .state = last_state};
+}
+
+bool Children::is_held(Owner owner) const
+{
+  return segment_.holder_of(owner) == records_[owner].pid;
+}
+
+// Whether a process has this pid is asked of all; whether it is still the same one, of a few at a time, as the kernel
+// walks through all locks for each.
+std::optional<Children::Ended> Children::find_ended_orphan()
+{
+  using namespace std::chrono_literals;
+  constexpr auto pause = 100ms;
+  constexpr unsigned most_checked = 32;
+  const auto now = std::chrono::steady_clock::now();
+  if (orphans_ == 0 || now < next_look_) {
+    return std::nullopt;
+  }
+  unsigned checked = 0;
+  for (Owner step = 1; step <= highest_; ++step) {
+    const Owner owner = 1 + (next_checked_ + step) % highest_;
+    const auto& record = records_[owner];
+    if (!record.alive || !record.orphan) {
       continue;
     }
-    const auto& child = records_[*owner].child;
-    const auto last_state = state(*owner);
-    const bool crashed = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
-    records_[*owner].alive = false;
-    roster_[*owner].pid = 0;
-    set_state(*owner, ProcessState::none);
-    --count_of(child.role);
-    if (crashed) {
-      dead_.push_back(*owner);
-    } else {
-      give_back(*owner);
+    const bool is_there = ::kill(record.pid, 0) == 0;
+    if (!is_there || (checked < most_checked && !is_held(owner))) {
+      return note_ended(owner, 0); // the next one at the next call
     }
-    return Ended{.pid = pid, .child = child, .crashed = crashed, .status = status, .state = last_state};
+    if (++checked == most_checked) {
+      next_checked_ = owner;
+    }
   }
+  next_look_ = now + pause;
+  return std::nullopt;
 }
 
 std::string Children::Ended::manner() const
@@ -244,7 +298,11 @@ void Children::signal(Role role, int signal, const std::function<bool(const Chil
 {
   for (Owner owner = 1; owner <= highest_; ++owner) {
     const auto& record = records_[owner];
-    if (record.alive && record.child.role == role && which(record.child)) {
+    if (!record.alive || record.child.role != role || !which(record.child)) {
+      continue;
+    }
+    // An orphan knows already that it is to end with its connection, and another process may have its pid.
+    if (!record.orphan || (signal == SIGKILL && is_held(owner))) {
       ::kill(record.pid, signal); // it may have ended already and waits to be reaped
     }
   }

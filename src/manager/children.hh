@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -56,11 +57,21 @@ public:
   // A child of a program before this one in the same process. With the table of that program its number and its state
   // stay; otherwise it gets a number here, and `busy` says what it does.
   void adopt(pid_t pid, const Child& child, BootTime started, bool same_table, bool busy);
+
+  // The same for a proxy that a manager which was killed has left in this table. It is not a child: that it has ended
+  // is found out by asking, and it is signalled only while it holds its number's lock.
+  void adopt_orphan(pid_t pid, const Child& child, BootTime started);
+  bool has_orphans() const { return orphans_ > 0; }
+
   // After the last of them: what other numbers stand in the same table are dead.
   void adopt_table();
 
-  // The next child that has ended, or nothing.
+  // The next child that has ended, or nothing. What has become of an orphan its slot alone tells: it counts as one that
+  // did not crash, and is_dead().
   std::optional<Ended> reap();
+
+  // The orphans' part of reap(), which asks now and then.
+  std::optional<Ended> find_ended_orphan();
 
   // Whether the process with this number lives.
   bool is_alive(Owner owner) const { return owner < records_.size() && records_[owner].alive; }
@@ -87,6 +98,11 @@ public:
   // Tells all of this role to end (SIGTERM), and waits until they have; others that end meanwhile are reaped, too.
   void end_all(Role role);
 
+  // Whether it was adopted by adopt_orphan().
+  bool is_orphan(Owner owner) const { return records_[owner].orphan; }
+
+  int table_memory() const { return segment_.descriptor(); }
+
   ProcessState state(Owner owner) const;
   BootTime started(Owner owner) const { return records_[owner].started; }
   void set_state(Owner owner, ProcessState state);
@@ -100,14 +116,18 @@ private:
     BootTime started;
     Owner next_free;
     bool alive;
+    bool orphan{};
   };
 
+  Ended note_ended(Owner owner, int status);
+  bool is_held(Owner owner) const;
   std::uint32_t& count_of(Role role);
   std::optional<std::uint16_t> index_of_proxy(Owner owner) const;
   Owner take_number();
   void give_back(Owner owner);
   std::optional<Owner> find(pid_t pid) const;
 
+  const SharedSegment& segment_;
   std::span<RosterEntry> roster_;
   std::span<std::atomic<std::uint8_t>> states_;
   // Not private memory, of which fork(2) makes the manager copy every page that it writes to between two forks. No
@@ -117,6 +137,9 @@ private:
   Owner first_free_{no_owner};
   std::vector<Owner> dead_;
   Owner highest_{}; // above it no number was ever given out
+  std::uint32_t orphans_{};
+  Owner next_checked_{}; // of the orphans, whose lock is looked at in turn
+  std::chrono::steady_clock::time_point next_look_{};
   std::uint32_t proxies_{};
   std::uint32_t queuers_{};
   std::uint32_t keepers_{};

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "control/control_socket.hh"
 #include "manager/children.hh"
@@ -13,6 +14,7 @@
 #include "manager/lifecycle.hh"
 #include "manager/limits.hh"
 #include "manager/manager.hh"
+#include "manager/orphans.hh"
 #include "manager/pid_file.hh"
 #include "manager/proxies.hh"
 #include "manager/queuers.hh"
@@ -32,7 +34,7 @@ class Manager
 public:
   // Opens the shared table, or takes over that of the program before. Throws as SharedSegment's makers do.
   explicit Manager(ManagerStart start);
-  ~Manager() { segment_.remove_name(); }
+  ~Manager();
   Manager(const Manager&) = delete;
   Manager& operator=(const Manager&) = delete;
 
@@ -43,6 +45,9 @@ private:
   // The table of the program before this one goes on, if both understand it alike.
   bool has_its_table() const { return start_.before && start_.before->layout == layout_version; }
   SharedSegment make_segment();
+  std::optional<SharedSegment> find_left_behind(std::optional<uid_t> other_owner);
+  std::uint32_t room_of_the_table() const;
+  void adopt_orphans();
   void keep_what_is_fixed(const Handover& before);
 
   // All that can fail, while the one who started the daemon is still there to read why.
@@ -101,7 +106,8 @@ private:
   Config config_;
   SignalDescriptor signals_{SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
   Limits limits_;
-  std::uint32_t room_{}; // connections that the table was made for
+  std::uint32_t room_{};        // connections that the table was made for
+  std::vector<Orphan> orphans_; // of a manager that was killed; once the start is over, Children's
   SharedSegment segment_;
   ConnectionTable table_;
   log::LossCount losses_{table_.lost_log_lines()};

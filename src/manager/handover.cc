@@ -52,7 +52,7 @@ std::string text_in(const FileDescriptor& memory)
 
 } // namespace
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Handover::Child, role, pid, owner, index, started_ns, busy)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Handover::Child, role, pid, owner, index, started_ns, busy, orphan)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Handover::Listener, descriptor, interface, for_peers)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Handover, version, instance, pidfile, address, port, peer_port, layout, room, table,
                                    pid_folder, pid_file, control, asker, peer_key, rates, listeners, children)

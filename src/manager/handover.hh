@@ -27,6 +27,7 @@ struct Handover
     std::uint16_t index{};
     std::int64_t started_ns{}; // CLOCK_BOOTTIME
     bool busy{};
+    bool orphan{}; // of a manager that was killed, see Children::adopt_orphan()
   };
 
   struct Listener

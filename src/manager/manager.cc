@@ -155,7 +155,8 @@ void Manager::note_end(const Children::Ended& ended)
     diallers_.note_loss(ended.crashed, ended.manner());
     break;
   case Children::Role::proxy:
-    if (lifecycle_.state() != State::cutting && !collector_.is_killed(ended.child.owner)) {
+    if (lifecycle_.state() != State::cutting && !collector_.is_killed(ended.child.owner) &&
+        !children_.is_orphan(ended.child.owner)) {
       proxies_.note_end(ended, Clock::now());
     }
     break;
@@ -195,9 +196,10 @@ void Manager::collect()
 
 void Manager::wait_for_events()
 {
-  const bool ticking =
-      lifecycle_.is_leaving() || proxies_.is_restless() || diallers_.next_look() != Clock::time_point::max() ||
-      queuers_.next_look() != Clock::time_point::max() || keepers_.next_look() != Clock::time_point::max();
+  const bool ticking = lifecycle_.is_leaving() || proxies_.is_restless() || children_.has_orphans() ||
+                       diallers_.next_look() != Clock::time_point::max() ||
+                       queuers_.next_look() != Clock::time_point::max() ||
+                       keepers_.next_look() != Clock::time_point::max();
   const auto planned = std::min(
       {next_collection_, service_.next(), lifecycle_.is_ending() ? Clock::time_point::max() : queuers_.next_watch()});
   const auto wake_at = ticking ? std::min(planned, Clock::now() + tick) : planned;

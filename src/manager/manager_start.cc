@@ -41,16 +41,21 @@ Manager::Manager(ManagerStart start)
     , table_{segment_}
     , children_{segment_}
 {
-  if (has_its_table()) {
-    limits_.connections = std::min(limits_.connections, start_.before->room);
-  }
-  room_ = has_its_table() ? start_.before->room : limits_.connections;
+  room_ = room_of_the_table();
+  limits_.connections = std::min(limits_.connections, room_);
   config_.max_connections = std::min(config_.max_connections, limits_.connections);
   auto& header = segment_.header();
   header.max_connections = config_.max_connections;
   header.max_per_client = per_client_limit(config_);
   header.leaving = false;
   header.draining = false;
+}
+
+Manager::~Manager()
+{
+  if (orphans_.empty() && !children_.has_orphans()) { // else the start has failed, and the next one should find them
+    segment_.remove_name();
+  }
 }
 
 SharedSegment Manager::make_segment()
@@ -61,9 +66,53 @@ SharedSegment Manager::make_segment()
   if (has_its_table()) {
     return SharedSegment::adopt(config_.instance, FileDescriptor{start_.before->table});
   }
+  const auto other_owner = owner_before(config_.user);
+  if (auto left_behind = find_left_behind(other_owner)) {
+    return std::move(*left_behind);
+  }
   return SharedSegment::create(
       config_.instance, {.max_connections = limits_.connections, .processes = limits_.connections + roster_reserve},
-      owner_before(config_.user));
+      other_owner);
+}
+
+std::optional<SharedSegment> Manager::find_left_behind(std::optional<uid_t> other_owner)
+{
+  auto segment = start_.before ? std::nullopt : SharedSegment::take_over(config_.instance, other_owner);
+  if (!segment || segment->roster().size() <= roster_reserve) {
+    return std::nullopt;
+  }
+  auto orphans = find_orphans(*segment);
+  if (!orphans) {
+    log::warning("connections of a daemon that was killed go on unlisted: not all of its processes are known");
+    return std::nullopt;
+  }
+  if (orphans->empty()) {
+    return std::nullopt;
+  }
+  orphans_ = std::move(*orphans);
+  return segment;
+}
+
+std::uint32_t Manager::room_of_the_table() const
+{
+  if (has_its_table()) {
+    return start_.before->room;
+  }
+  return orphans_.empty() ? limits_.connections : static_cast<std::uint32_t>(segment_.roster().size()) - roster_reserve;
+}
+
+void Manager::adopt_orphans()
+{
+  if (orphans_.empty()) {
+    return;
+  }
+  for (const auto& orphan : orphans_) {
+    children_.adopt_orphan(orphan.pid, {.role = Children::Role::proxy, .owner = orphan.owner, .index = orphan.index},
+                           orphan.started);
+  }
+  children_.adopt_table();
+  log::warning("{} connections of a daemon that was killed are taken over", orphans_.size());
+  orphans_.clear();
 }
 
 void Manager::keep_what_is_fixed(const Handover& before)
@@ -91,6 +140,7 @@ void Manager::start()
     adopt_children(children_, *before, has_its_table());
     end_old_helpers();
   }
+  adopt_orphans();
   confinement_.enter(Role::manager);
   diallers_.start();
   queuers_.start_all();
@@ -147,7 +197,7 @@ void Manager::end_old_helpers()
       children_.signal(role, signal, [](const auto&) { return true; });
     }
     while (const auto ended = children_.reap()) {
-      if (ended->child.role == Children::Role::proxy) {
+      if (ended->child.role == Children::Role::proxy && !children_.is_orphan(ended->child.owner)) {
         proxies_.note_end(*ended, Clock::now());
       }
     }

@@ -147,6 +147,7 @@ int Proxies::run_child(Owner owner, std::size_t listener)
                     .table = table_,
                     .listener = own,
                     .self = owner,
+                    .table_memory = children_.table_memory(),
                     .manager = manager_,
                     .set_state =
                         [this, owner, listener](ProcessState state) {

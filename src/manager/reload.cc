@@ -46,6 +46,9 @@ Reload plan_reload(const Config& running, Config fresh, std::uint32_t room)
   for (auto& warning : link_warnings(running.links, fresh.links)) {
     warnings.push_back(std::move(warning));
   }
+  if (intercepted_interfaces(running) != intercepted_interfaces(fresh)) {
+    warnings.emplace_back("intercept: the rules follow once pepsal-iptables start has run");
+  }
   return {.config = std::move(fresh), .warnings = std::move(warnings)};
 }
 

@@ -134,7 +134,8 @@ std::vector<Handover::Child> children_for(const Children& children)
                       .owner = child.owner,
                       .index = child.index,
                       .started_ns = children.started(child.owner).count(),
-                      .busy = children.state(child.owner) == ProcessState::busy});
+                      .busy = children.state(child.owner) == ProcessState::busy,
+                      .orphan = children.is_orphan(child.owner)});
   });
   return result;
 }
@@ -152,8 +153,12 @@ std::vector<Handover::Listener> listeners_for(std::span<const Listener> listener
 void adopt_children(Children& children, const Handover& before, bool same_table)
 {
   for (const auto& child : before.children) {
-    children.adopt(child.pid, {.role = role_of(child.role), .owner = child.owner, .index = child.index},
-                   BootTime{child.started_ns}, same_table, child.busy);
+    const Children::Child described{.role = role_of(child.role), .owner = child.owner, .index = child.index};
+    if (!child.orphan) {
+      children.adopt(child.pid, described, BootTime{child.started_ns}, same_table, child.busy);
+    } else if (same_table) { // another one has not its lock
+      children.adopt_orphan(child.pid, described, BootTime{child.started_ns});
+    }
   }
   if (same_table) {
     children.adopt_table();

@@ -2,6 +2,7 @@
 // asked. Fails with one line when it refuses or cannot be asked.
 
 #include <cstdio>
+#include <exception>
 #include <filesystem>
 
 #include <fmt/format.h>
@@ -10,6 +11,7 @@
 #include "control/control_socket.hh"
 #include "pepsalctl/commands.hh"
 #include "pepsalctl/connections.hh"
+#include "pepsalctl/reshape.hh"
 #include "util/process.hh"
 #include "util/system_error.hh"
 
@@ -30,6 +32,10 @@ void tell_rate(const CommandOptions& line)
 {
   command_daemon(line, fmt::format("link {} {}", line.interface, line.rate));
   std::fflush(stdout);
+  try {
+    reshape(line.interface, line.rate);
+  } catch (const std::exception&) { // pepsal-satlink meets the same and says it
+  }
   const auto beside = std::filesystem::path{own_path()}.replace_filename(satlink).string();
   const auto program = ::access(beside.c_str(), X_OK) == 0 ? beside : std::string{satlink}; // else found by PATH
   ::execlp(program.c_str(), satlink, "change", "--interface", line.interface.c_str(), "--rate", line.rate.c_str(),

@@ -1,4 +1,5 @@
-// Dumps by netlink. Called by what reads sockets and shapers. Fails with SystemError, as said in the header.
+// Questions and changes by netlink. Called by what reads sockets and shapers, and changes these. Fails with
+// SystemError, as said in the header.
 
 #include "pepsalctl/netlink.hh"
 
@@ -28,9 +29,25 @@ Netlink::Netlink(int bus, const char* name)
 
 void Netlink::dump(nlmsghdr* request, mnl_cb_t read, void* data)
 {
-  request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+  send(request, NLM_F_REQUEST | NLM_F_DUMP);
+  receive(read, data);
+}
+
+void Netlink::change(nlmsghdr* request)
+{
+  send(request, NLM_F_REQUEST | NLM_F_ACK);
+  receive(nullptr, nullptr);
+}
+
+void Netlink::send(nlmsghdr* request, std::uint16_t flags)
+{
+  request->nlmsg_flags = flags;
   request->nlmsg_seq = ++sequence_;
   check("send " + name_, mnl_socket_sendto(socket_.get(), request, request->nlmsg_len));
+}
+
+void Netlink::receive(mnl_cb_t read, void* data)
+{
   alignas(nlmsghdr) std::array<char, std::size_t{32} * 1024> buffer{};
   for (int more = MNL_CB_OK; more > MNL_CB_STOP;) {
     const auto bytes = check("recv " + name_, mnl_socket_recvfrom(socket_.get(), buffer.data(), buffer.size()));

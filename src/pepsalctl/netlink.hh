@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -23,7 +24,13 @@ public:
   // when what was listed has changed meanwhile.
   void dump(nlmsghdr* request, mnl_cb_t read, void* data);
 
+  // Sends a request to change what is there, and waits until it is done. Throws SystemError.
+  void change(nlmsghdr* request);
+
 private:
+  void send(nlmsghdr* request, std::uint16_t flags);
+  void receive(mnl_cb_t read, void* data);
+
   struct Close
   {
     void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }

@@ -37,6 +37,8 @@ namespace {
 volatile std::sig_atomic_t retired = 0; // end when idle
 volatile std::sig_atomic_t busy = 0;    // a connection is in hand
 volatile std::sig_atomic_t listener_fd = -1;
+volatile std::sig_atomic_t table_fd = -1;
+volatile std::sig_atomic_t own_number = 0;
 // NOLINTEND(cppcoreguidelines-avoid-non-const-global-variables)
 
 void on_retire(int /*signal*/)
@@ -50,7 +52,10 @@ void on_manager_death(int /*signal*/)
   if (busy == 0) {
     ::_exit(EXIT_SUCCESS);
   }
+  const int error = errno;
   ::close(listener_fd); // nobody is left to accept for; the port becomes free
+  SharedSegment::claim_number(table_fd, static_cast<Owner>(own_number));
+  errno = error;
 }
 
 // By the word in the closing line's reason, which may be a peer's.
@@ -377,6 +382,8 @@ private:
 int run_proxy(ProxyContext context)
 {
   listener_fd = context.listener.socket.number();
+  table_fd = context.table_memory;
+  own_number = static_cast<std::sig_atomic_t>(context.self);
   handle_signal(SIGTERM, on_retire, false);
   handle_signal(SIGUSR2, on_manager_death, false);
   die_with_parent(context.manager, SIGUSR2);

@@ -25,6 +25,7 @@ struct ProxyContext
   ConnectionTable& table;
   Listener& listener;
   Owner self;
+  int table_memory; // descriptor of the table's memory
   pid_t manager;
   std::function<void(ProcessState)> set_state; // shows the manager whether this proxy is idle or busy
   const PeerKey* peer_key;                     // nullptr without --peer-key
@@ -37,7 +38,8 @@ struct ProxyContext
 // The proxy's process: accepts --proxy-reuse connections one after another and serves each to its end.
 // Returns 0 when done or retired while idle; a connection that breaks ends the process by itself, so
 // that the kernel resets what is open. SIGTERM retires it: it ends when it is next idle. When the
-// manager dies an idle proxy ends at once, and a busy one finishes its connection.
+// manager dies an idle proxy ends at once, and a busy one finishes its connection, with a lock on its number by which
+// the next manager knows it.
 int run_proxy(ProxyContext context);
 
 } // namespace pepsal

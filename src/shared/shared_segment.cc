@@ -37,28 +37,42 @@ std::uint32_t bucket_count(std::uint32_t max_connections)
   return static_cast<std::uint32_t>(std::bit_ceil(std::max<std::uint64_t>(buckets, 1)));
 }
 
-struct flock whole_file()
+// A lock (fcntl(2)) on a byte of the file that stands for a process: the first for the manager, the others for owners'
+// numbers.
+struct flock lock_of(Owner owner)
 {
   struct flock result
   {};
   result.l_type = F_WRLCK;
   result.l_whence = SEEK_SET;
+  result.l_start = owner;
+  result.l_len = 1;
   return result;
 }
 
-// The pid of another process that has locked the file, if one has.
-std::optional<pid_t> find_holder(int fd)
+constexpr Owner manager = no_owner;
+
+// The pid of another process that has locked it, if one has.
+std::optional<pid_t> find_holder(int fd, Owner owner = manager)
 {
-  auto file = whole_file();
-  check("fcntl F_GETLK", fcntl(fd, F_GETLK, &file));
-  return file.l_type == F_UNLCK ? std::nullopt : std::optional{file.l_pid};
+  auto range = lock_of(owner);
+  check("fcntl F_GETLK", fcntl(fd, F_GETLK, &range));
+  return range.l_type == F_UNLCK ? std::nullopt : std::optional{range.l_pid};
 }
 
-// Locks the file for this process; returns the pid that holds it if another does.
+// Locks the file as its manager does; returns the pid that holds it if another does.
 std::optional<pid_t> lock(int fd)
 {
-  const auto file = whole_file();
-  return fcntl(fd, F_SETLK, &file) == 0 ? std::nullopt : find_holder(fd);
+  const auto range = lock_of(manager);
+  return fcntl(fd, F_SETLK, &range) == 0 ? std::nullopt : find_holder(fd);
+}
+
+bool is_trusted_owner(int fd, std::optional<uid_t> other_owner)
+{
+  struct stat file
+  {};
+  check("fstat", ::fstat(fd, &file));
+  return file.st_uid == 0 || file.st_uid == ::geteuid() || file.st_uid == other_owner;
 }
 
 // A descriptor as Boost.Interprocess wants what it maps.
@@ -82,10 +96,10 @@ void refuse_foreign_memory(const std::string& name, std::optional<uid_t> other_o
 {
   try {
     const ipc::shared_memory_object memory{ipc::open_only, name.c_str(), ipc::read_write};
-    struct stat file
-    {};
-    check("fstat", ::fstat(memory.get_mapping_handle().handle, &file));
-    if (file.st_uid != 0 && file.st_uid != ::geteuid() && file.st_uid != other_owner) {
+    if (!is_trusted_owner(memory.get_mapping_handle().handle, other_owner)) {
+      struct stat file
+      {};
+      check("fstat", ::fstat(memory.get_mapping_handle().handle, &file));
       if (!ipc::shared_memory_object::remove(name.c_str())) {
         throw std::runtime_error{fmt::format("/dev/shm/{} belongs to user number {}: remove it, or choose another "
                                              "--instance",
@@ -151,6 +165,24 @@ SharedSegment SharedSegment::create(const std::string& instance, Size size, std:
   return format(std::move(name), std::move(memory), std::move(region), size);
 }
 
+std::optional<SharedSegment> SharedSegment::take_over(const std::string& instance, std::optional<uid_t> other_owner)
+{
+  auto name = "pepsal." + instance;
+  try {
+    auto memory = descriptor_of({ipc::open_only, name.c_str(), ipc::read_write});
+    if (!is_trusted_owner(memory.number(), other_owner) || lock(memory.number())) {
+      return std::nullopt;
+    }
+    ipc::mapped_region region{MappableDescriptor{memory}, ipc::read_write};
+    if (TableView::of({static_cast<const std::byte*>(region.get_address()), region.get_size()})) {
+      return SharedSegment{std::move(name), std::move(memory), std::move(region)};
+    }
+  } catch (const ipc::interprocess_exception&) { // there is none, or it is empty
+    return std::nullopt;
+  }
+  return std::nullopt;
+}
+
 SharedSegment SharedSegment::adopt(const std::string& instance, FileDescriptor memory)
 {
   auto name = "pepsal." + instance;
@@ -207,6 +239,17 @@ SharedSegment SharedSegment::format(std::string name, FileDescriptor memory, ipc
 bool SharedSegment::has_manager() const
 {
   return find_holder(memory_.number()).has_value();
+}
+
+std::optional<pid_t> SharedSegment::holder_of(Owner owner) const
+{
+  return find_holder(memory_.number(), owner);
+}
+
+void SharedSegment::claim_number(int descriptor, Owner owner) noexcept
+{
+  const auto range = lock_of(owner);
+  [[maybe_unused]] const int locked = ::fcntl(descriptor, F_SETLK, &range);
 }
 
 std::byte* SharedSegment::at(std::size_t offset) const

@@ -32,6 +32,10 @@ public:
   // What belongs to a user other than root, this process's and `other_owner` (--user) is not believed but removed.
   static SharedSegment create(const std::string& instance, Size size, std::optional<uid_t> other_owner = std::nullopt);
 
+  // The segment that a manager which was killed has left, locked for this process as create() does. Nothing if there is
+  // none, another manager holds it, or it is not of this layout, and of what another user has put there.
+  static std::optional<SharedSegment> take_over(const std::string& instance, std::optional<uid_t> other_owner);
+
   // The segment that a program before this one in the same process had made and locked; `memory` is its descriptor, as
   // descriptor() had it. Throws std::runtime_error when it is not of this layout.
   static SharedSegment adopt(const std::string& instance, FileDescriptor memory);
@@ -48,6 +52,13 @@ public:
 
   // Whether another process, the manager that created it, still holds it; if not, a crash left it.
   bool has_manager() const;
+
+  // The process that has locked this number by claim_number(). The kernel says so, not the memory; and only who may
+  // write to the segment can lock it.
+  std::optional<pid_t> holder_of(Owner owner) const;
+
+  // Locks a number in the segment that `descriptor` is of, for this process's life. For a signal handler.
+  static void claim_number(int descriptor, Owner owner) noexcept;
 
   // For adopt(). A process that closes it loses its lock.
   int descriptor() const { return memory_.number(); }

@@ -166,9 +166,12 @@ TEST_F(ControlTest, NeitherRestartsNorALostManagerEndAConnection)
   daemon().process().wait();
   EXPECT_TRUE(transfers.all_go_on());
   start_daemon(options_);
+  EXPECT_TRUE(daemon().log_line("200 connections of a daemon that was killed are taken over"));
+  EXPECT_GE(daemon().counter("busy"), static_cast<std::uint64_t>(number));
   EXPECT_TRUE(transfers.all_go_on());
   EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
   EXPECT_EQ(transfers.end(), 0U);
+  EXPECT_TRUE(eventually([&] { return daemon().counter("busy") == 0; })) << daemon().control("list");
 }
 
 TEST_F(ControlTest, RestartedConnectionsAreCountedDrainedAndCut)
@@ -190,6 +193,36 @@ TEST_F(ControlTest, RestartedConnectionsAreCountedDrainedAndCut)
   EXPECT_EQ(daemon().process().wait(), 0);
   EXPECT_EQ(end_of(second.client), ECONNRESET);
   EXPECT_EQ(end_of(second.server), ECONNRESET);
+}
+
+TEST_F(ControlTest, ConnectionsOfAKilledManagerAreListedKilledAndCut)
+{
+  const auto listener = listen();
+  auto first = connect(listener);
+  auto second = connect(listener);
+  auto third = connect(listener);
+  first.talk();
+  daemon().signal(SIGKILL);
+  daemon().process().wait();
+  start_daemon(options_);
+  EXPECT_EQ(daemon().counter("busy"), 3);
+  EXPECT_NE(daemon().control("list").find(first.client.local().to_string()), std::string::npos);
+  restart(); // and the next program knows them, too
+  EXPECT_EQ(daemon().counter("busy"), 3);
+  first.talk();
+  first.client.close();
+  EXPECT_EQ(end_of(first.server), 0);
+  first.server.close();
+  EXPECT_TRUE(eventually([&] { return daemon().counter("busy") == 2; })) << daemon().control("list");
+  EXPECT_EQ(command({"kill", second.client.local().to_string()}).status, 0);
+  EXPECT_EQ(end_of(second.client), ECONNRESET);
+  EXPECT_TRUE(eventually([&] { return daemon().counter("busy") == 1; })) << daemon().control("list");
+  third.talk();
+  EXPECT_EQ(command({"drain"}).status, 0);
+  EXPECT_TRUE(daemon().log_line("draining: 1 connections"));
+  daemon().signal(SIGTERM); // again: at once
+  EXPECT_EQ(daemon().process().wait(), 0);
+  EXPECT_EQ(end_of(third.client), ECONNRESET);
 }
 
 TEST_F(ControlTest, AnotherVersionTakesThePlaceOfThisOne)

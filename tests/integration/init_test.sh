@@ -57,7 +57,8 @@ config=$work/pepsal.conf
 echo 'spare-proxies = 2' >"$config"
 
 case=stopped
-settings pepsal "DAEMON_OPTS='--config $config'" "RULES_OPTS='--intercept lan0'"
+echo 'intercept = lan0' >>"$config"
+settings pepsal "DAEMON_OPTS='--config $config'"
 gives 3 "is not running" status
 gives 0 "" stop
 gives 0 "" try-restart
@@ -77,11 +78,19 @@ gives 0 "" force-reload
 
 case=broken_file
 echo 'no-such-key = 1' >>"$config"
-gives 6 "$config:2: unknown key 'no-such-key'" reload
+gives 6 "$config:3: unknown key 'no-such-key'" reload
 in_one_line
-gives 6 "$config:2: unknown key" restart
+gives 6 "$config:3: unknown key" restart
 gives 0 "is running" status
-sed -i 2d "$config"
+sed -i 3d "$config"
+
+case=rules_follow_the_file
+sed -i 's/^intercept = .*/intercept = none/' "$config"
+gives 0 "names no interface to intercept" reload
+has_rules && wrong "rules are left: $(iptables-save | grep PEPSAL)"
+sed -i 's/^intercept = .*/intercept = lan0/' "$config"
+gives 0 "" reload
+has_rules || wrong "a reload sets no rules"
 
 case=restarted
 gives 0 "" restart
@@ -90,13 +99,13 @@ gives 0 "is running" status
 has_rules || wrong "there are no rules after a restart"
 
 case=settings_changed_in_between
-settings pepsal "DAEMON_OPTS='--config $config'"
+sed -i '/^intercept/d' "$config"
 before=$(manager default)
 gives 0 "" stop
 is_gone "$before" || wrong "the daemon runs on"
 has_rules && wrong "rules are left: $(iptables-save | grep PEPSAL)"
 gives 3 "is not running" status
-gives 0 "RULES_OPTS in /etc/default/pepsal is empty" start
+gives 0 "names no interface to intercept" start
 gives 0 "" stop
 
 case=killed
@@ -112,6 +121,7 @@ case=a_link
 sed -i '$a link = lan0 rate=50/10 rtt=600 side=gateway' "$config"
 gives 0 "" start
 [[ $(tc qdisc show dev lan0 root) == *htb* ]] || wrong "the link is not prepared"
+has_rules || wrong "what arrives at the link is not intercepted"
 sed -i '$d' "$config"
 gives 0 "" stop
 [[ $(tc qdisc show dev lan0 root) != *htb* ]] || wrong "the link stays prepared"
@@ -125,7 +135,7 @@ gives 6 "/etc/default/pepsal" start
 in_one_line
 
 case=instance_by_an_option
-settings pepsal "DAEMON_OPTS='--instance other --config $config'" "RULES_OPTS='--intercept lan0 --instance other'"
+settings pepsal "DAEMON_OPTS='--instance other --config $config'" "RULES_OPTS='--intercept lan0'"
 gives 0 "" start
 gives 0 "instance other is running" status
 before=$(manager other)
@@ -135,11 +145,10 @@ has_rules && wrong "rules are left: $(iptables-save | grep PEPSAL)"
 
 case=several
 settings pepsal "DAEMON_OPTS='--config $config'" "INSTANCES='default two'"
-settings pepsal-two "DAEMON_OPTS='--config $config --port 5100 --queue 1 --mark-shift 20'" \
-  "RULES_OPTS='--intercept lan0 --port 5100 --queue 1 --mark-shift 20'"
+settings pepsal-two "DAEMON_OPTS='--config $config --port 5100 --queue 1 --mark-shift 20 --intercept lan0'"
 gives 0 "" start
 gives 0 "instance two is running" status
-gives 0 "instance two is running" status two
+gives 0 "port 5100, queue 1 (bound)" status two
 script=pepsal-two
 gives 0 "" stop
 script=

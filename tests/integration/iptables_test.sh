@@ -111,7 +111,7 @@ case_bad_input() {
   refused 2 "'now'" rules stop now
   refused 2 "'--colour'" rules start --colour
   refused 2 "--queue needs a value" rules start --intercept client0 --queue
-  refused 2 "needs --intercept" rules start
+  refused 2 "nothing to intercept" rules start
   refused 2 "'lo'" rules start --intercept lo
   refused 2 "'a/b'" rules start --intercept a/b
   refused 2 "'interface-name-x'" rules start --intercept interface-name-x
@@ -278,6 +278,30 @@ case_two_instances() {
   rules status --instance two >/dev/null || wrong "stopping the first instance breaks the second"
   rules stop --instance two
   same "what both leave" "$was" "$(snapshot)"
+}
+
+# What the daemon reads decides, and options of the command line come first.
+case_configuration() {
+  local conf=$work/pepsal.conf said was
+  [[ -n ${PEPSAL_BIN_DIR-} ]] || return 0
+  set_up
+  was=$(snapshot)
+  printf '%s\n' 'link = client0' 'intercept = later0' 'intercept = server0' 'port = 5100' 'queue = 4:5' 'mark-shift = 20' \
+    'instance = other' >"$conf"
+  said=$(rules start --config "$conf" 2>&1) || wrong "start --config: $said"
+  [[ $said == *"no interface 'later0'"* && $said != *$'\n'* ]] || wrong "start should name the interface that is not there: $said"
+  said=$(rules status --config "$conf" || true)
+  [[ $said == *"port 5100, queue 4:5 "*"interfaces client0,later0,server0,"*"mark bits 0xf00000"* ]] || wrong "status: $said"
+  [[ $(tables-save) == *PEPSAL_other_PRE* ]] || wrong "the rules are not the instance's of the configuration"
+  rules start --config "$conf" --intercept client0 --port 5200 -- --queue 7
+  said=$(rules status --instance other)
+  [[ $said == *"port 5200, queue 7 "*"interfaces client0,"* ]] || wrong "options should count more than the file: $said"
+  echo 'intercept = client0 server0' >>"$conf"
+  refused 2 "$conf:8: intercept: 'client0 server0'" rules start --config "$conf"
+  rules stop --instance other
+  same "what stop leaves" "$was" "$(snapshot)"
+  printf 'link = client0\nintercept = none\n' >"$conf"
+  refused 2 "nothing to intercept" rules start --config "$conf"
 }
 
 case_ipv6_disabled() {

@@ -82,7 +82,7 @@ no_pepsal_runs() { ! pgrep -x 'pepsal.*' >/dev/null; }
 
 edit_three_lines() {
   sed -i 's|^#link = .*|link = sat0 rate=50/10 rtt=600 side=gateway|' /etc/pepsal/pepsal.conf
-  sed -i 's|^RULES_OPTS=.*|RULES_OPTS="--intercept sat0 --intercept wan0"|' /etc/default/pepsal
+  sed -i 's|^#intercept = .*|intercept = wan0|' /etc/pepsal/pepsal.conf
 }
 
 started() {

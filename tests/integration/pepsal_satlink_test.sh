@@ -455,7 +455,7 @@ interfere() { # shell-commands
   mkdir -p "$work/bin"
   cat >"$work/bin/tc" <<END
 #!/bin/sh
-case "\$*" in *"class add"*) $1 ;; esac
+case "\$*" in *-batch*) $1 ;; esac
 exec $(type -P tc) "\$@"
 END
   chmod +x "$work/bin/tc"

@@ -4,8 +4,14 @@
 need_interfaces() {
   local interface
   for interface in "${interfaces[@]}"; do
-    [[ $interface == *+ ]] || has_interface "$interface" ||
-      broken "--intercept: no interface '$interface' here; there are: $(ip -br link | awk '{sub(/@.*/, "", $1); print $1}' |
+    if [[ $interface == *+ ]] || has_interface "$interface"; then
+      continue
+    fi
+    if [[ -n $from_configuration ]]; then # which also names what comes later, as ppp0 does
+      notice "there is no interface '$interface' here, or not yet; what arrives there is intercepted once it is there"
+      continue
+    fi
+    broken "--intercept: no interface '$interface' here; there are: $(ip -br link | awk '{sub(/@.*/, "", $1); print $1}' |
         paste -sd ' ')"
   done
   is_up lo || broken "interface lo is down, and what is intercepted is delivered there; ip link set lo up"

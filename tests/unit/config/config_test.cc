@@ -215,8 +215,31 @@ TEST(Config, LinksArePrintedForPrograms)
   EXPECT_EQ(links_for_programs(config_of({})), "");
 }
 
+TEST(Config, LinksAndNamedInterfacesAreIntercepted)
+{
+  const auto config = config_of({"--link", "nosuch0", "--intercept", "nosuch1", "--intercept", "ppp+", "--intercept",
+                                 "nosuch0", "--queue", "2:3", "--port", "81", "--instance", "two"});
+  EXPECT_EQ(intercepted_interfaces(config), (std::vector<std::string>{"nosuch0", "nosuch1", "ppp+"}));
+  EXPECT_EQ(rules_for_programs(config), "intercept=nosuch0\nintercept=nosuch1\nintercept=ppp+\nport=81\nqueue=2:3\n"
+                                        "mark-shift=16\ninstance=two\n");
+  EXPECT_NE(describe(config).find("arrive at nosuch0, nosuch1, ppp+\n"), std::string::npos) << describe(config);
+  const auto none = config_of({"--link", "nosuch0", "--intercept", "none"});
+  EXPECT_EQ(rules_for_programs(none), "port=5000\nqueue=0\nmark-shift=16\ninstance=default\n");
+  EXPECT_NE(describe(none).find("intercepted: nothing"), std::string::npos) << describe(none);
+}
+
+TEST(Config, InterceptedInterfacesAreNames)
+{
+  for (const auto* word : {"lo", "a b", "a/b", "interface-name-x", "+", "p+p", "-x"}) {
+    EXPECT_NE(complaint_about({"--intercept", word}), "") << word;
+  }
+  EXPECT_EQ(complaint_about({"--intercept", "lan0", "--intercept", "none"}),
+            "--intercept: 'none' contradicts 'lan0', which was given before");
+}
+
 TEST(Config, ChecksAreTasksOfTheirOwn)
 {
+  EXPECT_EQ(parse({"--print-rules"}).task, CommandLine::Task::print_rules);
   EXPECT_EQ(parse({"--check"}).task, CommandLine::Task::check);
   EXPECT_EQ(parse({"--print-links"}).task, CommandLine::Task::print_links);
 }

@@ -21,6 +21,14 @@ TEST(Reload, TakesWhatChangesAndKeepsWhatIsFixed)
   EXPECT_EQ(reload.warnings[0], "port changes only with a restart");
 }
 
+TEST(Reload, RulesAreNotTheDaemons)
+{
+  auto fresh = Config{};
+  fresh.intercept = {"lan0"};
+  EXPECT_EQ(plan_reload(Config{}, fresh, 8192).warnings,
+            std::vector<std::string>{"intercept: the rules follow once pepsal-iptables start has run"});
+}
+
 TEST(Reload, NothingChangedSaysNothing)
 {
   EXPECT_TRUE(plan_reload(Config{}, Config{}, 8192).warnings.empty());
