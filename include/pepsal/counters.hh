@@ -33,7 +33,7 @@ namespace pepsal {
   row(verdicts_bypass_server, "pepsal_syns_bypassed_total", "reason=\"server\"", \
       "SYNs that bypass the proxy: their server was asked first and did not accept") \
   row(verdicts_bypass_waiting, "pepsal_syns_bypassed_total", "reason=\"waiting\"", \
-      "SYNs that bypass the proxy: too many wait for their servers, or the dialler was lost") \
+      "SYNs that bypass the proxy: too many wait for their servers or handshakes, or the dialler was lost") \
   row(verdicts_bypass_crossing, "pepsal_syns_bypassed_total", "reason=\"crossing\"", \
       "SYNs that bypass the proxy: the other side has opened the same connection, which is served") \
   row(syns_marked_already, "pepsal_syns_marked_already_total", "", \

@@ -53,6 +53,9 @@ Manager::Manager(ManagerStart start)
 
 Manager::~Manager()
 {
+  // While the table is held: the next daemon may begin as soon as it is not, with names of its own in these places.
+  control_.reset();
+  pid_file_.reset();
   if (orphans_.empty() && !children_.has_orphans()) { // else the start has failed, and the next one should find them
     segment_.remove_name();
   }

@@ -249,7 +249,6 @@ case_policy_routing() {
   for family in iptables ip6tables; do
     ip netns exec server "$family-$variant" -A INPUT -i sat0 -p tcp --syn -m comment --comment satellite
   done
-  box sysctl -qw net.ipv4.tcp_congestion_control=cubic
   for round in control tproxy redirect; do
     [[ $round != tproxy ]] || daemon "${daemon_options[@]}"
     for kind in iif from mark; do

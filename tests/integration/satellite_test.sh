@@ -6,7 +6,7 @@ set -euo pipefail
 source "$(dirname "$0")/../support/shell.sh"
 
 need_root "to make network namespaces"
-need_programs ip curl nginx ncat tcpdump ss
+need_programs ip curl nginx ncat socat tcpdump ss
 
 readonly lab=pst$$
 # shellcheck source=tests/support/two_boxes.sh
@@ -47,7 +47,8 @@ http { access_log off; server { listen 80; listen [::]:80; root $work/www; }
        scgi_temp_path $work/s; }
 END
   serve_beside server 80 nginx -c "$work/nginx.conf"
-  serve_beside user 7001 ncat -lk -p 7001 --sh-exec "head -c 6; echo answer" # asked from the server's side
+  # Asked from the server's side. Answers also who ends at once, which ncat does not.
+  serve_beside user 7001 socat -t 10 TCP-LISTEN:7001,reuseaddr,fork SYSTEM:'head -c 6; echo answer'
   serve_beside server 7002 ncat -lk -p 7002 --sh-exec "echo banner; cat"     # speaks first
   case=control
   eventually fetch small || wrong "no way to the server without the boxes"

@@ -53,8 +53,9 @@ TEST(Reload, LinkThatIsNewNeedsARestartForWhatArrives)
   fresh.links.emplace_back().interface = "sat0";
   const auto reload = plan_reload(Config{}, fresh, 8192);
   EXPECT_EQ(reload.config.links.size(), 1);
-  ASSERT_EQ(reload.warnings.size(), 1);
+  ASSERT_EQ(reload.warnings.size(), 2);
   EXPECT_NE(reload.warnings[0].find("link sat0"), std::string::npos);
+  EXPECT_NE(reload.warnings[1].find("pepsal-iptables"), std::string::npos); // its connections are to be intercepted
 }
 
 } // namespace
