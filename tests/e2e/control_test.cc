@@ -34,13 +34,14 @@ public:
     return eventually([&] { return least_ > before || broken_ > 0; }) && broken_ == 0;
   }
 
-  // The streams end in good order. How many did not arrive whole.
+  // The streams end in good order, then their connections. How many did not arrive whole.
   std::size_t end()
   {
     ending_ = true;
     if (sender_.joinable()) {
       sender_.join();
       receiver_.join();
+      pairs_.clear();
     }
     return broken_;
   }
