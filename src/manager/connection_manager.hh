@@ -106,9 +106,9 @@ private:
   Config config_;
   SignalDescriptor signals_{SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
   Limits limits_;
-  std::uint32_t room_{};        // connections that the table was made for
   std::vector<Orphan> orphans_; // of a manager that was killed; once the start is over, Children's
   SharedSegment segment_;
+  std::uint32_t room_; // connections that the table was made for
   ConnectionTable table_;
   log::LossCount losses_{table_.lost_log_lines()};
   Children children_;

@@ -38,10 +38,10 @@ Manager::Manager(ManagerStart start)
     , config_{std::move(start_.config)}
     , limits_{find_limits(config_.max_connections, !config_.user.empty())}
     , segment_{make_segment()}
+    , room_{room_of_the_table()}
     , table_{segment_}
     , children_{segment_}
 {
-  room_ = room_of_the_table();
   limits_.connections = std::min(limits_.connections, room_);
   config_.max_connections = std::min(config_.max_connections, limits_.connections);
   auto& header = segment_.header();
