@@ -1,6 +1,6 @@
 // Capabilities of each role. Called once a process, and by a proxy again after its dial. Giving up is always permitted,
 // so only a broken kernel makes it fail. The manager's by libcap-ng; a proxy's by two system calls of its own, because
-// the library looks the kernel up in /proc anew after each fork.
+// the library looks the kernel up in /proc again after each fork.
 
 #include "confine/capabilities.hh"
 

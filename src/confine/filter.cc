@@ -219,7 +219,7 @@ scmp_arg_cmp bits(unsigned argument, std::uint64_t mask, std::uint64_t value)
   return {.arg = argument, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value};
 }
 
-// Memory that can be executed is not to be had.
+// Memory, but none that can be executed.
 void allow_memory(Rules& rules)
 {
   for (const int call : {SCMP_SYS(mmap), SCMP_SYS(mprotect)}) {

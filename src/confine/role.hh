@@ -11,7 +11,7 @@ enum class Role
   dialler,
   proxy,         // waits for a connection, finds its destination, dials
   session,       // the same process while it copies, when no other connection follows
-  paced_session, // one whose congestion control is chosen anew (ProbeGuard)
+  paced_session, // one whose congestion control is chosen again (ProbeGuard)
 };
 
 } // namespace pepsal

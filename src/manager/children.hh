@@ -51,7 +51,7 @@ public:
 
   explicit Children(const SharedSegment& segment);
 
-  // Forks a child that runs `body` with its number. Throws SystemError when there is no process to be had.
+  // Forks a child that runs `body` with its number. Throws SystemError when there is no process available.
   pid_t spawn(Role role, std::uint16_t index, const std::function<int(Owner)>& body);
 
   // A child of a program before this one in the same process. With the table of that program its number and its state

@@ -20,7 +20,7 @@ struct Limits
 // or who will not be (--user).
 Limits find_limits(std::uint32_t wanted, bool as_another_user = false);
 
-// Throws std::runtime_error with the mend when RLIMIT_NOFILE is too low for a manager with so many listeners, and for
+// Throws std::runtime_error with the remedy when RLIMIT_NOFILE is too low for a manager with so many listeners, and for
 // proxies. They need few: no process has more than one connection.
 void require_descriptors(std::size_t listeners);
 

@@ -13,7 +13,7 @@ namespace pepsal {
 struct ManagerStart
 {
   Config config;
-  // Reads the configuration anew, for a reload; may throw, then the old one stays.
+  // Reads the configuration again, for a reload; may throw, then the old one stays.
   std::function<Config()> read_configuration;
   std::function<void()> on_ready; // called once when connections can be served
   Program program;                // executed in this one's place when it is told to restart

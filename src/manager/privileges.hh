@@ -6,7 +6,7 @@
 
 namespace pepsal {
 
-// Throws std::runtime_error with the mend unless this process has CAP_NET_ADMIN.
+// Throws std::runtime_error with the remedy unless this process has CAP_NET_ADMIN.
 void require_net_admin();
 
 struct UserId

@@ -100,8 +100,8 @@ void Proxies::pause_forking(Time until)
 }
 
 // The limit is on all listeners' proxies together. But none is ever without an idle one, because what was intercepted
-// there would wait for ever: at another listener all may be idle, and a port used again may be taken though the table
-// is full (see pepsal-iptables, LATE). The roster bounds these.
+// there would never be accepted: at another listener all may be idle, and a port used again may be taken though the
+// table is full (see pepsal-iptables, LATE). The roster bounds these.
 bool Proxies::may_start(std::size_t listener, std::uint32_t idle_there) const
 {
   if (listeners_[listener].for_peers) { // further warm connections wait to be accepted

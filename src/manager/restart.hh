@@ -25,7 +25,7 @@ void require_sound(const Program& program);
 // For the handover, and back.
 std::vector<Handover::Child> children_for(const Children& children);
 std::vector<Handover::Listener> listeners_for(std::span<const Listener> listeners);
-// All of them in one go: numbers of the same table stay, of another one's are given anew.
+// All of them in one go: numbers of the same table stay, of another one's are given new.
 void adopt_children(Children& children, const Handover& before, bool same_table);
 // Those that still fit: of the same address and port.
 std::vector<Listener> adopt_listeners(const Handover& before, const Config& config);

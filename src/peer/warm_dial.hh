@@ -31,7 +31,7 @@ public:
 
   static constexpr std::chrono::seconds patience{15}; // for all of it; more than four round trips and a lost packet
 
-  // Begins to connect. Throws SystemError when there is no socket to be had or an option of the profile is refused.
+  // Begins to connect. Throws SystemError when there is no socket available or an option of the profile is refused.
   WarmDial(const Config& config, const Peer& peer, const PeerKey* key, const RouteSocket& routes, Time now);
 
   // What to wait for, until deadline().

@@ -27,9 +27,9 @@ void watch_idle(TCPSocket& socket, Watch watch);
 // acknowledgements say is of the time before it. By TCP_REPAIR_WINDOW; needs CAP_NET_ADMIN.
 void open_window(TCPSocket& socket, const Link& link);
 
-// To be called when an idle connection begins to carry a client. BBR takes a round trip that it has not measured anew
-// for ten seconds to be out of date, and sends next to nothing for a round trip to measure it (PROBE_RTT); to choose it
-// anew begins the ten seconds again, with the window there is.
+// To be called when an idle connection begins to carry a client. BBR takes a round trip that it has not measured again
+// for ten seconds to be out of date, and sends next to nothing for a round trip to measure it (PROBE_RTT); choosing it
+// again restarts the ten seconds, with the window there is.
 void begin_use(TCPSocket& socket);
 
 // Whether nothing has come and nothing has ended: only then may an idle connection be used.

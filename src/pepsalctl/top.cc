@@ -1,4 +1,4 @@
-// pepsalctl top: connections as they move, anew each second, until q. Fails with one line where there is no terminal,
+// pepsalctl top: connections as they move, again each second, until q. Fails with one line where there is no terminal,
 // and when the daemon ends.
 
 #include <algorithm>

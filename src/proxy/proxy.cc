@@ -93,7 +93,7 @@ void show_title(const Connection& connection, bool hidden)
 }
 
 // An accepted socket is bound to its listener's interface by number. One that is made anew under the same name has
-// another, and the connection would be deaf from then on. Where CAP_NET_RAW is not to be had it stays bound.
+// another, and the connection would be deaf from then on. Where CAP_NET_RAW is not available it stays bound.
 void unbind_from_interface(int socket)
 {
   [[maybe_unused]] const int result = ::setsockopt(socket, SOL_SOCKET, SO_BINDTODEVICE, "", 0);

@@ -75,8 +75,8 @@ int run(const Options& options, int argc, char** argv)
     });
   } catch (const pepsal::SystemError& error) {
     const bool taken = error.code().value() == EPERM || error.code().value() == EBUSY;
-    const auto* const mend = taken ? ": another program has this queue, choose another --queue" : "";
-    const auto text = fmt::format("{}{}", error.what(), mend);
+    const auto* const advice = taken ? ": another program has this queue, choose another --queue" : "";
+    const auto text = fmt::format("{}{}", error.what(), advice);
     ready ? pepsal::log::write(LOG_ERR, text) : report(options.ready_fd, text);
   } catch (const std::exception& error) {
     ready ? pepsal::log::write(LOG_ERR, error.what()) : report(options.ready_fd, error.what());

@@ -107,7 +107,7 @@ private:
   }
 
   // A decided SYN goes round the hook once and is seen by its mark. One that has a mark here was decided before, or the
-  // rules look for marks in other bits: repeated again, it would go round for ever.
+  // rules look for marks in other bits: repeated again, it would go round for good.
   void let_marked_go(Verdict verdict)
   {
     table_.count(Counter::syns_marked_already);

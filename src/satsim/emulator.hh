@@ -17,7 +17,7 @@
 namespace pepsal::satsim {
 
 // Carries packets between two devices, in one thread, until it is told to end by SIGTERM or SIGINT.
-// SIGUSR1 prints the statistics, SIGUSR2 starts the schedule and the row of losses anew.
+// SIGUSR1 prints the statistics, SIGUSR2 starts the schedule and the row of losses again.
 class Emulator
 {
 public:

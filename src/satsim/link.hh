@@ -45,7 +45,7 @@ public:
   Time due_time() { return ring_.at(ring_.head()).due; }
   void deliver();
 
-  // The earliest time at which due() may have something; nothing while the link is empty or stands still for ever.
+  // The earliest time at which due() may have something; nothing while the link is empty or stands still for good.
   std::optional<Time> next_event();
 
   // Bytes that wait behind the packet being sent.

@@ -26,7 +26,7 @@ public:
   };
 
   // Room for at least `packet_bytes` of packets of 20 bytes (a bare IPv4 header) or more, each at
-  // most `largest_packet`. Throws SystemError when the memory is not to be had.
+  // most `largest_packet`. Throws SystemError when the memory is not available.
   PacketRing(std::size_t packet_bytes, std::size_t largest_packet);
   ~PacketRing();
   PacketRing(const PacketRing&) = delete;

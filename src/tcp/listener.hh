@@ -27,7 +27,7 @@ const Link* link_of(const Listener& listener, const Config& config);
 
 // Opens the listener for connections from anywhere, and one for each link's interface, which the
 // kernel prefers for what arrives there (SO_BINDTODEVICE, socket(7)). Throws std::runtime_error with the
-// mend when the port is taken or CAP_NET_ADMIN is missing, SystemError naming the option that the kernel
+// remedy when the port is taken or CAP_NET_ADMIN is missing, SystemError naming the option that the kernel
 // refused otherwise. What is among `kept`, of a program before this one in the same process, is taken from there.
 std::vector<Listener> open_listeners(const Config& config, std::vector<Listener>& kept);
 

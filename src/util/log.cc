@@ -92,7 +92,7 @@ bool write_to_syslog(int priority, std::string_view line)
   if (errno == EAGAIN || errno == ENOBUFS) {
     return wait_for_room() && send_to_syslog(datagram);
   }
-  connect_to_syslog(); // the daemon has begun anew, or comes only now
+  connect_to_syslog(); // the daemon has begun again, or comes only now
   return send_to_syslog(datagram);
 }
 

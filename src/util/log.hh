@@ -18,8 +18,8 @@ namespace pepsal::log {
 void configure(bool verbose);
 void use_syslog();
 
-// Connects to a syslog daemon that has made its socket anew since; true if so. For a process whose children cannot open
-// it themselves.
+// Connects to a syslog daemon that has made its socket again since; true if so. For a process whose children cannot
+// open it themselves.
 bool follow_syslog();
 
 // While it lives, lines that nobody takes in time are counted there: they are lost, as no connection may wait for a
@@ -75,7 +75,7 @@ public:
       : interval_{interval}
   {}
 
-  // Whether the line may be written now; the interval begins anew if so.
+  // Whether the line may be written now; the interval begins again if so.
   bool allows();
 
 private:

@@ -15,7 +15,7 @@ struct QueueFacts
   std::uint16_t number{};
   std::uint32_t waiting{};  // packets without a verdict
   std::uint64_t dropped{};  // as it was full, or as the program did not take them
-  std::uint32_t sequence{}; // packets that were ever queued, and begins anew behind the last number
+  std::uint32_t sequence{}; // packets that were ever queued, and begins again behind the last number
 
   // Packets that were ever given a verdict, as `sequence` counts.
   std::uint32_t handled() const { return sequence - waiting; }

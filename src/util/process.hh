@@ -14,7 +14,7 @@ namespace pepsal {
 
 // Forks; the child runs `body` and leaves by _exit with its result, never returning here. An exception
 // out of `body` is logged as the one line of that process's failure and gives exit status 1. Throws
-// SystemError when there is no process to be had. Only for a single-threaded caller.
+// SystemError when there is no process available. Only for a single-threaded caller.
 pid_t fork_process(const std::function<int()>& body);
 
 // Asks the kernel to send `signal` to this process when its parent dies; exits at once if the parent,

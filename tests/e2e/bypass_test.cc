@@ -66,7 +66,7 @@ INSTANTIATE_TEST_SUITE_P(All, BypassTest, testing::ValuesIn(every_mode()), arran
 class OtherRulesTest : public ConnectionTest
 {};
 
-// The queue's rule does not see the daemon's mark, so it would queue the repeated SYN again, and for ever.
+// The queue's rule does not see the daemon's mark, so it would queue the repeated SYN again, and for good.
 TEST_P(OtherRulesTest, WithAnotherMarkShiftSendNothingRoundAndRound)
 {
   const auto rules = script_path("steering/pepsal-iptables");

@@ -1,4 +1,4 @@
-// Interfaces that go and come back, as a modem's does when it starts anew.
+// Interfaces that go and come back, as a modem's does when it starts again.
 
 #include "fixture.hh"
 

@@ -1,6 +1,6 @@
 // Many processes at once insert, claim, hold and free on one table while others are killed with SIGKILL
 // or stopped at random moments and replaced, as queuers and proxies may be. The parent plays the
-// manager: it reaps, collects and forks anew. Afterwards no slot may be lost, none may ever have been
+// manager: it reaps, collects and forks again. Afterwards no slot may be lost, none may ever have been
 // held by two at once, and nobody may have got another's destination.
 //
 // PEPSAL_STRESS_SECONDS sets how long it runs in all (default 30).

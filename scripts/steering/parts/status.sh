@@ -70,7 +70,7 @@ show() { # family record: prints what is there, returns 1 if it is not whole
   [[ $(field quic "$2") != reject ]] || echo "  QUIC packets rejected $(count "$text" filter QUIC REJECT)"
   echo "  SYNs to the daemon's port dropped $(count "$text" mangle IN DROP)"
   lack=$(missing "$1" "$2")
-  [[ -z $lack ]] || { echo "  missing: $(paste -sd ';' <<<"$lack" | sed 's/;/; /g'); start again to mend" && return 1; }
+  [[ -z $lack ]] || { echo "  missing: $(paste -sd ';' <<<"$lack" | sed 's/;/; /g'); start again to correct it" && return 1; }
 }
 
 # Exit status as the LSB has it: 0 in place, 3 not there; 1 in part.
@@ -89,7 +89,7 @@ status() {
       found=1
       show "$family" "$line" || whole=0
     elif [[ ${noted[$family]} == *" ours chain"* ]]; then
-      echo "IPv$family: chains without their record; start again to mend"
+      echo "IPv$family: chains without their record; start again to correct it"
       found=1 whole=0
     else
       echo "IPv$family: not intercepted"
