@@ -17,8 +17,9 @@ if [[ ${1-} != --inside ]]; then
   exec unshare --mount --net --pid --fork --kill-child --mount-proc "$test_file" --inside "$@"
 fi
 shift
-mkdir -p /run/netns
+mkdir -p /run/netns /run/pepsal
 mount -t tmpfs tmpfs /run/netns
+mount -t tmpfs tmpfs /run/pepsal # control sockets: tests side by side have instances of the same names
 mount -t tmpfs tmpfs /dev/shm
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -9,7 +9,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr QueueWatch::Time start{};
+constexpr QueueWatch::Time beginning{};
 
 QueueFacts queue(std::uint32_t waiting, std::uint32_t sequence)
 {
@@ -18,7 +18,7 @@ QueueFacts queue(std::uint32_t waiting, std::uint32_t sequence)
 
 std::vector<std::uint16_t> look(QueueWatch& watch, const QueueFacts& facts, std::chrono::seconds after)
 {
-  return watch.look(std::array{facts}, start + after);
+  return watch.look(std::array{facts}, beginning + after);
 }
 
 TEST(QueueWatchTest, FindsAQueuerThatGivesNoVerdictWhilePacketsWait)
