@@ -219,10 +219,17 @@ class Box:
 
     # --- limits
 
-    def limit_descriptors(self, soft):
-        """Of all processes that are there; those forked meanwhile inherit it."""
+    def leave_descriptors(self, more):
+        """So many more may each process have than now; those forked meanwhile inherit it."""
         for pid in self.processes():
-            with contextlib.suppress(ProcessLookupError, PermissionError):
+            with contextlib.suppress(OSError, ValueError):
+                _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+                highest = max(int(number) for number in os.listdir(f"/proc/{pid}/fd"))
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, (min(highest + 1 + more, hard), hard))
+
+    def limit_descriptors(self, soft):
+        for pid in self.processes():
+            with contextlib.suppress(OSError):
                 _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
                 resource.prlimit(pid, resource.RLIMIT_NOFILE, (min(soft, hard), hard))
 

@@ -212,7 +212,7 @@ class DescriptorsOut(Fault):
 
     async def begin(self, event):
         self.before = event.box.descriptor_limit()
-        event.box.limit_descriptors(self.chance.choice((3, 6, 12, 20)))
+        event.box.leave_descriptors(self.chance.choice((0, 0, 1, 2, 4)))
 
     async def end(self, event):
         event.box.limit_descriptors(self.before)
