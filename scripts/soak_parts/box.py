@@ -213,6 +213,11 @@ class Box:
         """Entries of the table, as pepsalctl list tells them."""
         return json.loads(await self.ask("list", "--json"))["connections"]
 
+    async def clients(self):
+        """Of all connections that its processes carry: those that are served without an entry show in titles alone."""
+        titled = {match[1] for title in self.processes().values() if (match := re.match(r"pepsal: proxy (\S+) -> ", title))}
+        return titled | {row["client"] for row in await self.connections()}
+
     async def status(self):
         text = await self.ask("status")
         return {name: int(value) for name, value in re.findall(r"^(\w+) (\d+)$", text, re.MULTILINE)}

@@ -168,8 +168,7 @@ class AllKilled(ManagerKilled):
     name = "all processes killed"
 
     async def begin(self, event):
-        for row in await event.box.connections():
-            event.victims.add(row["client"])
+        event.victims |= await event.box.clients()
         while pids := event.box.processes():
             send(pids, signal.SIGKILL)
             await asyncio.sleep(0.02)
@@ -243,7 +242,7 @@ class MemoryOut(Fault):
     async def begin(self, event):
         group = event.box.memory
         self.manager = event.box.manager()
-        self.rows = await event.box.connections()
+        self.clients = await event.box.clients()
         used = group.read("memory.usage_in_bytes", "memory.current")
         try:
             group.write("memory.limit_in_bytes", "memory.max", used + self.chance.choice((0, 1, 2)) * 262144)
@@ -254,7 +253,7 @@ class MemoryOut(Fault):
         event.box.memory.write("memory.limit_in_bytes", "memory.max", GENEROUS)
         if event.box.role_of(event.box.processes().get(self.manager, "")) != "connection manager":
             event.notes.append("the manager was killed")
-            event.victims |= {row["client"] for row in self.rows}  # nobody is left to say which
+            event.victims |= self.clients  # nobody is left to say which
             failure = await event.box.start()
             if failure:
                 event.findings.append(f"the daemon did not start again: {failure}")
