@@ -50,6 +50,15 @@ std::string text_in(const FileDescriptor& memory)
   return text;
 }
 
+// All numbers here are whole. One that is not may lie outside what it would be converted to.
+bool refuse_fractions(int /*depth*/, Json::parse_event_t event, Json& value)
+{
+  if (event == Json::parse_event_t::value && value.is_number_float()) {
+    throw std::runtime_error{fmt::format("{} is not understood: {} is no whole number", variable, value.dump())};
+  }
+  return true;
+}
+
 } // namespace
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Handover::Child, role, pid, owner, index, started_ns, busy, orphan)
@@ -67,7 +76,7 @@ std::string Handover::to_text() const
 Handover Handover::from_text(const std::string& text)
 {
   try {
-    const auto json = Json::parse(text);
+    const auto json = Json::parse(text, refuse_fractions);
     auto result = json.get<Handover>();
     result.queues = json.value("queues", result.queues);
     return result;
