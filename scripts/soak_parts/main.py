@@ -266,6 +266,7 @@ if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
     except (KeyboardInterrupt, asyncio.CancelledError):
+        say("interrupted")
         sys.exit(130)
     except SoakError as failure:
         say(str(failure))

@@ -15,7 +15,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "util/log.hh"
 #include "util/notify.hh"
 #include "util/process.hh"
 #include "util/system_error.hh"
@@ -120,6 +119,9 @@ void Queuers::start(std::uint16_t queue)
 
 void Queuers::note_loss(std::uint16_t queue, std::string_view manner)
 {
+  if (std::ranges::find(lost_, queue) != lost_.end()) {
+    return; // it ended at its start, which restart_lost() has told
+  }
   log::warning("queuer of queue {} was lost ({})", queue, manner);
   lost_.push_back(queue);
 }
@@ -147,16 +149,30 @@ void Queuers::restart_lost(Time now)
   }
   retry_at_ = now + 1s;
   std::erase_if(lost_, [this](std::uint16_t queue) {
+    if (has_child(queue)) {
+      return true; // one that failed and was not reaped yet is noted again when it is
+    }
     try {
       start(queue);
       table_.count(Counter::queuers_restarted);
       log::warning("queuer of queue {} started again", queue);
       return true;
     } catch (const std::runtime_error& error) {
-      log::error("{}: connections pass by without the proxy; trying again", error.what());
+      if (failure_.allows()) {
+        log::error("{}: connections pass by without the proxy; trying again", error.what());
+      }
       return false;
     }
   });
+}
+
+bool Queuers::has_child(std::uint16_t queue) const
+{
+  bool found = false;
+  children_.for_each([&](const Children::Child& child, pid_t) {
+    found = found || (child.role == Children::Role::queuer && child.index == queue);
+  });
+  return found;
 }
 
 } // namespace pepsal

@@ -10,6 +10,7 @@
 #include "manager/diallers.hh"
 #include "manager/queue_watch.hh"
 #include "shared/connection_table.hh"
+#include "util/log.hh"
 
 namespace pepsal {
 
@@ -40,12 +41,14 @@ public:
 
 private:
   void start(std::uint16_t queue);
+  bool has_child(std::uint16_t queue) const;
 
   Children& children_;
   ConnectionTable& table_;
   const Diallers& diallers_;
   const FixedConfig& config_;
-  std::vector<std::uint16_t> lost_; // queues
+  std::vector<std::uint16_t> lost_; // queues, each once
+  log::RateLimit failure_{std::chrono::seconds{60}};
   Time retry_at_{};
   QueueWatch watch_;
   Time next_watch_{};

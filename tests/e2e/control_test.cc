@@ -251,6 +251,55 @@ TEST_F(ControlTest, AnotherVersionTakesThePlaceOfThisOne)
   EXPECT_EQ(installed.wait(), 0);
 }
 
+// As when the kernel kills it for want of memory, again and again.
+TEST_F(ControlTest, QueuerThatEndsAtItsStartIsTriedOnceASecond)
+{
+  const auto folder = net().sandbox().outside("/etc/default");
+  net().box().must_run({"mount", "-t", "tmpfs", "tmpfs", "/etc/default"});
+  for (const auto* name : {"pepsal", "pepsal-queuer"}) {
+    std::filesystem::copy_file(program_path(name), folder + "/" + name);
+  }
+  EXPECT_EQ(daemon().stop(), 0);
+  auto installed = net().box().start({"/etc/default/pepsal", "--drain-timeout", "1"}, {}, sanitizer_environment());
+  ASSERT_TRUE(eventually([&] { return installed.err().find("ready: ") != std::string::npos; })) << installed.err();
+  const auto counted = [&](const std::string& text) {
+    const auto log = installed.err();
+    std::size_t found = 0;
+    for (auto at = log.find(text); at != std::string::npos; at = log.find(text, at + 1)) {
+      ++found;
+    }
+    return found;
+  };
+  const auto queuers = [&] {
+    return std::ranges::count_if(net().processes(),
+                                 [](const auto& process) { return process.title.starts_with("pepsal: queuer"); });
+  };
+
+  std::filesystem::rename(folder + "/pepsal-queuer", folder + "/kept");
+  std::ofstream{folder + "/pepsal-queuer"} << "#!/bin/sh\necho try >>/etc/default/tries\n" << std::flush;
+  std::filesystem::permissions(folder + "/pepsal-queuer", std::filesystem::perms::owner_all);
+  for (const auto& process : net().processes()) {
+    if (process.title.starts_with("pepsal: queuer")) {
+      ::kill(process.pid, SIGKILL);
+    }
+  }
+  const auto tries = [&] {
+    std::error_code none_yet;
+    const auto bytes = std::filesystem::file_size(folder + "/tries", none_yet);
+    return none_yet ? 0 : bytes / 4;
+  };
+  EXPECT_TRUE(eventually([&] { return tries() >= 5; }));
+  EXPECT_EQ(counted("queuer of queue 0 was lost"), 1U) << installed.err();
+  EXPECT_EQ(counted("trying again"), 1U) << installed.err();
+  std::filesystem::rename(folder + "/kept", folder + "/pepsal-queuer");
+  EXPECT_TRUE(eventually([&] { return counted("queuer of queue 0 started again") == 1; })) << installed.err();
+  EXPECT_EQ(queuers(), 1);
+  const auto listener = listen();
+  EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
+  installed.signal(SIGTERM);
+  EXPECT_EQ(installed.wait(), 0);
+}
+
 TEST_F(ControlTest, AProgramThatWouldNotStartIsNotExecuted)
 {
   net().box().must_run({"mount", "-t", "tmpfs", "tmpfs", "/etc/default"});
