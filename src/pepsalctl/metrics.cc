@@ -90,7 +90,7 @@ void add_processes(Exposition& out, const SharedSegment& segment)
 }
 
 // What the kernel says of one side's sockets.
-struct LegFigures
+struct LegMetrics
 {
   std::vector<double> rtts; // seconds
   std::uint64_t retransmissions{};
@@ -112,8 +112,8 @@ struct LegFigures
 
 struct BothLegs
 {
-  LegFigures client;
-  LegFigures server;
+  LegMetrics client;
+  LegMetrics server;
 };
 
 BothLegs legs_of(const std::vector<ShownConnection>& connections)
