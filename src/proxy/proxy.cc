@@ -351,7 +351,8 @@ private:
     while (client.state() == TCP_SYN_RECV && std::chrono::steady_clock::now() < deadline) {
       std::this_thread::sleep_for(pause);
     }
-    return client.state() != TCP_SYN_RECV;
+    const int state = client.state();
+    return state != TCP_SYN_RECV && state != TCP_CLOSE; // closed by an ICMP error: nobody has answered
   }
 
   LegWay way_of(const Connection& connection, const Route& own, bool preserve)

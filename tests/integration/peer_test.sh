@@ -268,7 +268,7 @@ forged_syns() {
   satbox --peers start term --warm-connections 4
   eventually both_up || wrong "the peers do not come up"
   opened=$(counter gw connections_opened)
-  for kind in data wish; do
+  for kind in data; do
     accepted=$(counter gw connections_accepted)
     forged_syn 10.81.1.77 4001 $kind
     eventually gateway_accepted "$accepted" || wrong "the gateway did not get the stranger's SYN ($kind)"
@@ -287,7 +287,8 @@ half_open_ends() {
   case=half_open_ends
   eventually log_has gw "closed client=10.81.1.77:4002" || eventually log_has gw "closed client=10.81.1.77:4002" ||
     wrong "a connection without a handshake stays"
-  log_has gw "reason=timeout-of-client" || wrong "it did not end for want of its handshake: $(satbox log gw | grep -F 10.81.1.77)"
+  # Or for want of a host with that address, if the terminal says so first.
+  log_has gw "reason=timeout-of-client" || log_has gw "reason=error-113-of-client" || wrong "it did not end for want of its handshake: $(satbox log gw | grep -F 10.81.1.77)"
 }
 
 reset_passes() {
