@@ -59,23 +59,23 @@ protected:
     return R"(daemon off;
 user root;
 worker_processes 1;
-pid /run/work/nginx.pid;
+pid /run/sandbox/nginx.pid;
 error_log stderr;
 events { worker_connections 256; }
 http {
   access_log off;
-  root /run/work;
-  client_body_temp_path /run/work/body;
-  proxy_temp_path /run/work/proxy;
-  fastcgi_temp_path /run/work/fastcgi;
-  uwsgi_temp_path /run/work/uwsgi;
-  scgi_temp_path /run/work/scgi;
+  root /run/sandbox;
+  client_body_temp_path /run/sandbox/body;
+  proxy_temp_path /run/sandbox/proxy;
+  fastcgi_temp_path /run/sandbox/fastcgi;
+  uwsgi_temp_path /run/sandbox/uwsgi;
+  scgi_temp_path /run/sandbox/scgi;
   client_max_body_size 100m;
   server {
     listen 80; listen [::]:80;
     listen 443 ssl http2; listen [::]:443 ssl http2;
-    ssl_certificate /run/work/cert.pem;
-    ssl_certificate_key /run/work/key.pem;
+    ssl_certificate /run/sandbox/cert.pem;
+    ssl_certificate_key /run/sandbox/key.pem;
     location /peer { return 200 "$remote_addr"; }
     location = /upload { client_body_buffer_size 64k; proxy_pass http://127.0.0.1:81; }
   }
@@ -202,14 +202,14 @@ protected:
     }
     net().write_file("authorized_keys", net().read_file("client_key.pub"));
     net().write_file("sshd_config", R"(Port 22
-HostKey /run/work/host_key
+HostKey /run/sandbox/host_key
 PidFile none
 UsePAM no
 UseDNS no
 PermitRootLogin prohibit-password
 PasswordAuthentication no
 StrictModes no
-AuthorizedKeysFile /run/work/authorized_keys
+AuthorizedKeysFile /run/sandbox/authorized_keys
 Subsystem sftp internal-sftp
 )");
     // sshd runs itself again for each connection, so it wants to know its full path.

@@ -60,7 +60,7 @@ public:
   std::string outside(const std::string& path_inside) const;
 
   // A folder in memory for files of programs.
-  static constexpr const char* work_folder = "/run/work";
+  static constexpr const char* work_folder = "/run/sandbox";
 
 private:
   pid_t first_process_{-1};
