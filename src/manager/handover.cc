@@ -3,6 +3,7 @@
 
 #include "manager/handover.hh"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <stdexcept>
@@ -79,6 +80,9 @@ Handover Handover::from_text(const std::string& text)
     const auto json = Json::parse(text, refuse_fractions);
     auto result = json.get<Handover>();
     result.queues = json.value("queues", result.queues);
+    if (std::ranges::any_of(result.children, [](const Child& child) { return child.pid <= 0; })) { // 0: not there
+      throw std::runtime_error{fmt::format("{} is not understood: a child has no pid", variable)};
+    }
     return result;
   } catch (const Json::exception& error) {
     throw std::runtime_error{fmt::format("{} is not understood: {}", variable, error.what())};

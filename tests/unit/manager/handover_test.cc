@@ -46,6 +46,14 @@ TEST(HandoverTest, IsReadAsItWasWritten)
   EXPECT_EQ(read.listeners[0].interface, "sat0");
 }
 
+// Whoever signals process 0 signals its whole group.
+TEST(HandoverTest, ChildWithoutAPidIsRefused)
+{
+  auto handover = example();
+  handover.children[1].pid = 0;
+  EXPECT_THROW(Handover::from_text(handover.to_text()), std::runtime_error);
+}
+
 TEST(HandoverTest, OfALaterVersionMayKnowMore)
 {
   auto text = example().to_text();
