@@ -76,7 +76,7 @@ std::optional<ProxyHeader> PeerGate::admit(TCPSocket& socket, const Endpoint& fr
   on_waiting();
   if (!wait_for_client(socket)) {
     if (retired_ != 0) {
-      send_record(socket, PeerAnswer{.kind = PeerAnswer::Kind::retired}.encode());
+      send_last_answer(socket, {.kind = PeerAnswer::Kind::retired});
     }
     return std::nullopt;
   }
