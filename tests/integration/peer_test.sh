@@ -261,18 +261,20 @@ gateway_opened() { (($(counter gw connections_opened) > $1)); }
 
 # A SYN whose source may be anybody's: the gateway dials before the handshake only if it comes from behind its peer.
 forged_syns() {
-  local opened accepted
+  local opened accepted kind
   case=forged_syns
   stop_boxes
   satbox start gw --peer 10.81.2.1,10.81.9.0/24 --warm-connections 4
   satbox --peers start term --warm-connections 4
   eventually both_up || wrong "the peers do not come up"
   opened=$(counter gw connections_opened)
-  accepted=$(counter gw connections_accepted)
-  forged_syn 10.81.1.77 4001 data
-  eventually gateway_accepted "$accepted" || wrong "the gateway did not get the stranger's SYN"
-  sleep 1
-  (($(counter gw connections_opened) == opened)) || wrong "the gateway dialled for a source that is behind no peer"
+  for kind in data:4001 wish:4003; do # a port each: the first is half-open for long
+    accepted=$(counter gw connections_accepted)
+    forged_syn 10.81.1.77 "${kind#*:}" "${kind%:*}"
+    eventually gateway_accepted "$accepted" || wrong "the gateway did not get the stranger's SYN ($kind)"
+    sleep 1
+    (($(counter gw connections_opened) == opened)) || wrong "the gateway dialled for a source that is behind no peer ($kind)"
+  done
   stop_boxes
   start_up_boxes
   opened=$(counter gw connections_opened)
