@@ -1,4 +1,4 @@
-"""Command lines of the benchmarks: bad usage is one line and status 2."""
+"""Command lines of the benchmarks and of the soak: bad usage is one line and status 2."""
 
 import argparse
 import os
@@ -16,6 +16,18 @@ def whole(least, most):
         if not text.isdigit() or not least <= int(text) <= most:
             raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from {least} to {most}")
         return int(text)
+    return convert
+
+
+def number(least, most):
+    def convert(text):
+        try:
+            value = float(text)
+        except ValueError:
+            value = None
+        if value is None or not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a number from {least} to {most}")
+        return value
     return convert
 
 

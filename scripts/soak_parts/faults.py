@@ -59,6 +59,12 @@ def send(pids, number):
             os.kill(pid, number)
 
 
+async def start_again(event):
+    failure = await event.box.start()
+    if failure:
+        event.findings.append(f"the daemon did not start again: {failure}")
+
+
 class ProxiesKilled(Fault):
     name, hold = "proxies killed", (0, 0.5)
 
@@ -159,9 +165,7 @@ class ManagerKilled(Fault):
         send([event.box.manager()], signal.SIGKILL)
 
     async def end(self, event):
-        failure = await event.box.start()
-        if failure:
-            event.findings.append(f"the daemon did not start again: {failure}")
+        await start_again(event)
 
 
 class AllKilled(ManagerKilled):
@@ -254,9 +258,7 @@ class MemoryOut(Fault):
         if event.box.role_of(event.box.processes().get(self.manager, "")) != "connection manager":
             event.notes.append("the manager was killed")
             event.victims |= self.clients  # nobody is left to say which
-            failure = await event.box.start()
-            if failure:
-                event.findings.append(f"the daemon did not start again: {failure}")
+            await start_again(event)
 
 
 class SyslogStops(Fault):
@@ -292,9 +294,7 @@ class PidDiskFull(Fault):
 
     async def end(self, event):
         self.ballast.unlink()
-        failure = await event.box.start()
-        if failure:
-            event.findings.append(f"the daemon did not start again: {failure}")
+        await start_again(event)
 
 
 class SatelliteGone(Fault):

@@ -13,33 +13,17 @@ import time
 from pathlib import Path
 
 sys.dont_write_bytecode = True  # nothing is to appear beside the sources
+sys.path.append(str(Path(__file__).resolve().parent.parent / "bench_parts"))  # what the benchmarks need, too
 
 import faults
 import flood
 import judge
 from box import Box
+from command_line import Parser, number, whole
 from network import Network, SoakError
 from traffic import PATHS, Traffic
 
 MOST = 120  # connections in a table, so that filling it costs little
-
-
-class Parser(argparse.ArgumentParser):
-    def error(self, message):
-        sys.stderr.write(f"soak: {message} (--help explains)\n")
-        sys.exit(2)
-
-
-def number(least, most):
-    def convert(text):
-        try:
-            value = float(text)
-        except ValueError:
-            value = None
-        if value is None or not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"'{text}' is not a number from {least} to {most}")
-        return value
-    return convert
 
 
 def parse(arguments):
@@ -47,13 +31,13 @@ def parse(arguments):
                     "stopped, limits are met and interfaces vanish, at random. Every byte is compared. Ends with a table of "
                     "faults and what was found, and with 1 if that was anything. All of it is in network namespaces.")
     parser.add_argument("minutes", nargs="?", type=number(0.1, 10080), metavar="MINUTES", help="how long, such as 60 or 0.5")
-    parser.add_argument("--flood", nargs="?", type=int, const=30, metavar="SECONDS",
+    parser.add_argument("--flood", nargs="?", type=whole(5, 3600), const=30, metavar="SECONDS",
                         help="instead: a SYN flood from spoofed sources at a box with PEPsal and at one without, by turns, of "
                         "so many seconds each (default 30)")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="of the flood, of which medians are told (default 3)")
-    parser.add_argument("--seed", type=int, default=None, metavar="N", help="repeats the faults of another run (default: a new one)")
+    parser.add_argument("--rounds", type=whole(1, 100), default=3, metavar="N", help="of the flood, of which medians are told (default 3)")
+    parser.add_argument("--seed", type=whole(0, 2**63), default=None, metavar="N", help="repeats the faults of another run (default: a new one)")
     parser.add_argument("--only", action="append", metavar="TEXT", help="only faults whose name has this text (repeatable)")
-    parser.add_argument("--crowd", type=int, default=24, metavar="N", help="connections at once (default 24)")
+    parser.add_argument("--crowd", type=whole(1, 1000), default=24, metavar="N", help="connections at once (default 24)")
     parser.add_argument("--again", type=number(0.1, 600), default=2, metavar="SECONDS",
                         help="within which new connections are accelerated again (default 2)")
     parser.add_argument("--stall", type=number(1, 600), default=40, metavar="SECONDS",
@@ -64,8 +48,6 @@ def parse(arguments):
     options = parser.parse_args(arguments)
     if (options.minutes is None) == (options.flood is None):
         parser.error("either MINUTES or --flood")
-    if options.rounds < 1 or options.crowd < 1 or (options.flood or 5) < 5:
-        parser.error("--rounds and --crowd: numbers from 1; --flood: from 5")
     return options
 
 
@@ -226,10 +208,10 @@ class Soak:
                  for event in self.events for line in event.lost]
         (self.network.folder / "lost.txt").write_text("".join(lines))
         done = self.traffic.done
-        whole = sum(connection.outcome == "whole" for connection in done)
+        intact = sum(connection.outcome == "whole" for connection in done)
         size = sum(connection.up.size + connection.down.size for connection in done if connection.outcome == "whole")
         print(judge.text(judge.table(self.all_faults, self.events, cost)))
-        print(f"\nseed {self.options.seed}: {len(done)} connections, {whole} whole ({size / 1e6:.0f} MB), "
+        print(f"\nseed {self.options.seed}: {len(done)} connections, {intact} whole ({size / 1e6:.0f} MB), "
               f"{sum(cost.values())} lost with what was killed, {len(self.findings)} wrong")
         return 1 if self.findings else 0
 
