@@ -148,6 +148,27 @@ protected:
     return result.out;
   }
 
+  // Programs in a folder of their own, which the test may replace as an installation does; returns the folder as seen
+  // from outside.
+  std::string install()
+  {
+    auto folder = net().sandbox().outside("/etc/default");
+    net().box().must_run({"mount", "-t", "tmpfs", "tmpfs", "/etc/default"});
+    for (const auto* name : {"pepsal", "pepsal-queuer"}) {
+      std::filesystem::copy_file(program_path(name), folder + "/" + name);
+    }
+    return folder;
+  }
+
+  // The daemon from there, in the place of the test's own.
+  ChildProcess start_installed()
+  {
+    EXPECT_EQ(daemon().stop(), 0);
+    auto installed = net().box().start({"/etc/default/pepsal", "--drain-timeout", "1"}, {}, sanitizer_environment());
+    EXPECT_TRUE(eventually([&] { return installed.err().find("ready: ") != std::string::npos; })) << installed.err();
+    return installed;
+  }
+
   DaemonOptions options_{};
 };
 
@@ -229,15 +250,8 @@ TEST_F(ControlTest, ConnectionsOfAKilledManagerAreListedKilledAndCut)
 
 TEST_F(ControlTest, AnotherVersionTakesThePlaceOfThisOne)
 {
-  // A program of its own, which the test may replace as an installation does.
-  const auto folder = net().sandbox().outside("/etc/default");
-  net().box().must_run({"mount", "-t", "tmpfs", "tmpfs", "/etc/default"});
-  for (const auto* name : {"pepsal", "pepsal-queuer"}) {
-    std::filesystem::copy_file(program_path(name), folder + "/" + name);
-  }
-  EXPECT_EQ(daemon().stop(), 0);
-  auto installed = net().box().start({"/etc/default/pepsal", "--drain-timeout", "1"}, {}, sanitizer_environment());
-  ASSERT_TRUE(eventually([&] { return installed.err().find("ready: ") != std::string::npos; })) << installed.err();
+  const auto folder = install();
+  auto installed = start_installed();
   const auto listener = listen();
   Transfers transfers{connect_many(listener, 10)};
   ASSERT_TRUE(transfers.all_go_on());
@@ -255,14 +269,8 @@ TEST_F(ControlTest, AnotherVersionTakesThePlaceOfThisOne)
 // As when the kernel kills it for want of memory, again and again.
 TEST_F(ControlTest, QueuerThatEndsAtItsStartIsTriedOnceASecond)
 {
-  const auto folder = net().sandbox().outside("/etc/default");
-  net().box().must_run({"mount", "-t", "tmpfs", "tmpfs", "/etc/default"});
-  for (const auto* name : {"pepsal", "pepsal-queuer"}) {
-    std::filesystem::copy_file(program_path(name), folder + "/" + name);
-  }
-  EXPECT_EQ(daemon().stop(), 0);
-  auto installed = net().box().start({"/etc/default/pepsal", "--drain-timeout", "1"}, {}, sanitizer_environment());
-  ASSERT_TRUE(eventually([&] { return installed.err().find("ready: ") != std::string::npos; })) << installed.err();
+  const auto folder = install();
+  auto installed = start_installed();
   const auto counted = [&](const std::string& text) {
     const auto log = installed.err();
     std::size_t found = 0;
