@@ -208,6 +208,12 @@ struct Layout
 // Time since boot, suspended time included, comparable between processes (CLOCK_BOOTTIME).
 using BootTime = std::chrono::nanoseconds;
 
+// Of any two times, also of those that stand in the table and may be anything.
+inline std::chrono::duration<double> seconds_between(BootTime begin, BootTime end)
+{
+  return std::chrono::duration<double>{end} - std::chrono::duration<double>{begin};
+}
+
 // What an observer sees of a slot; byte counters may be a moment apart.
 struct TableEntry
 {

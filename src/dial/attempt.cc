@@ -102,6 +102,20 @@ bool source_is_at_fault(int error)
   return error == EADDRNOTAVAIL;
 }
 
+std::optional<std::chrono::milliseconds> pause_for_old_leg(ConnectionTable& table, const Connection& connection,
+                                                           Owner self, std::chrono::milliseconds last)
+{
+  constexpr std::chrono::milliseconds first{1};
+  constexpr std::chrono::milliseconds longest{64};
+  if (last >= longest || !table.is_served_by_another(connection.client, connection.server, self)) {
+    return std::nullopt;
+  }
+  if (last < first) {
+    table.count(Counter::dials_delayed);
+  }
+  return std::max(first, 2 * last);
+}
+
 void note_way(ConnectionTable& table, const Connection& connection, const LegWay& way)
 {
   if (!way.astray) {

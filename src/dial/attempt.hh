@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <optional>
 
 #include "config/config.hh"
@@ -54,6 +55,13 @@ PreparedDial prepare_dial(const Config& config, const Connection& connection, co
 
 // Whether a dial failed for its source, so that another source may do.
 bool source_is_at_fault(int error);
+
+// How long to wait before the next look for the end of the connection before this one, which had the same ends: its
+// client has reset it and come back at once by the same port. The old leg's reset thus goes before the new leg's SYN,
+// and the port is free. `last` is the pause before this look, zero at first; nothing once no other process than `self`
+// serves these ends, or after 127 ms in all.
+std::optional<std::chrono::milliseconds> pause_for_old_leg(ConnectionTable& table, const Connection& connection,
+                                                           Owner self, std::chrono::milliseconds last);
 
 // Counts a leg that does not go the way of its client's packets, and logs it, once a minute.
 void note_way(ConnectionTable& table, const Connection& connection, const LegWay& way);

@@ -49,7 +49,7 @@ struct Postponed
 {
   DialRequest request;
   int queuer;
-  std::chrono::milliseconds pause;
+  std::chrono::milliseconds pause; // the last one
 };
 
 class Dialler
@@ -129,20 +129,15 @@ private:
     if (request.generation == 0) { // a new queuer asks whether there is a dialler
       answer(queuer, DialAnswer::Kind::ready, generation_);
     } else if (request.generation == generation_) {
-      consider({.request = request, .queuer = queuer, .pause = std::chrono::milliseconds{1}});
+      consider({.request = request, .queuer = queuer, .pause = {}});
     }
   }
 
-  // As wait_for_old_leg() does for proxies: the old leg's reset has to go before the new leg's SYN.
-  void consider(const Postponed& wanted)
+  void consider(Postponed wanted)
   {
-    constexpr auto longest = std::chrono::milliseconds{64};
-    const auto& [client, server] = ends_of(wanted.request.connection);
-    if (wanted.pause <= longest && context_.table.is_served_by_another(client, server, no_owner)) {
-      context_.table.count(Counter::dials_delayed, wanted.pause.count() == 1 ? 1 : 0);
-      auto later = wanted;
-      later.pause *= 2;
-      postponed_.emplace(Clock::now() + wanted.pause, later);
+    if (const auto pause = pause_for_old_leg(context_.table, wanted.request.connection, no_owner, wanted.pause)) {
+      wanted.pause = *pause;
+      postponed_.emplace(Clock::now() + *pause, wanted);
     } else if (const auto kind = begin(wanted.request, wanted.queuer)) {
       answer(wanted.queuer, *kind, wanted.request.number);
     }

@@ -185,7 +185,12 @@ Children::Ended Children::note_ended(Owner owner, int status)
   } else {
     give_back(owner);
   }
-  return {.pid = record.pid, .child = record.child, .crashed = crashed, .status = status, .state = last_state};
+  return {.pid = record.pid,
+          .child = record.child,
+          .crashed = crashed,
+          .status = status,
+          .state = last_state,
+          .orphan = record.orphan};
 }
 
 bool Children::is_held(Owner owner) const

@@ -44,6 +44,7 @@ public:
     bool crashed;       // by a signal or with a failure status
     int status;         // as wait(2) gives it
     ProcessState state; // the last that it showed
+    bool orphan;        // adopted by adopt_orphan(): what has become of it its slot alone tells
 
     std::string manner() const; // for the log: "signal 9", "status 1"
     bool had_connection() const { return state == ProcessState::busy; }
@@ -66,8 +67,7 @@ public:
   // After the last of them: what other numbers stand in the same table are dead.
   void adopt_table();
 
-  // The next child that has ended, or nothing. What has become of an orphan its slot alone tells: it counts as one that
-  // did not crash, and is_dead().
+  // The next child that has ended, or nothing. An orphan counts as one that did not crash, and is_dead().
   std::optional<Ended> reap();
 
   // The orphans' part of reap(), which asks now and then.

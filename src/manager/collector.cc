@@ -31,8 +31,7 @@ void Collector::note_lost(const ConnectionTable::Entry& entry, std::string_view 
   if (!log) {
     return;
   }
-  using Seconds = std::chrono::duration<double>; // of which any two can be subtracted
-  const auto duration = Seconds{boot_time_now()} - Seconds{entry.since};
+  const auto duration = seconds_between(entry.since, boot_time_now());
   log::info("closed client={} server={} up={} down={} duration={:.3f} reason={}", entry.connection.client,
             entry.connection.server, entry.bytes_up, entry.bytes_down, duration.count(),
             is_killed(entry.owner) ? "killed-by-command" : reason);

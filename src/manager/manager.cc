@@ -155,8 +155,7 @@ void Manager::note_end(const Children::Ended& ended)
     diallers_.note_loss(ended.crashed, ended.manner());
     break;
   case Children::Role::proxy:
-    if (lifecycle_.state() != State::cutting && !collector_.is_killed(ended.child.owner) &&
-        !children_.is_orphan(ended.child.owner)) {
+    if (lifecycle_.state() != State::cutting && !collector_.is_killed(ended.child.owner)) {
       proxies_.note_end(ended, Clock::now());
     }
     break;

@@ -200,7 +200,7 @@ void Manager::end_old_helpers()
       children_.signal(role, signal, [](const auto&) { return true; });
     }
     while (const auto ended = children_.reap()) {
-      if (ended->child.role == Children::Role::proxy && !children_.is_orphan(ended->child.owner)) {
+      if (ended->child.role == Children::Role::proxy) {
         proxies_.note_end(*ended, Clock::now());
       }
     }

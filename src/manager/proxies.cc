@@ -176,6 +176,9 @@ void Proxies::wake_manager_if_needed(std::size_t listener) const
 
 void Proxies::note_end(const Children::Ended& ended, Time now)
 {
+  if (ended.orphan) {
+    return;
+  }
   if (!ended.crashed) {
     back_off_.served();
     return;

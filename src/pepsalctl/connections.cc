@@ -78,7 +78,7 @@ std::vector<ShownConnection> connections_of(const SharedSegment& segment, const 
     const auto pid = view.process(entry.owner);
     result.push_back({.entry = entry,
                       .pid = pid,
-                      .age = std::chrono::duration<double>{now} - std::chrono::duration<double>{entry.since},
+                      .age = seconds_between(entry.since, now),
                       .interface = interface_name(entry.connection.syn.arrival_interface),
                       .legs = join.legs_of(entry, pid)});
   });

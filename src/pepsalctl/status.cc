@@ -17,8 +17,7 @@ using Json = nlohmann::ordered_json;
 
 double seconds_since(const PeerStatus& peer)
 {
-  using Seconds = std::chrono::duration<double>; // of which any two can be subtracted
-  return (Seconds{boot_time_now()} - Seconds{BootTime{peer.since_ns.load()}}).count();
+  return seconds_between(BootTime{peer.since_ns.load()}, boot_time_now()).count();
 }
 
 // One line a peer: whether it is up, since when, how many warm connections it has; or why it is down.

@@ -23,11 +23,6 @@ namespace {
 constexpr std::size_t most_first_bytes = 2048;                       // more than any SYN takes on an Ethernet path
 constexpr auto first_bytes_patience = std::chrono::milliseconds{20}; // beside a satellite's round trip, nothing
 
-bool is_want_of_resources(int error)
-{
-  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
-}
-
 class Dialler
 {
 public:
@@ -172,13 +167,10 @@ std::string dial_failure(int error)
 
 bool wait_for_old_leg(ConnectionTable& table, const Connection& connection, const TCPSocket& client, Owner self)
 {
-  constexpr int longest_ms = 64;
-  for (int pause_ms = 1;
-       pause_ms <= longest_ms && table.is_served_by_another(connection.client, connection.server, self);
-       pause_ms *= 2) {
-    table.count(Counter::dials_delayed, pause_ms == 1 ? 1 : 0);
+  auto pause = pause_for_old_leg(table, connection, self, {});
+  for (; pause; pause = pause_for_old_leg(table, connection, self, *pause)) {
     pollfd gone{.fd = client.number(), .events = 0, .revents = 0};
-    if (::poll(&gone, 1, pause_ms) > 0) {
+    if (::poll(&gone, 1, static_cast<int>(pause->count())) > 0) {
       return false;
     }
   }

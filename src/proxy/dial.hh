@@ -30,18 +30,16 @@ struct DialResult
 // One word for the reason of a closing line: "refused", "timeout", "unreachable" or "error-N".
 std::string dial_failure(int error);
 
-// Waits, 127 ms at most, until no other proxy serves a connection of the same client and server: the client has reset
-// that one and come back at once by the same port. The old leg's reset thus goes before the new leg's SYN, and the port
-// is free. `self` is this process. False when the client resets this one meanwhile.
+// Waits as pause_for_old_leg() says; `self` is this process. False when the client resets this connection meanwhile.
 bool wait_for_old_leg(ConnectionTable& table, const Connection& connection, const TCPSocket& client, Owner self);
 
 // Dials `connection.server` on behalf of `client` (the accepted socket), from the client's address and port if
-// `preserve_source`. Where that exact binding is
-// taken, from its address and another port (one below 1024 instead of such a one), then from the box's own. DSCP is the
-// SYN's, and the hop limit what a router leaves of the SYN's. Gives up when the client resets meanwhile or
-// --connect-timeout is over. With --fastopen a dial on the satellite leg carries in its SYN what the client sends
-// within its first milliseconds (RFC 7413, without cookie), unless it is told to leave them. Throws SystemError only
-// when no socket can be had or an option of the profile is refused.
+// `preserve_source`. Where that exact binding is taken, from its address and another port (one below 1024 instead of
+// such a one), then from the box's own. DSCP is the SYN's, and the hop limit what a router leaves of the SYN's. Gives
+// up when the client resets meanwhile or --connect-timeout is over. With --fastopen a dial on the satellite leg carries
+// in its SYN what the client sends within its first milliseconds (RFC 7413; without cookie to what lies behind a peer),
+// unless it is told to leave them. Throws SystemError when an option of the profile is refused, or no socket could be
+// had for as long as --connect-timeout.
 DialResult dial(const Config& config, const Connection& connection, const TCPSocket& client, const Departure& departure,
                 bool preserve_source, bool with_first_bytes = true);
 

@@ -149,7 +149,7 @@ private:
         }
         return Client{.socket = TCPSocket{fd}, .address = address.endpoint()};
       }
-      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+      if (is_want_of_resources(errno)) {
         if (accept_warning_.allows()) {
           log::warning("accept: {}: connections wait", std::strerror(errno));
         }
@@ -167,7 +167,7 @@ private:
     const auto* const arrival = link_of(context_.listener, context_.config);
     const bool fast_open = arrival != nullptr && context_.config.fastopen;
     const bool is_half_open = fast_open && client.state() == TCP_SYN_RECV;
-    if (is_half_open && !is_proved(address) && !wait_for_handshake(client)) {
+    if (fast_open && !is_proved(address) && !wait_for_handshake(client)) {
       if (const auto held = context_.table.may_log(LimitedLine::unfinished_handshake, boot_time_now())) {
         log::info("refused client={}: Fast Open, and no handshake; held_back={}", address, *held);
       }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cerrno>
 #include <string_view>
 #include <system_error>
 
@@ -12,6 +13,12 @@ class SystemError : public std::system_error
 public:
   SystemError(int error_number, std::string_view call_and_operand);
 };
+
+// Whether a call failed for want of descriptors or memory, which passes.
+constexpr bool is_want_of_resources(int error)
+{
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
 
 // Returns `result` unless it is -1, the failure value of system calls; then throws SystemError from errno.
 template<typename Result> Result check(std::string_view call_and_operand, Result result)
