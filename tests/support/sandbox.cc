@@ -49,7 +49,8 @@ public:
     if (!mount_at("proc", "/proc") || !mount_at("sysfs", "/sys") || !mount_at("tmpfs", "/run")) {
       return "mount /proc, /sys and /run";
     }
-    for (const char* folder : {Sandbox::work_folder, "/run/sshd", "/run/lock", "/run/dev", "/run/dev/pts", "/run/dev/shm"}) {
+    for (const char* folder :
+         {Sandbox::work_folder, "/run/sshd", "/run/lock", "/run/dev", "/run/dev/pts", "/run/dev/shm"}) {
       if (::mkdir(folder, 0755) != 0) {
         return folder;
       }
