@@ -17,8 +17,7 @@ from queuer import QueueMeasures, QueueSubject
 from subjects import Subject
 from tables import MainTable, circumstances, print_honest, print_idle
 
-FIGURES = ["bulk", "latency", "crowd", "connections", "memory", "queuer", "flood"]
-QUEUE_FIGURES = ["queuer", "flood"]
+FIGURES = ["bulk", "latency", "crowd", "connections", "memory", "queuer"]
 MOST_DESCRIPTORS = 65536
 
 
@@ -60,13 +59,12 @@ def start(network, names, web=True):
 
 def measure_table(options, network, results):
     figures = [options.only] if options.only else FIGURES
-    by_traffic = [figure for figure in figures if figure not in QUEUE_FIGURES]
-    subjects = start(network, MainTable.SUBJECTS) if by_traffic else []
-    queues = [QueueSubject(network, name) for name in ("bare", "pepsal")] if by_traffic != figures else []
+    subjects = start(network, MainTable.SUBJECTS) if figures != ["queuer"] else []
+    queues = [QueueSubject(network, name) for name in ("bare", "pepsal")] if "queuer" in figures else []
     traffic = Measures(network, results, options.seconds)
     queue = QueueMeasures(network, results, options.seconds)
-    run_rounds(options, lambda figure: getattr(queue if figure in QUEUE_FIGURES else traffic, figure), figures,
-               lambda figure: queues if figure in QUEUE_FIGURES else subjects)
+    run_rounds(options, lambda figure: getattr(queue if figure == "queuer" else traffic, figure), figures,
+               lambda figure: queues if figure == "queuer" else subjects)
     MainTable(results, figures).print()
 
 

@@ -30,7 +30,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "confine/shorter_filter.hh"
 #include "util/file_descriptor.hh"
 #include "util/system_error.hh"
 
@@ -181,7 +180,7 @@ public:
     const auto bytes = check("lseek", ::lseek(file.number(), 0, SEEK_END));
     Filter filter(static_cast<std::size_t>(bytes) / sizeof(sock_filter));
     check("pread", ::pread(file.number(), filter.data(), static_cast<std::size_t>(bytes), 0));
-    return without_needless_comparisons(filter);
+    return filter;
   }
 
 private:
