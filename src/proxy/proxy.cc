@@ -9,7 +9,6 @@
 #include <csignal>
 #include <cstring>
 #include <optional>
-#include <thread>
 
 #include <fmt/format.h>
 #include <netinet/tcp.h>
@@ -17,9 +16,9 @@
 #include <unistd.h>
 
 #include "confine/capabilities.hh"
-#include "link/figures.hh"
 #include "peer/peer_gate.hh"
 #include "proxy/destination.hh"
+#include "proxy/fast_open.hh"
 #include "proxy/server_leg.hh"
 #include "proxy/session.hh"
 #include "tcp/probe_guard.hh"
@@ -167,7 +166,7 @@ private:
     const auto* const arrival = link_of(context_.listener, context_.config);
     const bool fast_open = arrival != nullptr && context_.config.fastopen;
     const bool is_half_open = fast_open && client.state() == TCP_SYN_RECV;
-    if (fast_open && !is_proved(address) && !wait_for_handshake(client)) {
+    if (fast_open && !trust_.is_proved(client, address)) {
       if (const auto held = context_.table.may_log(LimitedLine::unfinished_handshake, boot_time_now())) {
         log::info("refused client={}: Fast Open, and no handshake; held_back={}", address, *held);
       }
@@ -175,7 +174,7 @@ private:
     }
     if (fast_open && client.has_syn_data()) {
       context_.table.count(Counter::fastopen_accepts);
-      if (is_behind_peer(address)) {
+      if (trust_.is_behind_peer(address)) {
         expect_peer_window(client, *arrival);
       }
     }
@@ -320,41 +319,6 @@ private:
     context_.confinement.enter(paced ? Role::paced_session : Role::session);
   }
 
-  // A SYN to or from behind a peer carried data that were taken: there is a PEPsal across the satellite, which has as
-  // much room for what this one sends as this one has.
-  static void expect_peer_window(TCPSocket& socket, const Link& link)
-  {
-    if (link.has_rates()) {
-      socket.assume_peer_window(leg_figures(link).bytes_in_flight);
-    }
-  }
-
-  // Whether a client may be served before its handshake has ended. Where there are no peers, the kernel has seen its
-  // cookie.
-  bool is_proved(const Endpoint& client) const { return context_.config.peers.peers.empty() || is_behind_peer(client); }
-
-  // Behind one that is up, or is not dialled from here.
-  bool is_behind_peer(const Endpoint& client) const
-  {
-    const auto& options = context_.config.peers;
-    const auto peer = choose_peer(options.peers, client);
-    return peer && (options.warm_connections == 0 || context_.table.header().peers.at(*peer).up);
-  }
-
-  // A SYN's source may be anybody's address. Until its owner has answered, nothing is dialled and nothing but the
-  // SYN-ACK is sent there. False when it does not answer.
-  static bool wait_for_handshake(const TCPSocket& client)
-  {
-    constexpr auto patience = std::chrono::seconds{15};
-    constexpr auto pause = std::chrono::milliseconds{5}; // the end of a handshake wakes nobody
-    const auto deadline = std::chrono::steady_clock::now() + patience;
-    while (client.state() == TCP_SYN_RECV && std::chrono::steady_clock::now() < deadline) {
-      std::this_thread::sleep_for(pause);
-    }
-    const int state = client.state();
-    return state != TCP_SYN_RECV && state != TCP_CLOSE; // closed by an ICMP error: nobody has answered
-  }
-
   LegWay way_of(const Connection& connection, const Route& own, bool preserve)
   {
     const auto way = way_of_server_leg(*routes_, context_.config.marks, own, connection.client, connection.server,
@@ -374,6 +338,7 @@ private:
 
   ProxyContext context_;
   std::optional<RouteSocket> routes_;
+  FastOpenTrust trust_{context_.config, context_.table};
   std::uint32_t served_{}; // connections, the one in hand included
   log::RateLimit accept_warning_{std::chrono::seconds{60}};
 };
