@@ -18,7 +18,6 @@ from subjects import Subject
 from tables import MainTable, circumstances, print_honest, print_idle
 
 FIGURES = ["bulk", "latency", "crowd", "connections", "memory", "queuer"]
-MOST_DESCRIPTORS = 65536
 
 
 def parse(arguments):
@@ -77,7 +76,6 @@ def measure_honest(options, network, results):
 
 def measure_idle(options, network, results):
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = max(most, MOST_DESCRIPTORS)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     subjects = start(network, ("plain", "idle"), web=False)
     idle = IdleMeasure(network, results, options.quick)

@@ -206,11 +206,16 @@ class Bench:
             lab.put("file", content)
         transfer.stop.wait(workload.pause)
         teller = Teller(lab, self.settings(scenario)) if self.options.tell and lab.boxes else None
-        lab.restart_schedule()
-        if teller:
-            teller.start()
         before, warm_before = lab.link_counters(), lab.warm_connections_used()
         progress = self.progress.running(label, workload.size * workload.flows)
+
+        def starting():  # the schedule's times count from the transfer's start
+            lab.restart_schedule()
+            if teller:
+                teller.start()
+
+        if workload.kind != "transfer":
+            starting()
         if workload.kind == "page":
             scheme = "http" if workload.port == 80 else "https"
             outcome = browser.load_page(lab.namespace("user"), f"{scheme}://{SERVER}:{workload.port}/", workload.protocol,
@@ -221,10 +226,10 @@ class Bench:
             outcome = programs.tls_upload(lab.namespace("user"), SERVER, lab.folder, content, workload.limit)
         elif workload.direction == "down":
             outcome = transfer.download(lab.namespace("user"), SERVER, "file", content, workload.flows, workload.limit,
-                                        progress)
+                                        progress, starting)
         else:
             outcome = transfer.upload(lab.namespace("user"), SERVER, lab.folder, content, workload.flows,
-                                      workload.limit, progress)
+                                      workload.limit, progress, starting)
         if teller:
             teller.end()
         if transfer.stop.is_set():

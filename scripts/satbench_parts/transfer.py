@@ -160,11 +160,13 @@ def median(values):
     return statistics.median(values) if values else None
 
 
-def run_flows(namespace, address, requests, limit, arrived, progress):
-    """requests: (header, body to send, body expected) of each flow. arrived(flows): bytes at the receiving end."""
+def run_flows(namespace, address, requests, limit, arrived, progress, starting):
+    """requests: (header, body to send, body expected) of each flow. arrived(flows): bytes at the receiving end.
+    starting() is called right before the first SYN."""
     outcome = Outcome(series=[(0.0, 0)])
     with inside(namespace):
         flows = [Flow(address, *request) for request in requests]
+    starting()
     begin = time.monotonic()
     with selectors.DefaultSelector() as selector:
         for flow in flows:
@@ -200,13 +202,13 @@ def run_flows(namespace, address, requests, limit, arrived, progress):
     return outcome
 
 
-def download(namespace, host, name, content, flows, limit, progress):
+def download(namespace, host, name, content, flows, limit, progress, starting):
     request = f"GET /{name} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: satbench\r\n\r\n".encode()
     return run_flows(namespace, (host, 80), [(request, b"", content)] * flows, limit,
-                     lambda running: sum(flow.body_bytes() for flow in running), progress)
+                     lambda running: sum(flow.body_bytes() for flow in running), progress, starting)
 
 
-def upload(namespace, host, folder, content, flows, limit, progress):
+def upload(namespace, host, folder, content, flows, limit, progress, starting):
     """folder: the server's, with the subfolders body and www/up; nginx writes what it receives there."""
 
     def arrived(_):
@@ -226,7 +228,7 @@ def upload(namespace, host, folder, content, flows, limit, progress):
     for entry in os.scandir(folder / "www/up"):
         os.unlink(entry.path)
     outcome = run_flows(namespace, (host, 80), [(request(number), content, b"") for number in range(flows)], limit,
-                        arrived, progress)
+                        arrived, progress, starting)
     if outcome.total is not None:
         outcome.intact = all((folder / "www/up" / str(number)).read_bytes() == content for number in range(flows))
     return outcome
