@@ -94,7 +94,6 @@ def print_idle(results, counts):
         *(f"{(value('kernel_kb', count) - results.median('idle_kernel_kb', f'plain-{count}')) / 1000:.1f}" for count in counts))
     row("of one core while idle, proxies", *(f"{value('proxies_cpu_percent', count):.2f} %" for count in counts))
     row("of one core while idle, all processes", *(f"{value('cpu_percent', count):.2f} %" for count in counts))
-    row("seconds to open them", *(f"{value('seconds_to_open', count):.2f}" for count in counts))
 
 
 def circumstances(rounds, seconds, about, haproxy):
