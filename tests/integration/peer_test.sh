@@ -101,6 +101,21 @@ while True:
         said += piece
     client.sendall(said + b"-end-seen")
     client.close()'
+  # Sends as much as is taken within a second, notes how much that was, and sends the rest.
+  serve_beside server 7004 python3 -c '
+import pathlib, select, socket, sys
+content = memoryview((bytes(range(256)) * 62501)[:16_000_000])
+listener = socket.create_server(("", 7004))
+while True:
+    client = listener.accept()[0]
+    client.setblocking(False)
+    sent = 0
+    while sent < len(content) and select.select([], [client], [], 1)[1]:
+        sent += client.send(content[sent:sent + 65536])
+    pathlib.Path(sys.argv[1]).write_text(str(sent))
+    client.setblocking(True)
+    client.sendall(content[sent:])
+    client.close()' "$work/taken"
   serve_beside server 5201 iperf3 -s
   case=control
   eventually fetch 4 http small || wrong "no way to the server without the boxes"
@@ -178,6 +193,30 @@ s.sendall(b"behind")
 s.shutdown(socket.SHUT_WR)
 print(b"".join(iter(lambda: s.recv(100), b"")).decode())' "$server" || true)
   [[ $answer == "before-!behind-end-seen" ]] || wrong "the urgent byte comes as '$answer'"
+}
+
+# Who does not read stops who sends, across both boxes: of 16 MB no more is taken than the sockets on the way hold. Then all
+# arrives.
+back_pressure() {
+  case=back_pressure
+  in_role user timeout 60 python3 - $server "$work/taken" <<'END' || wrong "who does not read does not stop who sends, or not all arrives"
+import hashlib, pathlib, socket, sys, time
+SIZE = 16_000_000
+taken = pathlib.Path(sys.argv[2])
+with socket.create_connection((sys.argv[1], 7004), 10) as client:
+    client.settimeout(20)
+    for _ in range(400):
+        if taken.exists():
+            break
+        time.sleep(0.05)
+    assert int(taken.read_text()) < SIZE, taken.read_text()
+    said, size = hashlib.sha256(), 0
+    while piece := client.recv(65536):
+        said.update(piece)
+        size += len(piece)
+assert size == SIZE, size
+assert said.digest() == hashlib.sha256((bytes(range(256)) * (SIZE // 256 + 1))[:SIZE]).digest()
+END
 }
 
 server_asks() {
@@ -529,7 +568,7 @@ bad_input() {
 set_up
 start_up_boxes
 cases=("$@")
-((${#cases[@]} > 0)) || cases=(carries speaks_and_half_closes urgent_byte from_the_server refused_there box_itself reset_passes burst many_at_once
+((${#cases[@]} > 0)) || cases=(carries speaks_and_half_closes urgent_byte back_pressure from_the_server refused_there box_itself reset_passes burst many_at_once
   iperf_both_ways far_proxies_killed keeper_killed peer_goes_and_comes box_restarted forged_syns half_open_ends without_peers mixed_families keys strangers bad_input)
 for name in "${cases[@]}"; do "$name"; done
 
