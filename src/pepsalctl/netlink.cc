@@ -9,13 +9,15 @@
 
 #include <linux/netlink.h>
 
+#include "util/netlink_messages.hh"
 #include "util/system_error.hh"
 
 namespace pepsal {
 
 void read_messages(std::span<const std::byte> datagram, mnl_cb_t read, void* data)
 {
-  static_cast<void>(mnl_cb_run(datagram.data(), datagram.size(), 0, 0, read, data)); // of any sequence, from anybody
+  const auto whole = whole_messages(datagram);
+  static_cast<void>(mnl_cb_run(whole.data(), whole.size(), 0, 0, read, data)); // of any sequence, from anybody
 }
 
 Netlink::Netlink(int bus, const char* name)
@@ -51,8 +53,8 @@ void Netlink::receive(mnl_cb_t read, void* data)
   alignas(nlmsghdr) std::array<char, std::size_t{32} * 1024> buffer{};
   for (int more = MNL_CB_OK; more > MNL_CB_STOP;) {
     const auto bytes = check("recv " + name_, mnl_socket_recvfrom(socket_.get(), buffer.data(), buffer.size()));
-    more = mnl_cb_run(buffer.data(), static_cast<std::size_t>(bytes), sequence_, mnl_socket_get_portid(socket_.get()),
-                      read, data);
+    const auto whole = whole_messages(std::as_bytes(std::span{buffer}).first(static_cast<std::size_t>(bytes)));
+    more = mnl_cb_run(whole.data(), whole.size(), sequence_, mnl_socket_get_portid(socket_.get()), read, data);
     check(name_, more);
   }
 }

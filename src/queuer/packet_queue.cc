@@ -15,6 +15,7 @@
 #include <linux/netlink.h>
 #include <sys/socket.h>
 
+#include "util/netlink_messages.hh"
 #include "util/system_error.hh"
 
 namespace pepsal {
@@ -122,8 +123,8 @@ void PacketQueue::request(nlmsghdr* message, const char* what)
   // the answer to bind is read before copying is configured, and nothing is queued until then.
   std::array<std::byte, 8192> answer{};
   const auto bytes = check(operation, mnl_socket_recvfrom(socket_.get(), answer.data(), answer.size()));
-  check(operation, mnl_cb_run(answer.data(), static_cast<std::size_t>(bytes), 0, mnl_socket_get_portid(socket_.get()),
-                              nullptr, nullptr));
+  const auto whole = whole_messages(std::span{answer}.first(static_cast<std::size_t>(bytes)));
+  check(operation, mnl_cb_run(whole.data(), whole.size(), 0, mnl_socket_get_portid(socket_.get()), nullptr, nullptr));
 }
 
 void PacketQueue::handle_batch(const Handler& handler)
@@ -155,8 +156,9 @@ void PacketQueue::handle_batch(const Handler& handler)
 void read_packets(std::span<const std::byte> messages,
                   const std::function<void(const QueuedPacket&, std::uint32_t packet_id)>& take)
 {
-  int left = static_cast<int>(messages.size());
-  for (const auto* message = reinterpret_cast<const nlmsghdr*>(messages.data()); mnl_nlmsg_ok(message, left);
+  const auto whole = whole_messages(messages);
+  int left = static_cast<int>(whole.size());
+  for (const auto* message = reinterpret_cast<const nlmsghdr*>(whole.data()); mnl_nlmsg_ok(message, left);
        message = mnl_nlmsg_next(message, &left)) {
     std::array<nlattr*, NFQA_MAX + 1> attributes{};
     if (message->nlmsg_type != ((NFNL_SUBSYS_QUEUE << 8) | NFQNL_MSG_PACKET) ||

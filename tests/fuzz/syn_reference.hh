@@ -198,6 +198,10 @@ private:
       result_.syn.sack_permitted = true;
     } else if (kind == 8 && length == 10) {
       result_.syn.timestamps = true;
+    } else if (kind == 19 || kind == 29) {
+      result_.syn.unsplittable = Unsplittable::authentication;
+    } else if (kind == 30 && length > 2 && u8() / 16 == 1) {
+      result_.syn.unsplittable = Unsplittable::joining;
     }
     at_ = start + length;
     return true;
