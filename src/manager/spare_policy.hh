@@ -50,7 +50,7 @@ public:
   using Time = std::chrono::steady_clock::time_point;
 
   static constexpr auto first = std::chrono::milliseconds{50};
-  static constexpr auto longest = std::chrono::milliseconds{30'000};
+  static constexpr auto longest = std::chrono::milliseconds{1'000}; // soon after whatever killed them is over
 
   // Deaths while it waits already belong to the one that made it wait.
   void died(Time now);
