@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <memory>
 #include <string_view>
 
 #include <CLI/CLI.hpp>
@@ -12,6 +13,7 @@
 #include <fmt/ranges.h>
 
 #include "config/config.hh"
+#include "config/help.hh"
 #include "pepsalctl/parse.hh"
 #include "util/usage_error.hh"
 #include "util/version.hh"
@@ -88,7 +90,7 @@ void add_word(CLI::App& app, const std::string& name, const std::vector<std::str
            set(static_cast<std::size_t>(found - words.begin()));
          },
          help)
-      ->type_name("WORD");
+      ->type_name(fmt::format("{}", fmt::join(words, "|")));
 }
 
 void add_port(CLI::App& app, std::optional<std::uint16_t>& port)
@@ -141,8 +143,7 @@ void add_selection(CLI::App& app, Selection& selection)
       "RTT, RETR and QUEUED of this leg alone, and only connections that have it");
   add_word(
       app, "--sort", {column_names.begin(), column_names.end()},
-      [&selection](std::size_t index) { selection.sort = static_cast<Column>(index); },
-      "Column to sort by: id, state, client, server, age, up, down, rtt, retr, queued");
+      [&selection](std::size_t index) { selection.sort = static_cast<Column>(index); }, "Column to sort by");
 }
 
 // The port alone means loopback: figures of clients are nobody else's business unless somebody wants it so.
@@ -193,7 +194,9 @@ CommandOptions parse_command_line(int argc, char** argv)
 {
   CommandOptions line;
   CLI::App app{"Shows what a running PEPsal does, and commands it", "pepsalctl"};
-  app.set_version_flag("-V,--version", std::string{"pepsalctl "} + version());
+  app.set_version_flag("-V,--version", std::string{"pepsalctl "} + version())->description("Print the version and end");
+  app.set_help_flag("-h,--help", "Print the options and end");
+  app.formatter(std::make_shared<HelpFormatter>()); // commands made from here on inherit both
   app.add_option("--instance", line.instance, "Name of the daemon's instance")
       ->check(check_instance_name)
       ->capture_default_str()
@@ -208,8 +211,12 @@ CommandOptions parse_command_line(int argc, char** argv)
     return {};
   } catch (const CLI::ExtrasError&) {
     throw UsageError{fmt::format("unexpected '{}': {}", app.remaining(true).front(), usage())};
+  } catch (const CLI::ArgumentMismatch& error) {
+    const std::string_view text = error.what();
+    throw UsageError{fmt::format("{}: needs a value", text.substr(0, text.find_first_of(": ")))};
   } catch (const CLI::ParseError& error) {
-    throw UsageError{error.what()};
+    const std::string_view text = error.what();
+    throw UsageError{std::string{text.substr(0, text.find('\n'))}};
   }
   if (!line.command) {
     throw UsageError{fmt::format("no command: {}", usage())};

@@ -47,7 +47,8 @@ usage() {
   fails 2 "'dance'" dance
   fails 2 "'more'" list more
   fails 2 "'--loud'" --loud status
-  fails 2 "--instance" status --instance
+  fails 2 "pepsalctl: --instance: needs a value" status --instance
+  fails 2 "pepsalctl: --sort: needs a value" list --sort
   fails 2 "'ten' is not a port" list --port ten
   fails 2 "'70000' is not a port" list --port 70000
   fails 2 "'10.1/16' is not an address or a prefix" list --client 10.1/16
