@@ -14,6 +14,7 @@
 #include "config/report.hh"
 #include "config/system.hh"
 #include "manager/manager.hh"
+#include "peer/peer_listener.hh"
 #include "util/daemon.hh"
 #include "util/huge_text.hh"
 #include "util/log.hh"
@@ -34,11 +35,23 @@ pepsal::Config read_configuration(const std::vector<const char*>& arguments)
   return command.config;
 }
 
+// What would end a start, and all else that the system lacks.
+std::vector<pepsal::Lack> find_all_lacks(const pepsal::Config& config)
+{
+  auto lacks = pepsal::find_lacks(config);
+  try {
+    pepsal::check_peers_are_reached(config);
+  } catch (const std::runtime_error& error) {
+    lacks.push_back({.prevents_start = true, .text = error.what()});
+  }
+  return lacks;
+}
+
 int check(const pepsal::CommandLine& command)
 {
   std::printf("configuration: %s\n", command.file.empty() ? "no file, options only" : command.file.c_str());
   std::fputs(pepsal::describe(command.config).c_str(), stdout);
-  const auto lacks = pepsal::find_lacks(command.config);
+  const auto lacks = find_all_lacks(command.config);
   for (const auto& lack : lacks) {
     std::printf("lacking%s: %s\n", lack.prevents_start ? ", which prevents a start" : "", lack.text.c_str());
   }

@@ -1,4 +1,4 @@
-// The layout of --help, which CLI11 asks for option by option. Cannot fail.
+// The layout of --help, which CLI11 asks for option by option, and command by command. Cannot fail.
 
 #include "config/help.hh"
 
@@ -36,11 +36,26 @@ std::string wrap(std::string_view text)
   return result;
 }
 
+// What is explained, and from the description's column on the explanation.
+std::string entry(const std::string& head, std::string_view text)
+{
+  constexpr std::size_t gap = 2;
+  if (head.size() + gap > description_column) {
+    return fmt::format("{}\n{:{}}{}\n", head, "", description_column, wrap(text));
+  }
+  return fmt::format("{:<{}}{}\n", head, description_column, wrap(text));
+}
+
 } // namespace
 
-std::string HelpFormatter::make_option(const CLI::Option* option, bool /*is_positional*/) const
+std::string HelpFormatter::make_subcommand(const CLI::App* command) const
 {
-  auto head = fmt::format("{:{}}{}", "", indent, option->get_name(false, true));
+  return entry(fmt::format("{:{}}{}", "", indent, command->get_name()), command->get_description());
+}
+
+std::string HelpFormatter::make_option(const CLI::Option* option, bool is_positional) const
+{
+  auto head = fmt::format("{:{}}{}", "", indent, option->get_name(is_positional, !is_positional));
   if (option->get_type_size() != 0) {
     head += " " + option->get_type_name();
   }
@@ -48,11 +63,7 @@ std::string HelpFormatter::make_option(const CLI::Option* option, bool /*is_posi
   if (!option->get_default_str().empty()) {
     text += fmt::format(" (default {})", option->get_default_str());
   }
-  constexpr std::size_t gap = 2;
-  if (head.size() + gap > description_column) {
-    return fmt::format("{}\n{:{}}{}\n", head, "", description_column, wrap(text));
-  }
-  return fmt::format("{:<{}}{}\n", head, description_column, wrap(text));
+  return entry(head, text);
 }
 
 } // namespace pepsal

@@ -17,6 +17,7 @@
 
 #include "util/endpoint.hh"
 #include "util/socket.hh"
+#include "util/user.hh"
 
 namespace pepsal {
 
@@ -75,6 +76,15 @@ void find_address(const Config& config, Lacks& lacks)
   }
 }
 
+void look_for_user(const std::string& name, Lacks& lacks)
+{
+  try {
+    find_user(name);
+  } catch (const std::runtime_error& error) {
+    lacks.push_back({.prevents_start = true, .text = error.what()});
+  }
+}
+
 void find_forwarding(Lacks& lacks)
 {
   constexpr auto ipv6 = "/proc/sys/net/ipv6/conf/all/forwarding";
@@ -101,6 +111,9 @@ std::vector<Lack> find_lacks(const Config& config)
   }
   if (!config.address.empty()) {
     find_address(config, lacks);
+  }
+  if (!config.user.empty()) {
+    look_for_user(config.user, lacks);
   }
   for (const auto& link : config.links) {
     if (if_nametoindex(link.interface.c_str()) == 0) {

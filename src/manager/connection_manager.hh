@@ -97,6 +97,9 @@ private:
 
   // Comes back only as another program, or by an exception.
   void restart(int asker);
+
+  // Ends without ending a connection. Does not come back.
+  [[noreturn]] void give_way();
   void log_counters() const;
 
   // In a child: closes what is the manager's alone.
@@ -104,9 +107,10 @@ private:
 
   ManagerStart start_;
   Config config_;
-  SignalDescriptor signals_{SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
+  SignalDescriptor signals_{SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD};
   Limits limits_;
-  std::vector<Orphan> orphans_; // of a manager that was killed; once the start is over, Children's
+  std::vector<Orphan> orphans_; // of a manager that was killed or gave way; once the start is over, Children's
+  bool gave_way_{};             // and that it said so
   SharedSegment segment_;
   std::uint32_t room_; // connections that the table was made for
   ConnectionTable table_;

@@ -124,8 +124,8 @@ void Manager::cut()
     wait_for_events();
     reap();
   }
-  log_counters();
-  log::info("ended");
+  log::info("ended: {} connections served, {} bytes up, {} down", table_.counter(Counter::connections_opened),
+            table_.counter(Counter::bytes_up), table_.counter(Counter::bytes_down));
 }
 
 void Manager::reap()
@@ -236,6 +236,8 @@ void Manager::handle(int signal)
     reload();
     service_.ready(status());
     break;
+  case SIGQUIT:
+    give_way();
   case SIGUSR2:
     try {
       restart(-1);

@@ -11,9 +11,11 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "link/prepared.hh"
 #include "manager/privileges.hh"
 #include "peer/peer_listener.hh"
 #include "util/system_error.hh"
+#include "util/user.hh"
 #include "util/version.hh"
 
 namespace pepsal {
@@ -24,6 +26,19 @@ using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
 constexpr std::uint32_t roster_reserve = 256; // numbers for queuers and for the dead not collected yet
+
+// What a modem has told the daemon before this one, as the interfaces are prepared for it still.
+ToldRates rates_told_before(const std::vector<Link>& links)
+{
+  ToldRates rates;
+  for (const auto& link : links) {
+    if (auto rate = told_rate(link.interface); link.has_rates() && !rate.empty()) {
+      log::info("link {}: new connections follow the rate {}", link.interface, rate);
+      rates[link.interface] = std::move(rate);
+    }
+  }
+  return rates;
+}
 
 // Whose the memory of a daemon before this one may be.
 std::optional<uid_t> owner_before(const std::string& user)
@@ -84,6 +99,7 @@ std::optional<SharedSegment> Manager::find_left_behind(std::optional<uid_t> othe
   if (!segment || segment->roster().size() <= roster_reserve) {
     return std::nullopt;
   }
+  gave_way_ = segment->header().leaving;
   auto orphans = find_orphans(*segment);
   if (!orphans) {
     log::warning("connections of a daemon that was killed go on unlisted: not all of its processes are known");
@@ -114,15 +130,23 @@ void Manager::adopt_orphans()
                            orphan.started);
   }
   children_.adopt_table();
-  log::warning("{} connections of a daemon that was killed are taken over", orphans_.size());
+  if (gave_way_) {
+    log::info("{} connections of the daemon before this one are taken over", orphans_.size());
+  } else {
+    log::warning("{} connections of a daemon that was killed are taken over", orphans_.size());
+  }
   orphans_.clear();
 }
 
 void Manager::keep_what_is_fixed(const Handover& before)
 {
   if (config_.instance != before.instance) {
-    log::warning("instance changes only with a stop and a start");
+    log::warning("{} changes only with a stop and a start", "instance");
     config_.instance = before.instance;
+  }
+  if (!config_.user.empty() && find_user(config_.user).user != ::geteuid()) {
+    log::warning("{} changes only with a stop and a start", "user");
+    config_.user.clear(); // it stays who it is
   }
 }
 
@@ -130,10 +154,8 @@ void Manager::start()
 {
   const auto& before = start_.before;
   require_net_admin();
-  if (before) {
-    told_rates_ = before->rates;
-    apply_rates(config_, told_rates_);
-  }
+  told_rates_ = before ? before->rates : rates_told_before(config_.links);
+  apply_rates(config_, told_rates_);
   check_peers_are_reached(config_);
   keepers_.load_key(before ? before->peer_key : std::string{});
   proxies_.listen(before ? adopt_listeners(*before, config_) : std::vector<Listener>{});
@@ -231,6 +253,18 @@ void Manager::log_ready() const
   if (!limits_.scarcest.empty()) {
     log::warning("{} allows {} connections at once; more will bypass the proxy", limits_.scarcest, limits_.connections);
   }
+}
+
+// As if it were killed: proxies with a connection go on alone, and the table stays for the next start, which takes both
+// over (find_left_behind). All other processes end with this one.
+void Manager::give_way()
+{
+  log::info("gives way to the next start: {} connections go on", proxies_.busy());
+  service_.stopping();
+  segment_.header().leaving = true;
+  control_.reset();
+  pid_file_.reset();
+  ::_exit(EXIT_SUCCESS);
 }
 
 void Manager::restart(int asker)

@@ -20,6 +20,8 @@ namespace pepsal {
 
 namespace {
 
+constexpr auto own_folder = "/run/pepsal"; // the one that is made when it is not there, as /run is empty at each boot
+
 std::string holder_in(const FileDescriptor& file)
 {
   std::array<char, 16> text{};
@@ -37,7 +39,12 @@ PidFile::PidFile(const std::string& path)
   const auto call = fmt::format("pid file {}", path);
   name_ = place.filename();
   std::error_code ignored; // the open that follows says what is wrong
-  std::filesystem::create_directories(place.parent_path(), ignored);
+  if (std::filesystem::weakly_canonical(place.parent_path(), ignored) == own_folder) {
+    std::filesystem::create_directory(own_folder, ignored);
+  } else if (!std::filesystem::exists(place.parent_path(), ignored)) {
+    throw std::runtime_error{fmt::format("pid file {}: there is no folder {}: make it, or choose another --pidfile",
+                                         path, place.parent_path().string())};
+  }
   folder_ = FileDescriptor{check(call, ::open(place.parent_path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC))};
   FileDescriptor file{check(call, ::openat(folder_.number(), name_.c_str(),
                                            O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, readable_by_all))};

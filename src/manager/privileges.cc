@@ -3,13 +3,12 @@
 
 #include "manager/privileges.hh"
 
-#include <cstdio>
-#include <memory>
 #include <stdexcept>
 
 #include <cap-ng.h>
 #include <fmt/format.h>
-#include <pwd.h>
+
+#include "util/user.hh"
 
 namespace pepsal {
 
@@ -18,22 +17,6 @@ void require_net_admin()
   if (::capng_get_caps_process() == -1 || ::capng_have_capability(CAPNG_EFFECTIVE, CAP_NET_ADMIN) == 0) {
     throw std::runtime_error{"CAP_NET_ADMIN is missing (for marks, transparent sockets and NFQUEUE): start as root"};
   }
-}
-
-UserId find_user(const std::string& name)
-{
-  // Not getpwnam(3): in a static program it would need the C library's shared modules at run time.
-  const std::unique_ptr<FILE, int (*)(FILE*)> file{std::fopen("/etc/passwd", "re"), &std::fclose};
-  while (file) {
-    const auto* entry = ::fgetpwent(file.get());
-    if (entry == nullptr) {
-      break;
-    }
-    if (name == entry->pw_name) {
-      return {.user = entry->pw_uid, .group = entry->pw_gid};
-    }
-  }
-  throw std::runtime_error{fmt::format("user '{}' is not in /etc/passwd", name)};
 }
 
 void become_user(const std::string& user)

@@ -35,16 +35,25 @@ Reload plan_reload(const Config& running, Config fresh, std::uint32_t room)
   std::vector<std::string> warnings;
   const FixedConfig& fixed = running;
   for (const auto option : differing_options(fixed, fresh)) {
-    warnings.push_back(fmt::format("{} changes only with a restart", option));
+    const bool stays_over_a_restart = option == "instance" || option == "user";
+    warnings.push_back(
+        fmt::format("{} changes only with {}", option, stays_over_a_restart ? "a stop and a start" : "a restart"));
   }
   static_cast<FixedConfig&>(fresh) = fixed;
   if (fresh.max_connections > room) {
-    warnings.push_back(
-        fmt::format("max-connections: the daemon has room for the {} it started with; more take a restart", room));
+    warnings.push_back(fmt::format(
+        "max-connections: the daemon has room for the {} it started with; more take a stop and a start", room));
     fresh.max_connections = room;
   }
   for (auto& warning : link_warnings(running.links, fresh.links)) {
     warnings.push_back(std::move(warning));
+  }
+  for (const auto& link : fresh.links) {
+    const auto* const before = find_link(running.links, link.interface);
+    if (link.has_rates() && (before == nullptr || to_string(*before) != to_string(link))) {
+      warnings.push_back(
+          fmt::format("link {}: the interface follows once pepsal-satlink start has run", link.interface));
+    }
   }
   if (intercepted_interfaces(running) != intercepted_interfaces(fresh)) {
     warnings.emplace_back("intercept: the rules follow once pepsal-iptables start has run");

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
+#include <memory>
+#include <stdexcept>
 #include <string_view>
 
 #include <CLI/CLI.hpp>
@@ -12,6 +15,8 @@
 #include <fmt/ranges.h>
 
 #include "config/config.hh"
+#include "config/help.hh"
+#include "link/link.hh"
 #include "pepsalctl/parse.hh"
 #include "util/usage_error.hh"
 #include "util/version.hh"
@@ -88,7 +93,7 @@ void add_word(CLI::App& app, const std::string& name, const std::vector<std::str
            set(static_cast<std::size_t>(found - words.begin()));
          },
          help)
-      ->type_name("WORD");
+      ->type_name(fmt::format("{}", fmt::join(words, "|")));
 }
 
 void add_port(CLI::App& app, std::optional<std::uint16_t>& port)
@@ -141,8 +146,7 @@ void add_selection(CLI::App& app, Selection& selection)
       "RTT, RETR and QUEUED of this leg alone, and only connections that have it");
   add_word(
       app, "--sort", {column_names.begin(), column_names.end()},
-      [&selection](std::size_t index) { selection.sort = static_cast<Column>(index); },
-      "Column to sort by: id, state, client, server, age, up, down, rtt, retr, queued");
+      [&selection](std::size_t index) { selection.sort = static_cast<Column>(index); }, "Column to sort by");
 }
 
 // The port alone means loopback: figures of clients are nobody else's business unless somebody wants it so.
@@ -158,6 +162,27 @@ void add_listen(CLI::App& app, std::optional<Endpoint>& listen)
          },
          "Serve /metrics and /health there by HTTP, on loopback if only a port is given")
       ->type_name("[ADDRESS:]PORT");
+}
+
+void add_rate(CLI::App& app, std::string& rate)
+{
+  app.add_option_function<std::string>(
+         "--rate",
+         [&rate](const std::string& text) {
+           if (text.find_first_of(" \t") != std::string::npos) {
+             refuse("--rate", text, "DOWN/UP in Mbit/s, such as 30/10");
+           }
+           try {
+             std::vector<Link> links;
+             add_link(links, "any rate=" + text);
+           } catch (const std::invalid_argument& error) {
+             throw UsageError{fmt::format("--rate: {}", error.what())};
+           }
+           rate = text;
+         },
+         "Its rates in Mbit/s, towards the users and from them")
+      ->type_name("DOWN/UP")
+      ->required();
 }
 
 void add_commands(CLI::App& app, CommandOptions& line)
@@ -181,10 +206,31 @@ void add_commands(CLI::App& app, CommandOptions& line)
   }
   auto* const link = app.get_subcommand("link");
   link->add_option("interface", line.interface, "The interface of the link")->type_name("INTERFACE")->required();
-  link->add_option("--rate", line.rate, "Its rates in Mbit/s, towards the users and from them")
-      ->type_name("DOWN/UP")
-      ->required();
+  add_rate(*link, line.rate);
   add_grace(*app.get_subcommand("drain"), line.grace_seconds);
+}
+
+// "show needs ID|CLIENT: its ID, as list shows it, or its client, ADDRESS:PORT".
+[[noreturn]] void refuse_without(const CLI::App& command)
+{
+  for (const auto* option : command.get_options()) {
+    if (option->get_required() && option->count() == 0) {
+      auto help = option->get_description();
+      help.front() = static_cast<char>(std::tolower(static_cast<unsigned char>(help.front())));
+      throw UsageError{fmt::format("{} needs {}{}: {}", command.get_name(),
+                                   option->get_positional() ? "" : option->get_name() + " ", option->get_type_name(),
+                                   help)};
+    }
+  }
+  throw UsageError{usage()};
+}
+
+[[noreturn]] void refuse_extra(const CLI::App& app)
+{
+  const auto commands_given = app.get_subcommands();
+  throw UsageError{fmt::format(
+      "unexpected '{}': {}", app.remaining(true).front(),
+      commands_given.empty() ? usage() : fmt::format("see pepsalctl {} --help", commands_given.front()->get_name()))};
 }
 
 } // namespace
@@ -193,7 +239,9 @@ CommandOptions parse_command_line(int argc, char** argv)
 {
   CommandOptions line;
   CLI::App app{"Shows what a running PEPsal does, and commands it", "pepsalctl"};
-  app.set_version_flag("-V,--version", std::string{"pepsalctl "} + version());
+  app.set_version_flag("-V,--version", std::string{"pepsalctl "} + version())->description("Print the version and end");
+  app.set_help_flag("-h,--help", "Print the options and end");
+  app.formatter(std::make_shared<HelpFormatter>()); // commands made from here on inherit both
   app.add_option("--instance", line.instance, "Name of the daemon's instance")
       ->check(check_instance_name)
       ->capture_default_str()
@@ -207,9 +255,15 @@ CommandOptions parse_command_line(int argc, char** argv)
     app.exit(success);
     return {};
   } catch (const CLI::ExtrasError&) {
-    throw UsageError{fmt::format("unexpected '{}': {}", app.remaining(true).front(), usage())};
+    refuse_extra(app);
+  } catch (const CLI::RequiredError&) {
+    refuse_without(app.get_subcommands().empty() ? app : *app.get_subcommands().front());
+  } catch (const CLI::ArgumentMismatch& error) {
+    const std::string_view text = error.what();
+    throw UsageError{fmt::format("{}: needs a value", text.substr(0, text.find_first_of(": ")))};
   } catch (const CLI::ParseError& error) {
-    throw UsageError{error.what()};
+    const std::string_view text = error.what();
+    throw UsageError{std::string{text.substr(0, text.find('\n'))}};
   }
   if (!line.command) {
     throw UsageError{fmt::format("no command: {}", usage())};

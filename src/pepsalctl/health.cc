@@ -1,5 +1,6 @@
 // pepsalctl health, which /health and the metric pepsal_ready repeat: a queuer answers, a proxy is idle and the rules
-// stand. What cannot be looked at counts as not there, and the reason says so. Nothing here fails.
+// stand. Who may not see queues and rules goes by what shows them to everybody. Fails with SystemError when the kernel
+// does not tell.
 
 #include "pepsalctl/health.hh"
 
@@ -61,14 +62,12 @@ std::vector<Queuer> queuers_of(const SharedSegment& segment)
 // What is wrong with the queuers, or nothing.
 std::string trouble_with_queuers(const SharedSegment& segment)
 {
-  const auto bound = packet_queues();
-  if (!bound) {
-    return "netfilter's queues cannot be seen; run this as root";
-  }
+  const auto bound = packet_queues(); // for root to see; that the process runs, everybody does
   const auto queuers = queuers_of(segment);
   const bool one_answers = std::any_of(queuers.begin(), queuers.end(), [&bound](const auto& queuer) {
-    return runs(queuer.pid) && std::any_of(bound->begin(), bound->end(),
-                                           [&queuer](const auto& queue) { return queue.number == queuer.queue; });
+    return runs(queuer.pid) && (!bound || std::any_of(bound->begin(), bound->end(), [&queuer](const auto& queue) {
+             return queue.number == queuer.queue;
+           }));
   });
   return one_answers ? "" : "no queuer answers";
 }
@@ -131,12 +130,10 @@ Health health_of(const SharedSegment& segment)
     return not_ready("no proxy is idle");
   }
   const auto queues = queues_of(segment);
-  const auto rules = rules_stand(queues);
-  if (!rules) {
-    return not_ready("the netfilter rules cannot be seen; run this as root where iptables is installed");
-  }
-  return *rules ? Health{.state = Health::State::ready}
-                : not_ready(fmt::format("no rules lead to queue {}; see pepsal-iptables", fmt::join(queues, ", ")));
+  const auto seen = rules_stand(queues);
+  const bool stand = seen ? *seen : traces_of_rules_stand();
+  return stand ? Health{.state = Health::State::ready}
+               : not_ready(fmt::format("no rules lead to queue {}; see pepsal-iptables", fmt::join(queues, ", ")));
 }
 
 Health health_of(const std::string& instance)

@@ -5,65 +5,22 @@
 
 #include <array>
 #include <cstdint>
-#include <filesystem>
 #include <fstream>
-#include <optional>
-#include <sstream>
 #include <vector>
 
 #include <fmt/format.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
-#include <sys/stat.h>
 
 #include "link/figures.hh"
 #include "link/link.hh"
+#include "link/prepared.hh"
 #include "pepsalctl/netlink.hh"
 
 namespace pepsal {
 
 namespace {
-
-std::uint64_t inode_of(const std::string& path)
-{
-  struct stat facts
-  {};
-  return ::stat(path.c_str(), &facts) == 0 ? facts.st_ino : 0;
-}
-
-std::string first_line_of(const std::string& path)
-{
-  std::string line;
-  std::ifstream stream{path};
-  std::getline(stream, line);
-  return line;
-}
-
-// The link that pepsal-satlink has prepared the interface for, by its state file; see there.
-std::optional<Link> prepared_link(const std::string& interface)
-{
-  std::ifstream state{fmt::format("/run/pepsal-satlink/{}.{}", inode_of("/proc/self/ns/net"), interface)};
-  std::string line;
-  const auto identity = fmt::format("of {} {} {}", first_line_of("/proc/sys/kernel/random/boot_id"),
-                                    inode_of("/sys/class/net/lo"), inode_of("/sys/class/net/" + interface));
-  if (!std::getline(state, line) || line != identity) {
-    return std::nullopt;
-  }
-  while (std::getline(state, line)) {
-    std::istringstream words{line};
-    std::string kind;
-    std::string rate;
-    std::string round_trip;
-    std::string side;
-    if (words >> kind >> rate >> round_trip >> side && kind == "link") {
-      std::vector<Link> links;
-      add_link(links, fmt::format("{} rate={} rtt={} side={}", interface, rate, round_trip, side));
-      return links.front();
-    }
-  }
-  return std::nullopt;
-}
 
 struct Class
 {

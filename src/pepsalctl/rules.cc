@@ -8,15 +8,19 @@
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
+#include <fstream>
 #include <string>
 
 #include <cap-ng.h>
 #include <csignal>
 #include <fcntl.h>
+#include <linux/fib_rules.h>
+#include <linux/rtnetlink.h>
 #include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "pepsalctl/netlink.hh"
 #include "util/file_descriptor.hh"
 #include "util/process.hh"
 #include "util/system_error.hh"
@@ -112,7 +116,45 @@ std::optional<std::string_view> asking_chain(std::string_view line, std::span<co
   return is_ours ? std::optional{line.substr(append.size(), end - append.size())} : std::nullopt;
 }
 
+struct RuleTrait
+{
+  bool is_its{}; // of pepsal-iptables
+  bool has_mark{};
+};
+
+int read_rule_attribute(const nlattr* attribute, void* data)
+{
+  constexpr std::uint8_t pepsal_iptables = 80; // its ip rules' protocol
+  auto& trait = *static_cast<RuleTrait*>(data);
+  const auto type = mnl_attr_get_type(attribute);
+  trait.is_its |=
+      type == FRA_PROTOCOL && mnl_attr_get_payload_len(attribute) > 0 && mnl_attr_get_u8(attribute) == pepsal_iptables;
+  trait.has_mark |= type == FRA_FWMARK;
+  return MNL_CB_OK;
+}
+
+int read_rule(const nlmsghdr* message, void* data)
+{
+  RuleTrait trait;
+  const int more = mnl_attr_parse(message, sizeof(fib_rule_hdr), read_rule_attribute, &trait);
+  *static_cast<bool*>(data) |= trait.is_its && trait.has_mark;
+  return more;
+}
+
 } // namespace
+
+bool traces_of_rules_stand()
+{
+  alignas(nlmsghdr) std::array<char, 256> buffer{};
+  auto* request = mnl_nlmsg_put_header(buffer.data());
+  request->nlmsg_type = RTM_GETRULE;
+  static_cast<fib_rule_hdr*>(mnl_nlmsg_put_extra_header(request, sizeof(fib_rule_hdr)))->family = AF_UNSPEC;
+  bool found = false;
+  Netlink{NETLINK_ROUTE, "RTM_GETRULE"}.dump(request, read_rule, &found);
+  int early_demux = 1;
+  std::ifstream{"/proc/sys/net/ipv4/tcp_early_demux"} >> early_demux;
+  return found || early_demux == 0;
+}
 
 bool rules_lead_to(std::string_view saved, std::span<const std::uint16_t> queues)
 {

@@ -197,6 +197,26 @@ TEST_F(ControlTest, NeitherRestartsNorALostManagerEndAConnection)
   EXPECT_TRUE(eventually([&] { return daemon().counter("busy") == 0; })) << daemon().control("list");
 }
 
+// As the unit has it for `systemctl restart`: by two programs, one after the other.
+TEST_F(ControlTest, OneThatGivesWayEndsNoConnection)
+{
+  const auto listener = listen();
+  Transfers transfers{connect_many(listener, 20)};
+  ASSERT_TRUE(transfers.all_go_on());
+  daemon().signal(SIGQUIT);
+  EXPECT_EQ(daemon().process().wait(), 0);
+  EXPECT_TRUE(daemon().log_line("gives way to the next start: 20 connections go on"));
+  EXPECT_TRUE(transfers.all_go_on());
+  EXPECT_EQ(path_of_new_connection(listener), Path::direct);
+  start_daemon(options_);
+  EXPECT_TRUE(daemon().log_line("20 connections of the daemon before this one are taken over"));
+  EXPECT_EQ(daemon().counter("leaving"), 0);
+  EXPECT_GE(daemon().counter("busy"), 20U);
+  EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
+  EXPECT_EQ(transfers.end(), 0U);
+  EXPECT_TRUE(eventually([&] { return daemon().counter("busy") == 0; })) << daemon().control("list");
+}
+
 TEST_F(ControlTest, RestartedConnectionsAreCountedDrainedAndCut)
 {
   const auto listener = listen();
@@ -253,7 +273,7 @@ TEST_F(ControlTest, AnotherVersionTakesThePlaceOfThisOne)
   const auto folder = install();
   auto installed = start_installed();
   const auto listener = listen();
-  Transfers transfers{connect_many(listener, 10)};
+  Transfers transfers{connect_many(listener, 200)};
   ASSERT_TRUE(transfers.all_go_on());
 
   std::filesystem::copy_file(program_path("pepsal-next"), folder + "/next");
@@ -327,6 +347,33 @@ TEST_F(ControlTest, AProgramThatWouldNotStartIsNotExecuted)
   EXPECT_NE(refused.err.find("not restarted: "), std::string::npos) << refused.err;
   EXPECT_NE(refused.err.find("spare-proxies"), std::string::npos) << refused.err;
   EXPECT_EQ(command({"reload"}).status, 1);
+  for (const std::string text : {"user = nosuchuser\n", "link = client0\npeer = 203.0.113.1\n"}) {
+    write(text);
+    const auto lacking = command({"restart"});
+    EXPECT_EQ(lacking.status, 1) << text;
+    EXPECT_NE(lacking.err.find("not restarted: lacking, which prevents a start"), std::string::npos) << lacking.err;
+  }
+  pair.talk();
+  EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
+}
+
+// It has given up what it would take.
+TEST_F(ControlTest, AnotherUserTakesAStopAndAStart)
+{
+  net().box().must_run({"mount", "-t", "tmpfs", "tmpfs", "/etc/default"});
+  const auto file = std::string{"/etc/default/pepsal.conf"};
+  const auto write = [&](const std::string& text) {
+    std::ofstream{net().sandbox().outside(file)} << text << std::flush;
+  };
+  write("user = nobody\n");
+  EXPECT_EQ(daemon().stop(), 0);
+  start_daemon({.arguments = {"--config", file}});
+  const auto listener = listen();
+  const auto pair = connect(listener);
+  write("user = daemon\n");
+  EXPECT_NE(command({"reload"}).out.find("user changes only with a stop and a start"), std::string::npos);
+  restart();
+  EXPECT_TRUE(daemon().log_line("user changes only with a stop and a start"));
   pair.talk();
   EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
 }
@@ -395,7 +442,11 @@ TEST_F(ControlTest, ARateThatIsToldHoldsForNewConnections)
   const auto third = connect(listener);
   EXPECT_EQ(receive_buffer(net(), third.client), receive_buffer(net(), second.client));
   first.talk();
-  EXPECT_EQ(tell("fast").status, 1);
+  daemon().signal(SIGKILL);
+  daemon().process().wait();
+  start_daemon({.arguments = {"--link", link}});
+  EXPECT_EQ(receive_buffer(net(), connect(listener).client), receive_buffer(net(), second.client));
+  EXPECT_EQ(tell("fast").status, 2);
   const auto unknown = command({"link", "sat7", "--rate", "20/5"});
   EXPECT_NE(unknown.err.find("'sat7' is no link"), std::string::npos) << unknown.err;
   net().box().must_run({"env", bin, script_path("system/pepsal-satlink"), "stop", "--interface", "client0"});

@@ -268,7 +268,7 @@ TEST_F(StartTest, ReloadTakesBackWhatTheFileNoLongerSays)
 
   net().write_file("pepsal.conf", "max-connections=100000\n");
   reload();
-  EXPECT_TRUE(daemon().log_line("more take a restart").has_value());
+  EXPECT_TRUE(daemon().log_line("more take a stop and a start").has_value());
   const auto after = connect(listener);
   after.talk();
   EXPECT_EQ(legs_with_the_other(), 2);

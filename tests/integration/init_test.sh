@@ -122,9 +122,33 @@ sed -i '$a link = lan0 rate=50/10 rtt=600 side=gateway' "$config"
 gives 0 "" start
 [[ $(tc qdisc show dev lan0 root) == *htb* ]] || wrong "the link is not prepared"
 has_rules || wrong "what arrives at the link is not intercepted"
+shaped_to() { [[ $(tc class show dev lan0) == *"rate $1"* ]]; } # RATE
+sed -i 's/rate=50/rate=30/' "$config"
+gives 0 "" reload
+shaped_to 29760Kbit || wrong "a reload leaves the shaper as it was: $(tc class show dev lan0)"
+ip link del lan0
+ip link add lan0 type veth peer name lan1
+ip link set lan0 up
+eventually shaped_to 29760Kbit || wrong "an interface that was made again is not prepared"
+watcher=$(cat /run/pepsal/default.watch)
 sed -i '$d' "$config"
 gives 0 "" stop
 [[ $(tc qdisc show dev lan0 root) != *htb* ]] || wrong "the link stays prepared"
+eventually is_gone "$watcher" || wrong "pepsal-satlink watch stays"
+
+case=a_long_drain # has the time that it may take
+cat >"$work/sbin/start-stop-daemon" <<'END'
+#!/bin/sh
+echo "$@" >>/run/asked
+exec /sbin/start-stop-daemon "$@"
+END
+chmod +x "$work/sbin/start-stop-daemon"
+echo 'drain-timeout = 300' >>"$config"
+gives 0 "" start
+gives 0 "" stop
+grep -q -- "--retry TERM/315/" /run/asked || wrong "it is stopped by: $(cat /run/asked)"
+sed -i '$d' "$config"
+rm "$work/sbin/start-stop-daemon" /run/asked
 
 case=settings_that_are_wrong
 printf 'DAEMON_OPTS=""\r\nRULES_OPTS=""\r\n' >/etc/default/pepsal

@@ -84,10 +84,10 @@ compare "$root/scripts/steering/pepsal-iptables" 2
 compare "$root/scripts/system/pepsal-satlink" 2
 
 # What the shell completes behind a program, its actions and options, is what its help tells of.
-completed() { # PROGRAM WORD
+completed() { # PROGRAM WORD...
   # shellcheck source=scripts/system/pepsal.bash-completion
   source "$root/scripts/system/pepsal.bash-completion"
-  COMP_WORDS=("$1" "$2") COMP_CWORD=1 COMPREPLY=()
+  COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
   _pepsal
   echo " ${COMPREPLY[*]} "
 }
@@ -99,6 +99,10 @@ for pair in "$PEPSAL_BIN_DIR/pepsal:--drain-timeout" "$PEPSAL_BIN_DIR/pepsalctl:
     wrong "behind $(basename "${pair%:*}") ${word::4}: '$(completed "${pair%:*}" "${word::4}")' is without $word"
 done
 
+[[ $(completed "$PEPSAL_BIN_DIR/pepsal" --log-connections '') == " all failed none " ]] || wrong "--log-connections has no words"
+[[ $(completed "$PEPSAL_BIN_DIR/pepsalctl" --instance x list --leg '') == " client server " ]] || wrong "--leg of list has no words"
+[[ $(completed "$PEPSAL_BIN_DIR/pepsalctl" --instance x dr) == " drain " ]] || wrong "no command is completed behind --instance"
+
 # Each key of the example configuration is an option, with the default that help tells.
 while read -r key value; do
   default=$(help_of "$PEPSAL_BIN_DIR/pepsal" 2 | awk -v "name=--$key" '$1 == name { print $2 }')
@@ -108,6 +112,25 @@ while read -r key value; do
     wrong "scripts/system/pepsal.conf: $key = $value, and by default it is $default"
   fi
 done < <(sed -nE 's/^#([a-z-]+) = ([^ ]+).*/\1 \2/p' "$root/scripts/system/pepsal.conf")
+
+# And each option that a file may have stands there.
+while read -r option; do
+  grep -qE "^#${option#--} = " "$root/scripts/system/pepsal.conf" || wrong "scripts/system/pepsal.conf has no line for $option"
+done < <(help_of "$PEPSAL_BIN_DIR/pepsal" 2 | cut -d ' ' -f 1 |
+  grep -vxE -- '--(config|check|daemon|help|print-links|print-rules|version)')
+
+# What a terminal of 80 columns shows.
+fits() { # PROGRAM [COMMAND]
+  local wide
+  wide=$("$@" --help | LC_ALL=C.UTF-8 awk 'length > 80')
+  [[ -z $wide ]] || wrong "$(basename "$1") ${2-} --help is wider than 80 columns:"$'\n'"$wide"
+}
+for program in "$PEPSAL_BIN_DIR"/{pepsal,pepsalctl} "$root"/scripts/{steering/pepsal-iptables,system/pepsal-satlink}; do
+  fits "$program"
+done
+for command in list show status kill drain undrain reload restart link top metrics health; do
+  fits "$PEPSAL_BIN_DIR/pepsalctl" $command
+done
 
 # Counters and gauges are explained to the administrator in the words of the source, and no others are.
 rows_of() { # HEADER COLUMNS COUNTERS|GAUGES|METRICS: "name help" a line, as the compiler joins them

@@ -281,6 +281,28 @@ case_change_loses_nothing() {
   refused 1 "not prepared" change --interface sat0 --rate 50/10
 }
 
+# A modem's rate counts more than the file's, whatever becomes of the interface, until a stop.
+case_told_rate_holds() {
+  set_up
+  echo 'link = sat0 rate=50/10 rtt=600 side=gateway' >"$work/pepsal.conf"
+  satsim start --config "$work/pepsal.conf"
+  satsim change --rate 30/10
+  satsim start --config "$work/pepsal.conf"
+  [[ $(tc -n box class show dev sat0) == *"rate 29760Kbit"* ]] || wrong "after a start: $(tc -n box class show dev sat0)"
+  [[ $(satsim status) == *"the rate is the last one told"* ]] || wrong "status says: $(satsim status)"
+  ip -n box link del sat0
+  ip link add sat0 netns box type veth peer name sat1 netns peer
+  ip -n box link set sat0 up
+  satsim start --config "$work/pepsal.conf"
+  [[ $(tc -n box class show dev sat0) == *"rate 29760Kbit"* ]] || wrong "made again: $(tc -n box class show dev sat0)"
+  satsim start --config "$work/pepsal.conf" --rate 20/10
+  [[ $(satsim status) != *"last one told"* ]] || wrong "after a start with --rate, status says: $(satsim status)"
+  satsim change --rate 30/10
+  satsim stop
+  satsim start --config "$work/pepsal.conf"
+  [[ $(tc -n box class show dev sat0) == *"rate 49600Kbit"* ]] || wrong "after a stop: $(tc -n box class show dev sat0)"
+}
+
 missing() { satsim status | sed -n 's/^  missing: //p'; }
 
 # A route that is new, an interface that was down, a shaper that somebody took away: status says so, start sets it right.
@@ -417,6 +439,8 @@ await_prepared() { # when
 }
 
 # In the background: an interface that is not there yet, that was down, that is another one.
+has_a_shaper() { [[ $(tc -n box qdisc show dev "$1" root) == "qdisc htb "* ]]; } # INTERFACE
+
 case_watch_follows_the_interface() {
   local watcher
   set_up
@@ -439,6 +463,9 @@ case_watch_follows_the_interface() {
   bring_satellite
   await_prepared "after it was made again"
   [[ $(tc -n box class show dev sat0) == *"rate 49600Kbit"* ]] || wrong "the new interface has no shaper"
+  echo 'link = lan0 rate=5/5 rtt=100 side=gateway' >>"$work/pepsal.conf"
+  kill -HUP $watcher
+  eventually has_a_shaper lan0 || wrong "a link that the file has got is not prepared after SIGHUP"
   kill $watcher
   wait $watcher || wrong "watch ends with $?: $(cat "$work/watch")"
 }

@@ -47,7 +47,8 @@ usage() {
   fails 2 "'dance'" dance
   fails 2 "'more'" list more
   fails 2 "'--loud'" --loud status
-  fails 2 "--instance" status --instance
+  fails 2 "pepsalctl: --instance: needs a value" status --instance
+  fails 2 "pepsalctl: --sort: needs a value" list --sort
   fails 2 "'ten' is not a port" list --port ten
   fails 2 "'70000' is not a port" list --port 70000
   fails 2 "'10.1/16' is not an address or a prefix" list --client 10.1/16
@@ -56,7 +57,12 @@ usage() {
   fails 2 "'closed' is not one of pending, connecting, open" list --state closed
   fails 2 "'sat' is not one of client, server" list --leg sat
   fails 2 "'size' is not one of id, state, client, server, age" list --sort size
-  fails 2 "connection" show
+  fails 2 "show needs ID|CLIENT: its ID, as list shows it" show
+  fails 2 "link needs INTERFACE: the interface" link
+  fails 2 "link needs --rate DOWN/UP: its rates" link sat0
+  fails 2 "--rate: 'rate=fast' is not rate=DOWN/UP in Mbit/s" link sat0 --rate fast
+  fails 2 "'5/5 rtt=7' is not DOWN/UP" link sat0 --rate '5/5 rtt=7'
+  fails 2 "see pepsalctl top --help" top more
   fails 2 "'x' is not a port, or ADDRESS:PORT" metrics --listen x
   fails 2 "'10.0.0.1:0' is not a port" metrics --listen 10.0.0.1:0
   fails 2 "'../etc'" --instance ../etc status

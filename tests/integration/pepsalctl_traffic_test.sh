@@ -236,6 +236,9 @@ health() {
   line=$(ctl health) || status=$?
   echo "$status $line"
 }
+of_the_group() { # COMMAND: as a user whose group is the daemon's
+  box setpriv --reuid 65534 --regid 0 --clear-groups "$work/pepsalctl" --instance iptables-test-nft "$@" || true
+}
 is_healthy() { [[ $(health) == "0 ready" ]]; }
 is_draining() { [[ $(health) == "2 draining" ]]; }
 
@@ -245,8 +248,16 @@ case_health() {
   serve 80
   daemon --drain-timeout 60
   expect "without rules" "1 not ready: no rules lead to queue 0; see pepsal-iptables" "$(health)"
+  cp "$PEPSAL_BIN_DIR/pepsalctl" "$work/"
+  chmod 755 "$work"
+  expect "without rules, to a member of the group" "not ready: no rules lead to queue 0; see pepsal-iptables" "$(of_the_group health)"
   rules start --intercept client0
   wait_for "health" is_healthy
+  expect "health, to a member of the group" ready "$(of_the_group health)"
+  [[ $(of_the_group metrics) == *$'\npepsal_ready 1\n'* ]] || wrong "metrics of the group: $(of_the_group metrics | grep ready)"
+  rules start --intercept client0 --mode redirect
+  expect "health in mode redirect, to a member of the group" ready "$(of_the_group health)"
+  rules start --intercept client0
   hold 10.2.0.2 1000
   wait_for "an open connection" open_connections 1
   kill -TERM "$(<"$work/pepsal.pid")"

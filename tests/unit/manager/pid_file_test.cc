@@ -15,7 +15,11 @@ namespace {
 class PidFileTest : public testing::Test
 {
 protected:
-  PidFileTest() { std::filesystem::remove_all(directory_); }
+  PidFileTest()
+  {
+    std::filesystem::remove_all(directory_);
+    std::filesystem::create_directories(std::filesystem::path{path_}.parent_path());
+  }
   ~PidFileTest() override { std::filesystem::remove_all(directory_); }
   PidFileTest(const PidFileTest&) = delete;
   PidFileTest& operator=(const PidFileTest&) = delete;
@@ -51,19 +55,30 @@ TEST_F(PidFileTest, SecondHolderIsTurnedAwayByName)
 
 TEST_F(PidFileTest, WhatACrashLeftIsTakenOver)
 {
-  std::filesystem::create_directories(std::filesystem::path{path_}.parent_path());
   std::ofstream{path_} << "4194304";
   EXPECT_NO_THROW(PidFile{path_});
 }
 
 TEST_F(PidFileTest, PlaceThatCannotBeHasAReason)
 {
-  EXPECT_THROW(PidFile{"/proc/nowhere/test.pid"}, SystemError);
+  EXPECT_THROW(PidFile{"/proc/self/test.pid"}, SystemError);
+}
+
+TEST_F(PidFileTest, FolderIsNotMadeAsASideEffect)
+{
+  const auto folder = directory_ / "mistyped";
+  try {
+    const PidFile file{folder / "test.pid"};
+    FAIL() << "the folder is made";
+  } catch (const std::runtime_error& error) {
+    EXPECT_EQ(error.what(), fmt::format("pid file {}: there is no folder {}: make it, or choose another --pidfile",
+                                        (folder / "test.pid").string(), folder.string()));
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder));
 }
 
 TEST_F(PidFileTest, LinkIsNotFollowed)
 {
-  std::filesystem::create_directories(std::filesystem::path{path_}.parent_path());
   const auto precious = directory_ / "precious";
   std::ofstream{precious} << "kept";
   std::filesystem::create_symlink(precious, path_);
@@ -78,7 +93,6 @@ TEST_F(PidFileTest, FileOfAnotherUserIsNotUsed)
   if (::geteuid() != 0) {
     GTEST_SKIP() << "only root can give a file away";
   }
-  std::filesystem::create_directories(std::filesystem::path{path_}.parent_path());
   std::ofstream{path_} << "1";
   ASSERT_EQ(::chown(path_.c_str(), 12345, 12345), 0);
   EXPECT_THROW(PidFile{path_}, std::runtime_error);

@@ -21,6 +21,27 @@ TEST(Reload, TakesWhatChangesAndKeepsWhatIsFixed)
   EXPECT_EQ(reload.warnings[0], "port changes only with a restart");
 }
 
+TEST(Reload, WhatNoRestartChangesTakesAStop)
+{
+  Config fresh;
+  fresh.instance = "two";
+  fresh.user = "pepsal";
+  EXPECT_EQ(plan_reload(Config{}, fresh, 8192).warnings,
+            (std::vector<std::string>{"instance changes only with a stop and a start",
+                                      "user changes only with a stop and a start"}));
+}
+
+TEST(Reload, InterfacesAreNotTheDaemons)
+{
+  Config running;
+  add_link(running.links, "sat0 rate=50/10 rtt=600 side=gateway");
+  EXPECT_TRUE(plan_reload(running, running, 8192).warnings.empty());
+  auto fresh = running;
+  add_link(fresh.links, "sat0 rate=30/10");
+  EXPECT_EQ(plan_reload(running, fresh, 8192).warnings,
+            std::vector<std::string>{"link sat0: the interface follows once pepsal-satlink start has run"});
+}
+
 TEST(Reload, RulesAreNotTheDaemons)
 {
   auto fresh = Config{};
@@ -42,7 +63,7 @@ TEST(Reload, TableDoesNotGrow)
   EXPECT_EQ(reload.config.max_connections, 100);
   ASSERT_EQ(reload.warnings.size(), 1);
   EXPECT_EQ(reload.warnings[0],
-            "max-connections: the daemon has room for the 100 it started with; more take a restart");
+            "max-connections: the daemon has room for the 100 it started with; more take a stop and a start");
   fresh.max_connections = 50;
   EXPECT_EQ(plan_reload(Config{}, fresh, 100).config.max_connections, 50);
 }
