@@ -98,6 +98,9 @@ private:
   // Comes back only as another program, or by an exception.
   void restart(int asker);
 
+  // Throws std::runtime_error if another program has the port that the next one is to listen at.
+  void require_its_port_is_free() const;
+
   // Ends without ending a connection. Does not come back.
   [[noreturn]] void give_way();
   void log_counters() const;

@@ -255,6 +255,26 @@ void Manager::log_ready() const
   }
 }
 
+// What --check cannot try, as it meets the sockets of the daemon that runs.
+void Manager::require_its_port_is_free() const
+{
+  std::optional<Config> fresh;
+  try {
+    fresh = start_.read_configuration();
+  } catch (const std::exception&) {
+    return; // one that only the new program understands
+  }
+  if (fresh->port == config_.port) {
+    return;
+  }
+  try {
+    std::vector<Listener> none;
+    static_cast<void>(open_listeners(*fresh, none));
+  } catch (const std::exception& error) {
+    throw std::runtime_error{fmt::format("not restarted: {}", error.what())};
+  }
+}
+
 // As if it were killed: proxies with a connection go on alone, and the table stays for the next start, which takes both
 // over (find_left_behind). All other processes end with this one.
 void Manager::give_way()
@@ -273,6 +293,7 @@ void Manager::restart(int asker)
     throw std::runtime_error{"not restarted: it is draining"};
   }
   require_sound(start_.program);
+  require_its_port_is_free();
   log::info("restarting: {} is executed in this process", start_.program.path);
   Handover{.version = version(),
            .instance = config_.instance,

@@ -223,9 +223,9 @@ void Proxies::follow_interfaces()
         bind_anew(listeners_, i, config_);
       }
       moved = true;
-      log::info("interface {} was made anew: new connections there are served again", interface);
+      log::info("interface {} is back: new connections there are served again", interface);
     } catch (const std::runtime_error& error) { // it may have gone again
-      log::warning("interface {} was made anew, but: {}", interface, error.what());
+      log::warning("interface {} is back, but: {}", interface, error.what());
     }
   }
   if (moved) {

@@ -34,7 +34,7 @@ TEST_F(InterfaceTest, OneMadeAnewIsServedAgain)
     add_link();
     EXPECT_TRUE(eventually([&] { return listeners() == 1; })) << daemon().log();
   }
-  EXPECT_EQ(daemon().log_lines("interface sat9 was made anew"), 2U);
+  EXPECT_EQ(daemon().log_lines("interface sat9 is back"), 2U);
   EXPECT_TRUE(eventually([&] { return daemon().counter("idle") >= 16; })) << "idle proxies at both listeners";
 }
 

@@ -7,6 +7,7 @@ source "$(dirname "$0")/../support/shell.sh"
 
 readonly systemd=/lib/systemd/systemd
 readonly transfers=20
+readonly stop_timeout=2 # of the unit in this test, shorter than drain-timeout
 
 need_root "to run systemd"
 need_programs ip tc iptables systemctl python3 start-stop-daemon
@@ -72,6 +73,7 @@ become_systemd() {
   for name in pepsal pepsal-rules pepsal-link; do
     sed 's|@OPTIONS@|--config @CONFIG@|g; s|@CONFIG@|/etc/default/pepsal.conf|g; s|@DEFAULTS@|/etc/default/pepsal|g
       s|@SBINDIR@|/usr/local/sbin|g; s|@[A-Z_]*@||g' "$root/scripts/system/systemd/$name.service.in" >"$work/units/$name.service"
+    sed -i "s/^TimeoutStopSec=.*/TimeoutStopSec=$stop_timeout/" "$work/units/$name.service"
     mkdir "$work/units/$name.service.d"
     unit "$name.service.d/log.conf" $'[Service]\nStandardOutput=append:'"$work/log"$'\nStandardError=append:'"$work/log"
   done
@@ -157,11 +159,12 @@ END
 
 busy() { pepsalctl status | awk '$1 == "busy" { print $2 }'; }
 serves() { (($(busy) >= $1)); } # NUMBER
+serves_nobody() { [[ $(busy) == 0 ]]; }
 is_the_same() { [[ $(manager) == "$before" ]] && is_active pepsal.service; }
 is_another() { [[ $(manager) != 0 && $(manager) != "$before" ]] && is_active pepsal.service; }
 
 test_units() {
-  local before clients left status=0
+  local before clients left stopping status=0
   export PATH=/usr/local/sbin:$PATH
   : >"$work/log"
   : >"$work/begun"
@@ -221,9 +224,20 @@ test_units() {
   wait $clients || true
   [[ $(cat "$work/right") == "$transfers" ]] || wrong "$(cat "$work/right") of $transfers transfers are right: $(tail -n 3 "$work/wrong")"
 
-  case=stop
-  eventually serves 0
-  succeeds systemctl stop pepsal
+  case=stop # has the time that drain-timeout gives, whatever the unit's
+  eventually serves_nobody || wrong "connections stay: $(pepsalctl list)"
+  : >"$work/go"
+  ip netns exec users python3 "$work/client.py" 1 >"$work/right" 2>"$work/wrong" &
+  clients=$!
+  eventually serves 1 || wrong "the connection is not served"
+  systemctl stop pepsal &
+  stopping=$!
+  sleep $((2 * stop_timeout))
+  rm "$work/go"
+  wait $clients || true
+  [[ $(cat "$work/right") == 1 ]] || wrong "a stop cuts a transfer after $stop_timeout s: $(tail -n 3 "$work/log")"
+  wait $stopping || wrong "stop ends with $?"
+  [[ $(show Result) == success ]] || wrong "the service's result is $(show Result)"
   is_inactive pepsal.service || wrong "it is $(show ActiveState) ($(show Result))"
   eventually is_inactive pepsal-rules.service || wrong "the rules' unit is $(show ActiveState pepsal-rules.service)"
   eventually is_inactive pepsal-link.service || wrong "the link's unit is $(show ActiveState pepsal-link.service)"
