@@ -145,6 +145,34 @@ case_port_of_another_daemon() {
   said=$(rules check 2>&1) || wrong "check finds fault with the daemon's port: $said"
   talk_to_server 80 "$client4" "$client6"
   expect "SYNs the daemon got" "1 1" "$(counted 'given to the daemon')"
+  kill "$(<"$work/pepsal.pid")"
+  wait_for "end of the daemon" nobody_listens_at 5000
+  start_in box "$PEPSAL_BIN_DIR/pepsal" --instance "iptables-test-$variant" --port 5001 --drain-timeout 0
+  wait_for "daemon at another port" listening box 5001 1
+  reports status "they bring connections to port 5000, where nobody listens"
+}
+nobody_listens_at() { ! listening box "$1" 1; }
+
+# Each SYN would bypass, as the rules would not see the queuer's answer.
+case_marks_of_another_daemon() {
+  local said
+  has_daemon || return 0
+  set_up
+  serve 80
+  rules start --intercept client0 --mark-shift 8 # nobody is there yet to compare with
+  daemon
+  reports status "the daemon's --mark-shift (its mark is 0x30000)"
+  said=$(rules check --mark-shift 8 2>&1) && wrong "check finds no fault with mark shift 8"
+  [[ $said == *"has another --mark-shift: its mark is 0x30000, not 0x300"* ]] || wrong "check says: $said"
+  talk_to_server 80 "$client4" "$client6"
+  expect "SYNs the daemon got" "0 0" "$(counted 'given to the daemon')"
+  rules stop
+  refused 1 "has another one (its mark is 0x30000, not 0x300)" rules start --intercept client0 --mark-shift 8
+  talk_to_server 80 "$client4" "$client6"
+  rules start --intercept client0
+  said=$(rules check 2>&1) || wrong "check finds fault with the daemon's mark shift: $said"
+  talk_to_server 80 "$client4" "$client6"
+  expect "SYNs the daemon got" "1 1" "$(counted 'given to the daemon')"
 }
 
 # Docker turns this on. TPROXY has no effect then, so connections pass direct; redirect works.

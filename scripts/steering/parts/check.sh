@@ -75,9 +75,6 @@ check_standing() { # family
     "IPTABLES=$(other_command 4) IP6TABLES=$(other_command 6) $program stop --instance $reason"
   line=$(my_record "${noted[$1]}" raw)
   [[ -n $line ]] || return 0
-  ! port_is_dead "$(field queue "$line")" "$(field port "$line")" ||
-    lack "IPv$1: the rules that stand bring connections to port $(field port "$line"), where nobody listens:" \
-      "$program start again with the daemon's --port"
   while read -r reason; do
     [[ -z $reason ]] || lack "IPv$1: the rules that stand lack $reason: $program start again"
   done < <(missing "$1" "$line")
@@ -103,7 +100,7 @@ check_interface() { # name
 }
 
 check() {
-  local name family
+  local name family mark
   for name in ip "$iptables" "$iptables-save" "$iptables-restore" "$ip6tables" "$ip6tables-save" "$ip6tables-restore"; do
     [[ -n $(type -P "$name") ]] || lack "no program '$name': apt-get install iptables iproute2"
   done
@@ -122,6 +119,8 @@ check() {
   check_settings
   ! port_is_dead "$queue" "$port" ||
     lack "a daemon serves queue $queue, but nobody listens at port $port: give --port and --queue as for the daemon"
+  mark=$(other_mark "$port" "$client_leg")
+  [[ -z $mark ]] || lack "the daemon at port $port has another --mark-shift: its mark is $mark, not $client_leg"
   for family in "${families[@]}"; do
     if [[ -n $(type -P "$(command_of "$family")-save") ]] && has_capability 12; then
       check_firewall "$family"

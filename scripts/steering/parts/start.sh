@@ -98,6 +98,8 @@ start() {
   need_interfaces
   ! port_is_dead "$queue" "$port" ||
     broken "--port: a daemon serves queue $queue, but nobody listens at port $port; give the port and queue of the daemon"
+  reason=$(other_mark "$port" "$client_leg")
+  [[ -z $reason ]] || broken "--mark-shift: the daemon at port $port has another one (its mark is $reason, not $client_leg)"
   begin
   for family in "${families[@]}"; do
     need_one_variant "$family"
