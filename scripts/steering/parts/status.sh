@@ -69,6 +69,7 @@ show() { # family record: prints what is there, returns 1 if it is not whole
     echo "  packets of client legs in $(count "$text" raw LEG notrack), out $(count "$text" raw OUT notrack)"
     echo "  packets of server legs in $(($(count "$text" raw HERE MARK) - $(count "$text" raw LEG notrack) +
       $(count "$text" mangle PRE -m\ socket)))"
+    echo "  packets whose DSCP the daemon was shown $(count "$text" mangle DSCP NFQUEUE)"
   else
     echo "  SYNs given to the daemon $(count "$text" nat PRE REDIRECT)"
   fi
