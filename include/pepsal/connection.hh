@@ -89,6 +89,9 @@ struct SynAttributes
 {
   static constexpr std::uint8_t no_window_scale = 0xff;
 
+  // ECN's two bits of the traffic class belong to TCP (RFC 3168); the rest is the DSCP (RFC 2474).
+  static constexpr std::uint8_t dscp_mask = 0xfc;
+
   std::uint32_t arrival_interface{};          // index as in if_nametoindex(3); 0 if unknown
   std::uint32_t initial_sequence{};           // number of the SYN itself
   std::uint16_t mss{};                        // bytes; 0 when the SYN carries no MSS option

@@ -41,6 +41,8 @@ namespace pepsal {
   row(syns_refreshed, "pepsal_syns_refreshed_total", "", "intercepted SYNs that were sent again") \
   row(packets_malformed, "pepsal_packets_malformed_total", "", \
       "queued packets that are no SYN that can be understood; they pass untouched") \
+  row(dscp_changes, "pepsal_dscp_changes_total", "", \
+      "times that packets of a connection in hand had another DSCP than before") \
   row(dials_ahead, "pepsal_dials_ahead_total", "", "servers that were asked before their client was answered") \
   row(dials_ahead_used, "pepsal_dials_ahead_used_total", "", "connections that took the leg of such a dial") \
   row(diallers_restarted, "pepsal_diallers_restarted_total", "", "diallers started again") \

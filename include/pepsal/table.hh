@@ -26,7 +26,7 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 static_assert(std::atomic<std::uint8_t>::is_always_lock_free);
 
 static constexpr std::uint64_t layout_magic = 0x6c61537045500a1aULL;
-static constexpr std::uint32_t layout_version = 8;
+static constexpr std::uint32_t layout_version = 9;
 
 // Index into the roster of processes; `no_owner` for a slot that nobody holds.
 using Owner = std::uint32_t;
@@ -105,6 +105,8 @@ struct alignas(128) Slot
   TornRecord<Connection> connection;
   std::atomic<std::uint64_t> bytes_up;   // client to server, written to the server leg
   std::atomic<std::uint64_t> bytes_down; // server to client, written to the client leg
+  std::atomic<std::uint8_t> dscp_up;     // of the client's packets, as in the traffic class: the SYN's, or a later one
+  std::atomic<std::uint8_t> dscp_down;   // of the server's packets; 0 until one has another
 };
 static_assert(sizeof(Slot) == 128);
 

@@ -16,14 +16,11 @@ namespace pepsal {
 
 namespace {
 
-// ECN's two bits of the traffic class belong to TCP (RFC 3168); the rest is the DSCP (RFC 2474).
-constexpr std::uint8_t dscp_mask = 0xfc;
-
 void keep_what_the_ip_header_said(TCPSocket& socket, const SynAttributes& syn, int family)
 {
   const bool ipv6 = family == AF_INET6;
-  if (const int dscp = syn.traffic_class & dscp_mask; dscp != 0) {
-    socket.set_option(ipv6 ? IPPROTO_IPV6 : IPPROTO_IP, ipv6 ? IPV6_TCLASS : IP_TOS, dscp, "traffic class");
+  if (const std::uint8_t dscp = syn.traffic_class & SynAttributes::dscp_mask; dscp != 0) {
+    socket.set_traffic_class(dscp);
   }
   if (const int left = syn.ttl - 1; left > 0) { // as this router would have passed it on
     socket.set_option(ipv6 ? IPPROTO_IPV6 : IPPROTO_IP, ipv6 ? IPV6_UNICAST_HOPS : IP_TTL, left, "hop limit");

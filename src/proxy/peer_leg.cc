@@ -8,7 +8,6 @@
 #include <chrono>
 
 #include <fmt/format.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 
@@ -28,21 +27,6 @@ constexpr std::size_t piece_bytes = 16 * 1024;
 constexpr std::size_t most_kept_bytes = 256 * 1024; // of the client's, to send them again
 // The far side gives up its dial after --connect-timeout; its answer needs time to come here.
 constexpr std::chrono::seconds answer_patience{5};
-
-void set_dscp(TCPSocket& socket, std::uint8_t traffic_class)
-{
-  constexpr std::uint8_t dscp_mask = 0xfc;
-  SocketAddress own;
-  const int dscp = traffic_class & dscp_mask;
-  if (dscp == 0 || ::getsockname(socket.number(), own.get(), &own.length()) == -1) {
-    return;
-  }
-  if (own.family() == AF_INET6) {
-    socket.set_option(IPPROTO_IPV6, IPV6_TCLASS, dscp, "IPV6_TCLASS");
-  } else {
-    socket.set_option(IPPROTO_IP, IP_TOS, dscp, "IP_TOS");
-  }
-}
 
 class PeerDialler
 {
@@ -251,7 +235,9 @@ PeerLeg dial_by_peer(const Config& config, ConnectionTable& table, WarmQueue& qu
   }
   apply_profile(ticket->socket, profile_of(config, &link)); // instead of what an idle connection is watched by
   begin_use(ticket->socket);
-  set_dscp(ticket->socket, connection.syn.traffic_class);
+  if (const std::uint8_t dscp = connection.syn.traffic_class & SynAttributes::dscp_mask; dscp != 0) {
+    ticket->socket.set_traffic_class(dscp);
+  }
   PeerDialler dialler{config, client, std::move(ticket->socket), header.encode()};
   switch (dialler.run()) {
   case Outcome::answered:

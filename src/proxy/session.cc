@@ -45,6 +45,11 @@ Session::Session(ConnectionTable& table, TCPSocket client, const LegProfile& cli
 {
   up_.bytes = claim_ ? &table_.bytes_up(*claim_) : &up_.own_bytes;
   down_.bytes = claim_ ? &table_.bytes_down(*claim_) : &down_.own_bytes;
+  up_.dscp = connection_.syn.traffic_class & SynAttributes::dscp_mask; // with which the server is dialled
+  if (claim_) {
+    up_.told_dscp = &table_.dscp_up(*claim_);
+    down_.told_dscp = &table_.dscp_down(*claim_);
+  }
 }
 
 void Session::open(TCPSocket server, const LegProfile& server_profile, std::uint64_t first_bytes)
@@ -78,11 +83,25 @@ void Session::run()
 
 void Session::move(Way& way)
 {
+  follow_dscp(way);
   if (!moves_here(way) || !way.ready) {
     return;
   }
   way.flow->advance();
   settle(way);
+}
+
+// A packet with another DSCP is noted before it reaches its socket, and so before its bytes are read.
+void Session::follow_dscp(Way& way)
+{
+  if (way.told_dscp == nullptr) {
+    return;
+  }
+  const std::uint8_t told = way.told_dscp->load(std::memory_order_relaxed) & SynAttributes::dscp_mask;
+  if (told != way.dscp) {
+    way.dscp = told;
+    way.to.socket.set_traffic_class(told);
+  }
 }
 
 // What follows from where a flow has come to.

@@ -72,8 +72,10 @@ private:
 
     Leg& from;
     Leg& to;
-    std::atomic<std::uint64_t> own_bytes{}; // counts for a connection without a slot
-    std::atomic<std::uint64_t>* bytes{};    // written so far: the slot's counter, or own_bytes
+    std::atomic<std::uint64_t> own_bytes{};       // counts for a connection without a slot
+    std::atomic<std::uint64_t>* bytes{};          // written so far: the slot's counter, or own_bytes
+    const std::atomic<std::uint8_t>* told_dscp{}; // in the slot: of the source's packets
+    std::uint8_t dscp{};                          // of what the sink is sent
     std::optional<Flow> flow;
     bool ready{};   // may go on without waiting
     bool fin_due{}; // the source has ended, and the sink cannot be half-closed yet
@@ -84,6 +86,7 @@ private:
 
   // Copying.
   void move(Way& way);
+  static void follow_dscp(Way& way);
   void settle(Way& way);
   void source_ended(Way& way);
   void pass_fin(Way& way);

@@ -101,9 +101,11 @@ void PacketQueue::configure()
   message = nfq_nlmsg_put(buffer.data(), NFQNL_MSG_CONFIG, number_);
   nfq_nlmsg_cfg_put_params(message, NFQNL_COPY_PACKET, copy_range);
   nfq_nlmsg_cfg_put_qmaxlen(message, queue_packets);
-  // When the queue or the socket's buffer is full, packets pass instead of being dropped.
-  mnl_attr_put_u32(message, NFQA_CFG_FLAGS, htonl(NFQA_CFG_F_FAIL_OPEN));
-  mnl_attr_put_u32(message, NFQA_CFG_MASK, htonl(NFQA_CFG_F_FAIL_OPEN));
+  // When the queue or the socket's buffer is full, packets pass instead of being dropped. Those that the receiving side
+  // has put together come as one, and are not cut up again.
+  constexpr std::uint32_t flags = NFQA_CFG_F_FAIL_OPEN | NFQA_CFG_F_GSO;
+  mnl_attr_put_u32(message, NFQA_CFG_FLAGS, htonl(flags));
+  mnl_attr_put_u32(message, NFQA_CFG_MASK, htonl(flags));
   request(message, "configure");
 
   int on = 1;
@@ -169,7 +171,10 @@ void read_packets(std::span<const std::byte> messages,
     const auto number = [&](std::size_t type) {
       return attributes[type] == nullptr ? 0 : ntohl(mnl_attr_get_u32(attributes[type]));
     };
-    QueuedPacket packet{.bytes = {}, .mark = number(NFQA_MARK), .arrival_interface = number(NFQA_IFINDEX_INDEV)};
+    QueuedPacket packet{.bytes = {},
+                        .mark = number(NFQA_MARK),
+                        .arrival_interface = number(NFQA_IFINDEX_INDEV),
+                        .is_delivered = header->hook == NF_INET_LOCAL_IN};
     if (const auto* payload = attributes[NFQA_PAYLOAD]) {
       packet.bytes = {static_cast<const std::byte*>(mnl_attr_get_payload(payload)), mnl_attr_get_payload_len(payload)};
     }

@@ -55,6 +55,7 @@ struct QueuedPacket
   std::span<const std::byte> bytes; // from the IP header on, cut at PacketQueue::copy_range
   std::uint32_t mark;               // as netfilter set it so far
   std::uint32_t arrival_interface;  // index, 0 if unknown
+  bool is_delivered;                // it came on its way to a socket of this machine: of a connection in hand
 };
 
 // Calls `take` with each packet in messages of the kernel's, and with the number that its verdict names.

@@ -42,6 +42,11 @@ public:
   void handle(const QueuedPacket& packet, Verdict verdict)
   {
     table_.count(Counter::packets_queued);
+    if (packet.is_delivered) {
+      note_traffic_class(packet);
+      verdict.release();
+      return;
+    }
     auto connection = parse_syn(packet.bytes);
     if (!connection) {
       table_.count(Counter::packets_malformed);
@@ -83,6 +88,15 @@ public:
 
 private:
   static constexpr std::uint32_t shares = 4; // of which SYNs whose connection has not come may take one, for each queue
+
+  // Of a connection in hand: the packet reaches its socket only when its proxy can know of the DSCP.
+  void note_traffic_class(const QueuedPacket& packet)
+  {
+    const auto segment = parse_segment(packet.bytes);
+    if (segment && table_.note_traffic_class(segment->source, segment->destination, segment->traffic_class)) {
+      table_.count(Counter::dscp_changes);
+    }
+  }
 
   void give(Verdict& verdict, std::uint32_t mark, Decision decision)
   {

@@ -77,9 +77,15 @@ void parse_options(Bytes options, SynAttributes& syn)
   }
 }
 
+enum class Wanted
+{
+  opening_syn,
+  any_segment // of which only the ends count
+};
+
 // `segment` begins with the TCP header; `segment_bytes` is its length on the wire, of which the end
-// may not have been copied. Fills in ports and attributes; false unless it is an opening SYN.
-bool parse_tcp(Bytes segment, std::size_t segment_bytes, Connection& connection)
+// may not have been copied. Fills in ports and attributes; false unless it is what is wanted.
+bool parse_tcp(Bytes segment, std::size_t segment_bytes, Wanted wanted, Connection& connection)
 {
   if (segment.size() < tcp_header_bytes) {
     return false;
@@ -88,17 +94,20 @@ bool parse_tcp(Bytes segment, std::size_t segment_bytes, Connection& connection)
   if (header_bytes < tcp_header_bytes || header_bytes > segment_bytes || header_bytes > segment.size()) {
     return false;
   }
+  connection.client.port = u16_at(segment, 0);
+  connection.server.port = u16_at(segment, 2);
+  if (wanted == Wanted::any_segment) {
+    return true;
+  }
   if ((byte_at(segment, 13) & (TH_SYN | TH_ACK | TH_RST | TH_FIN)) != TH_SYN) {
     return false;
   }
-  connection.client.port = u16_at(segment, 0);
-  connection.server.port = u16_at(segment, 2);
   connection.syn.initial_sequence = std::uint32_t{u16_at(segment, 4)} << 16 | u16_at(segment, 6);
   parse_options(segment.subspan(tcp_header_bytes, header_bytes - tcp_header_bytes), connection.syn);
   return connection.client.port != 0 && connection.server.port != 0;
 }
 
-std::optional<Connection> parse_ipv4(Bytes packet)
+std::optional<Connection> parse_ipv4(Bytes packet, Wanted wanted)
 {
   constexpr std::uint16_t more_fragments_or_offset = 0x3fff;
   if (packet.size() < ipv4_header_bytes) {
@@ -114,7 +123,7 @@ std::optional<Connection> parse_ipv4(Bytes packet)
                     .server = Endpoint::from_ipv4(address_at(packet, 16), 0),
                     .syn = {.traffic_class = byte_at(packet, 1), .ttl = byte_at(packet, 8)}};
   const auto copied = packet.subspan(header_bytes, std::min(packet.size(), total_bytes) - header_bytes);
-  return parse_tcp(copied, total_bytes - header_bytes, result) ? std::optional{result} : std::nullopt;
+  return parse_tcp(copied, total_bytes - header_bytes, wanted, result) ? std::optional{result} : std::nullopt;
 }
 
 // Where the TCP header begins behind the extension headers (RFC 8200 section 4; RFC 4302 for AH's
@@ -157,7 +166,7 @@ std::optional<std::size_t> skip_extension_headers(Bytes packet)
   return offset;
 }
 
-std::optional<Connection> parse_ipv6(Bytes packet)
+std::optional<Connection> parse_ipv6(Bytes packet, Wanted wanted)
 {
   if (packet.size() < ipv6_header_bytes) {
     return std::nullopt;
@@ -175,24 +184,38 @@ std::optional<Connection> parse_ipv6(Bytes packet)
   if (result.client.is_ipv4() || result.server.is_ipv4()) {
     return std::nullopt; // IPv4-mapped, which no wire carries: it would be taken for an IPv4 connection
   }
-  return parse_tcp(packet.subspan(*tcp), total_bytes - *tcp, result) ? std::optional{result} : std::nullopt;
+  return parse_tcp(packet.subspan(*tcp), total_bytes - *tcp, wanted, result) ? std::optional{result} : std::nullopt;
 }
 
-} // namespace
-
-std::optional<Connection> parse_syn(std::span<const std::byte> packet)
+std::optional<Connection> parse(Bytes packet, Wanted wanted)
 {
   if (packet.empty()) {
     return std::nullopt;
   }
   switch (byte_at(packet, 0) >> 4) {
   case 4:
-    return parse_ipv4(packet);
+    return parse_ipv4(packet, wanted);
   case 6:
-    return parse_ipv6(packet);
+    return parse_ipv6(packet, wanted);
   default:
     return std::nullopt;
   }
+}
+
+} // namespace
+
+std::optional<Connection> parse_syn(std::span<const std::byte> packet)
+{
+  return parse(packet, Wanted::opening_syn);
+}
+
+std::optional<Segment> parse_segment(std::span<const std::byte> packet)
+{
+  const auto parsed = parse(packet, Wanted::any_segment);
+  if (!parsed) {
+    return std::nullopt;
+  }
+  return Segment{.source = parsed->client, .destination = parsed->server, .traffic_class = parsed->syn.traffic_class};
 }
 
 } // namespace pepsal

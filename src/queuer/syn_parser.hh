@@ -1,6 +1,8 @@
 #pragma once
 
+#include <compare>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 
@@ -18,5 +20,18 @@ namespace pepsal {
 // A TCP option whose length lies ends the options; what was read before it stands, as in RFC 9293
 // section 3.1 receivers ignore what they cannot read.
 std::optional<Connection> parse_syn(std::span<const std::byte> packet);
+
+// Whose packet it is, and what it says of how it is to be treated.
+struct Segment
+{
+  Endpoint source;
+  Endpoint destination;
+  std::uint8_t traffic_class{}; // DSCP in the upper six bits, ECN in the lower two
+
+  auto operator<=>(const Segment&) const = default;
+};
+
+// The same for any segment of TCP, with the same doubts about lengths.
+std::optional<Segment> parse_segment(std::span<const std::byte> packet);
 
 } // namespace pepsal

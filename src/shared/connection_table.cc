@@ -113,6 +113,8 @@ void ConnectionTable::fill(std::uint32_t slot, const Connection& connection, Boo
   s.since_ns.store(now.count(), std::memory_order_release);
   s.bytes_up.store(0, std::memory_order_release);
   s.bytes_down.store(0, std::memory_order_release);
+  s.dscp_up.store(connection.syn.traffic_class & SynAttributes::dscp_mask, std::memory_order_release);
+  s.dscp_down.store(0, std::memory_order_release);
 }
 
 void ConnectionTable::set_tag(std::uint32_t slot, std::uint8_t tag)
@@ -279,6 +281,24 @@ std::optional<ConnectionTable::Claim> ConnectionTable::insert_connecting(const C
   const auto connecting = control.next(SlotState::connecting, proxy);
   slots_[*slot].control.store(connecting.word, std::memory_order_release);
   return Claim{.slot = *slot, .control = connecting, .connection = connection};
+}
+
+bool ConnectionTable::note_traffic_class(const Endpoint& source, const Endpoint& destination,
+                                         std::uint8_t traffic_class)
+{
+  const std::uint8_t dscp = traffic_class & SynAttributes::dscp_mask;
+  bool changed = false;
+  const auto note = [&](const Endpoint& client, const Endpoint& server, std::atomic<std::uint8_t> Slot::*direction) {
+    return search(place_of(client), [&](std::uint32_t slot) {
+      const auto sighting = sight(slot, client);
+      if (!sighting || sighting->connection.server != server) {
+        return false;
+      }
+      changed = (slots_[slot].*direction).exchange(dscp, std::memory_order_relaxed) != dscp;
+      return true;
+    });
+  };
+  return (note(source, destination, &Slot::dscp_up) || note(destination, source, &Slot::dscp_down)) && changed;
 }
 
 bool ConnectionTable::has(const Endpoint& client, const Endpoint& server) const

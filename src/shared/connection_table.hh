@@ -86,6 +86,11 @@ public:
   // Proxy: enters a connection that no queuer noted; nothing if the table is full.
   std::optional<Claim> insert_connecting(const Connection& connection, Owner proxy, BootTime now);
 
+  // Queuer: a packet of a connection has this traffic class. Notes its DSCP for the direction that the packet goes, and
+  // says whether that had another one; false also when there is no such connection. It does not own the entry: what is
+  // noted at the moment of its end may meet the next one in its slot, whose own packets then correct it.
+  bool note_traffic_class(const Endpoint& source, const Endpoint& destination, std::uint8_t traffic_class);
+
   // Whether there is an entry of exactly this client and server.
   bool has(const Endpoint& client, const Endpoint& server) const;
 
@@ -98,6 +103,10 @@ public:
   // Owner: the byte counters of its slot, for as long as it holds the claim.
   std::atomic<std::uint64_t>& bytes_up(const Claim& claim) { return slots_[claim.slot].bytes_up; }
   std::atomic<std::uint64_t>& bytes_down(const Claim& claim) { return slots_[claim.slot].bytes_down; }
+
+  // Owner: the DSCP of each direction's packets, where queuers note what they see.
+  const std::atomic<std::uint8_t>& dscp_up(const Claim& claim) const { return slots_[claim.slot].dscp_up; }
+  const std::atomic<std::uint8_t>& dscp_down(const Claim& claim) const { return slots_[claim.slot].dscp_down; }
 
   // Owner: frees the slot. The claim is void afterwards.
   void release(const Claim& claim);

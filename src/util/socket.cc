@@ -90,6 +90,17 @@ std::string TCPSocket::congestion() const
   return {name.data(), ::strnlen(name.data(), name.size())};
 }
 
+void TCPSocket::set_traffic_class(std::uint8_t traffic_class)
+{
+  int family = 0;
+  socklen_t length = sizeof family;
+  check("getsockopt SO_DOMAIN", ::getsockopt(number(), SOL_SOCKET, SO_DOMAIN, &family, &length));
+  if (family == AF_INET6) {
+    set_option(IPPROTO_IPV6, IPV6_TCLASS, traffic_class, "IPV6_TCLASS");
+  }
+  set_option(IPPROTO_IP, IP_TOS, traffic_class, "IP_TOS"); // an IPv6 socket may carry IPv4
+}
+
 void TCPSocket::set_transparent(int family)
 {
   if (family == AF_INET6) {

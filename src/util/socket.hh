@@ -49,6 +49,10 @@ public:
   void set_congestion(const std::string& name);
   std::string congestion() const;
 
+  // The traffic class of what is sent from now on (IP_TOS, IPV6_TCLASS), but for the two bits that are ECN's, which the
+  // kernel keeps as TCP has them.
+  void set_traffic_class(std::uint8_t traffic_class);
+
   // IP_TRANSPARENT: may bind to addresses that are not this host's. Needs CAP_NET_ADMIN or CAP_NET_RAW.
   void set_transparent(int family);
 

@@ -64,15 +64,24 @@ TEST_P(BypassTest, SignedSegmentsGoEndToEnd)
 INSTANTIATE_TEST_SUITE_P(All, BypassTest, testing::ValuesIn(every_mode()), arrangement_name);
 
 class OtherRulesTest : public ConnectionTest
-{};
+{
+protected:
+  // The rules come first: beside a daemon with another shift they are refused.
+  void SetUp() override
+  {
+    NetworkTest::SetUp();
+    if (IsSkipped() || HasFatalFailure()) {
+      return;
+    }
+    net().box().must_run({script_path("steering/pepsal-iptables"), "start", "--intercept", "client0", "--mark-shift",
+                          "8", "--mode", GetParam().mode == Mode::redirect ? "redirect" : "tproxy"});
+    start_daemon();
+  }
+};
 
 // The queue's rule does not see the daemon's mark, so it would queue the repeated SYN again, and for good.
 TEST_P(OtherRulesTest, WithAnotherMarkShiftSendNothingRoundAndRound)
 {
-  const auto rules = script_path("steering/pepsal-iptables");
-  net().box().must_run({rules, "stop"});
-  net().box().must_run({rules, "start", "--intercept", "client0", "--mark-shift", "8", "--mode",
-                        GetParam().mode == Mode::redirect ? "redirect" : "tproxy"});
   const auto listener = listen_here();
   EXPECT_EQ(path_of_new_connection(listener), Path::direct);
   EXPECT_EQ(daemon().counter("syns_marked_already"), 1);

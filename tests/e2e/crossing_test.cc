@@ -24,8 +24,7 @@ protected:
       return;
     }
     if (proxied()) { // from both sides, as OPERATING.md says
-      net().box().must_run(
-          {script_path("steering/pepsal-iptables"), "start", "--intercept", "client0", "--intercept", "server0"});
+      intercept_both_sides();
     }
     for (const auto* host : {&net().client(), &net().server()}) {
       for (const auto* program : {"iptables", "ip6tables"}) {

@@ -78,12 +78,15 @@ protected:
     return {std::move(pair.client), std::move(pair.server), net().client(), seed};
   }
 
-  // The host's packets vanish, in both directions.
-  static void cut_off(const Host& host)
+  // The host's packets vanish, in both directions; and come through again.
+  static void cut_off(const Host& host) { change_firewall(host, "-I"); }
+  static void reconnect(const Host& host) { change_firewall(host, "-D"); }
+
+  static void change_firewall(const Host& host, const char* action)
   {
     for (const auto* program : {"iptables", "ip6tables"}) {
       for (const auto* chain : {"INPUT", "OUTPUT"}) {
-        host.must_run({program, "-w", "-I", chain, "-p", "tcp", "-j", "DROP"});
+        host.must_run({program, "-w", action, chain, "-p", "tcp", "-j", "DROP"});
       }
     }
   }
@@ -170,7 +173,29 @@ TEST_P(EndingTest, ResetAfterAHalfCloseReachesTheOther)
 INSTANTIATE_TEST_SUITE_P(All, EndingTest, testing::ValuesIn(every_mode()), arrangement_name);
 
 class ProxiedEndingTest : public EndingTest
-{};
+{
+protected:
+  // The receiving host goes: each connection ends at its sender, and is told of once.
+  void expect_given_up(const Transfer& busy, const Transfer& idle, const Host& host, const std::string& reason)
+  {
+    auto sending = in_background([&] {
+      const std::string block(65536, 'x');
+      return error_of([&] {
+        for (;;) {
+          busy.sender.send(block);
+        }
+      });
+    });
+    EXPECT_EQ(busy.receiver.receive_text(100'000).size(), 100'000);
+    cut_off(host);
+    const auto error = sending.get();
+    EXPECT_TRUE(error == ECONNRESET || error == EPIPE) << error;
+    EXPECT_EQ(end_of(idle.sender), ECONNRESET);
+    expect_closing_lines(2);
+    EXPECT_EQ(daemon().log_lines("closed client="), 2);
+    EXPECT_EQ(daemon().log_lines(reason), 2);
+  }
+};
 
 // A reset waits behind what had arrived before it, for as long as the receiver answers.
 TEST_P(ProxiedEndingTest, SlowReceiverGetsAllThatCameBeforeAReset)
@@ -206,29 +231,70 @@ TEST_P(ProxiedEndingTest, SlowReceiverGetsAllThatCameBeforeAReset)
 }
 
 // Neither data nor silence hides that nobody is there.
-TEST_P(ProxiedEndingTest, WhoDoesNotAnswerIsGivenUp)
+TEST_P(ProxiedEndingTest, AClientThatDoesNotAnswerIsGivenUp)
 {
-  const auto busy = download(1);
-  const auto idle = download(2);
-  auto sending = in_background([&] {
-    const std::string block(65536, 'x');
-    return error_of([&] {
-      for (;;) {
-        busy.sender.send(block);
-      }
-    });
-  });
-  EXPECT_EQ(busy.receiver.receive_text(100'000).size(), 100'000);
-  cut_off(net().client());
-  const auto error = sending.get();
-  EXPECT_TRUE(error == ECONNRESET || error == EPIPE) << error;
-  EXPECT_EQ(end_of(idle.sender), ECONNRESET);
-  expect_closing_lines(2);
-  EXPECT_EQ(daemon().log_lines("closed client="), 2);
-  EXPECT_EQ(daemon().log_lines("reason=timeout-of-client"), 2);
+  expect_given_up(download(1), download(2), net().client(), "reason=timeout-of-client");
+}
+
+TEST_P(ProxiedEndingTest, AServerThatDoesNotAnswerIsGivenUp)
+{
+  expect_given_up(upload(1), upload(2), net().server(), "reason=timeout-of-server");
 }
 
 INSTANTIATE_TEST_SUITE_P(Proxied, ProxiedEndingTest, testing::ValuesIn(proxied_modes()), arrangement_name);
+
+// A fade that lasts two keepalives and more, but not the user timeout.
+class FadeTest : public EndingTest
+{
+protected:
+  DaemonOptions daemon_options() const override
+  {
+    return {.arguments = {"--terrestrial-keepalive", "10", "--terrestrial-user-timeout", "60"}};
+  }
+
+  // Connections that are idle, and that send either way, while one host cannot be reached.
+  void expect_to_outlive_a_fade(const Host& host)
+  {
+    constexpr std::size_t bytes = 20'000'000; // more than all sockets take
+    const auto idle = connect(*listener_);
+    idle.talk();
+    std::vector<Transfer> transfers;
+    transfers.push_back(download(1));
+    transfers.push_back(upload(2));
+    cut_off(host);
+    std::vector<std::future<void>> sending;
+    std::vector<std::future<std::size_t>> receiving;
+    for (auto& transfer : transfers) {
+      sending.push_back(in_background(
+          [&transfer] { transfer.sender.send_stream(transfer.seed, bytes), transfer.sender.end_sending(); }));
+      receiving.push_back(in_background([&transfer] { return transfer.receiver.receive_stream(transfer.seed); }));
+    }
+    std::this_thread::sleep_for(25s);
+    reconnect(host);
+    for (auto& each : receiving) {
+      EXPECT_EQ(each.get(), bytes);
+    }
+    for (auto& each : sending) {
+      each.get();
+    }
+    idle.talk();
+    if (proxied()) {
+      EXPECT_EQ(daemon().log_lines("reason=timeout"), 0);
+    }
+  }
+};
+
+TEST_P(FadeTest, OfTheClientEndsNothing)
+{
+  expect_to_outlive_a_fade(net().client());
+}
+
+TEST_P(FadeTest, OfTheServerEndsNothing)
+{
+  expect_to_outlive_a_fade(net().server());
+}
+
+INSTANTIATE_TEST_SUITE_P(All, FadeTest, testing::ValuesIn(every_mode()), arrangement_name);
 
 class KeepaliveTest : public ConnectionTest
 {
@@ -284,6 +350,32 @@ TEST_P(KeepaliveTest, OfTheServerReachTheClient)
   expect_passed(pair.server, net().client());
   pair.talk();
 }
+
+// RFC 9293 section 3.8.4. Unasked by either peer, and for as long as the connection is idle.
+class OwnKeepaliveTest : public KeepaliveTest
+{
+protected:
+  DaemonOptions daemon_options() const override { return {.arguments = {"--terrestrial-keepalive", "10"}}; }
+};
+
+TEST_P(OwnKeepaliveTest, GoOnAtTheirInterval)
+{
+  constexpr long probes = 3;
+  const auto listener = listen_here();
+  const auto pair = connect(listener);
+  pair.talk();
+  for (const auto* host : {&net().client(), &net().server()}) {
+    count_arrivals(*host);
+  }
+  std::this_thread::sleep_for(35s);
+  for (const auto* host : {&net().client(), &net().server()}) {
+    EXPECT_GE(arrivals(*host), probes);
+    EXPECT_LE(arrivals(*host), probes + 1); // the acknowledgement of the last words may be one
+  }
+  pair.talk();
+}
+
+INSTANTIATE_TEST_SUITE_P(Proxied, OwnKeepaliveTest, testing::ValuesIn(proxied_modes()), arrangement_name);
 
 INSTANTIATE_TEST_SUITE_P(All, KeepaliveTest, testing::ValuesIn(every_mode()), arrangement_name);
 

@@ -190,6 +190,12 @@ void ConnectionTest::SetUp()
   }
 }
 
+void ConnectionTest::intercept_both_sides()
+{
+  net().box().must_run({script_path("steering/pepsal-iptables"), "start", "--intercept", "client0", "--intercept",
+                        "server0", "--mode", GetParam().mode == Mode::redirect ? "redirect" : "tproxy"});
+}
+
 std::string ConnectionTest::expected_source() const
 {
   const bool boxes_own = GetParam().masquerade || GetParam().mode == Mode::redirect;

@@ -101,6 +101,9 @@ protected:
   Listener listen_here(std::uint16_t port = server_port) { return listen(family(), port); }
   Endpoint server_at(std::uint16_t port) const { return Topology::server_address(family(), port); }
 
+  // The rules again, for connections from the server's side, too.
+  void intercept_both_sides();
+
   // What a server must see as the client's address.
   std::string expected_source() const;
 

@@ -88,29 +88,46 @@ protected:
       }
     }
   }
+
+  // What was established goes on, what is new is served or passes, and is served again when the flood is over.
+  void expect_to_get_through(std::vector<std::string> arguments, std::uint32_t syns)
+  {
+    arguments.insert(arguments.end(), {"--drain-timeout", "0"});
+    start_daemon({.arguments = std::move(arguments)});
+    start_rules(net(), Mode::tproxy);
+    // Answers to the sources go away, and come back by nobody.
+    net().box().must_run(
+        {"ip", "route", "add", "10.128.0.0/9", "via", Topology::client_address(Family::ipv4).address_string()});
+    net().box().set_sysctl("ipv4/conf/all/rp_filter", "0");
+    net().box().set_sysctl("ipv4/conf/client0/rp_filter", "0");
+    const auto listener = listen();
+    const auto before = connect(listener);
+    before.talk();
+    flood(syns);
+    EXPECT_TRUE(eventually([&] { return daemon().counter("verdicts_bypass_waiting") > 0; }));
+    for (int i = 0; i < 10; ++i) {
+      connect(listener).talk();
+    }
+    before.talk();
+    EXPECT_TRUE(eventually([&] { return path_of_new_connection(listener) == Path::proxied; }));
+  }
+
+  static constexpr std::uint32_t more_than_the_backlog = 6000;
+  static constexpr std::uint32_t more_than_may_wait = 3000;
 };
 
 TEST_F(FloodTest, NewConnectionsGetThrough)
 {
-  constexpr std::uint32_t more_than_the_backlog = 6000;
-  start_daemon({.arguments = {"--drain-timeout", "0"}});
-  start_rules(net(), Mode::tproxy);
-  // Answers to the sources go away, and come back by nobody.
-  net().box().must_run(
-      {"ip", "route", "add", "10.128.0.0/9", "via", Topology::client_address(Family::ipv4).address_string()});
-  net().box().set_sysctl("ipv4/conf/all/rp_filter", "0");
-  net().box().set_sysctl("ipv4/conf/client0/rp_filter", "0");
-  const auto listener = listen();
-  const auto before = connect(listener);
-  before.talk();
-  flood(more_than_the_backlog);
-  EXPECT_TRUE(eventually([&] { return daemon().counter("verdicts_bypass_waiting") > 0; }));
-  for (int i = 0; i < 10; ++i) {
-    connect(listener).talk();
-  }
-  before.talk();
+  expect_to_get_through({}, more_than_the_backlog);
   EXPECT_EQ(daemon().log_lines("as in a flood: new connections bypass"), 1);
-  EXPECT_TRUE(eventually([&] { return path_of_new_connection(listener) == Path::proxied; }));
+}
+
+// More than may wait for their servers, none of which answers.
+TEST_F(FloodTest, NewConnectionsGetThroughBesideHeldSyns)
+{
+  net().server().must_run(
+      {"iptables", "-w", "-A", "INPUT", "-p", "tcp", "--dport", std::to_string(nobodys_port), "-j", "DROP"});
+  expect_to_get_through({"--connect", "honest"}, more_than_may_wait);
 }
 
 } // namespace pepsal::test

@@ -2,6 +2,11 @@
 
 #include "fixture.hh"
 
+#include "util/socket.hh"
+#include "util/system_error.hh"
+
+#include <sys/socket.h>
+
 namespace pepsal::test {
 
 class ReconnectTest : public ConnectionTest
@@ -31,6 +36,34 @@ TEST_P(ReconnectTest, KeepsAReservedPort)
   }
   expect_proxied(rounds);
 }
+
+class TakenPortTest : public ReconnectTest
+{};
+
+// Servers that ask for a port below 1024 get one also when the client's own cannot be had at the box.
+TEST_P(TakenPortTest, IsReplacedByAnotherReservedOne)
+{
+  const auto listener = listen_here();
+  const SocketAddress own{Topology::client_address(family(), reserved_port)};
+  TCPSocket taken;
+  if (proxied()) {
+    const Visit there{net().box().network()};
+    taken = TCPSocket{check("socket", ::socket(own.family(), SOCK_STREAM | SOCK_CLOEXEC, 0))};
+    taken.set_transparent(own.family());
+    check("bind", ::bind(taken.number(), own.get(), own.length()));
+  }
+  const auto pair = connect_again(listener);
+  pair.talk();
+  EXPECT_LT(pair.server.remote().port, 1024);
+  EXPECT_EQ(pair.server.remote().address_string(), expected_source());
+  if (proxied()) {
+    EXPECT_NE(pair.server.remote().port, reserved_port);
+    EXPECT_EQ(daemon().counter("source_ports_changed"), 1);
+    EXPECT_EQ(daemon().log_lines("source port changed"), 1);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, TakenPortTest, testing::ValuesIn(modes_that_keep_ports()), arrangement_name);
 
 // A server that has closed refuses a SYN that overtakes the reset of the connection before: it still waits for that
 // one's end (FIN-WAIT-2).

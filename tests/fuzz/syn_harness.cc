@@ -16,7 +16,15 @@ namespace {
 std::optional<Connection> parse_exactly(std::span<const std::uint8_t> packet)
 {
   const std::vector<std::uint8_t> copy{packet.begin(), packet.end()};
-  return parse_syn(std::as_bytes(std::span{copy}));
+  const auto bytes = std::as_bytes(std::span{copy});
+  const auto syn = parse_syn(bytes);
+  if (syn) {
+    const Segment same{.source = syn->client, .destination = syn->server, .traffic_class = syn->syn.traffic_class};
+    require(parse_segment(bytes) == same, "a SYN is another one's segment");
+  } else {
+    parse_segment(bytes);
+  }
+  return syn;
 }
 
 } // namespace

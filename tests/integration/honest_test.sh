@@ -77,19 +77,19 @@ case_two_addresses() {
   mkdir -p "$work/www"
   head -c 20000000 /dev/urandom >"$work/www/file"
   sum=$(sha256sum <"$work/www/file")
-  for round in direct honest fast; do
+  for round in direct "honest tproxy" "honest redirect" "fast tproxy"; do
     case="two_addresses, $round"
     set_up
     ip netns exec server "ip6tables-$variant" -A INPUT -p tcp --dport 8080 -j DROP
     start_in server busybox httpd -f -p "$target4:8080" -h "$work/www"
     wait_for "server" listening server 8080 1
     if [[ $round != direct ]]; then
-      daemon --connect $round
-      rules start --intercept client0
+      daemon --connect "${round% *}"
+      rules start --intercept client0 --mode "${round#* }"
     fi
     got=$(ip netns exec client curl -s --max-time 15 --resolve "name.test:8080:[$target6],$target4" \
       http://name.test:8080/file | sha256sum) || true
-    if [[ $round == fast ]]; then
+    if [[ $round == fast* ]]; then
       [[ $got != "$sum" ]] || wrong "where clients are answered at once, the dead address does no harm"
     else
       expect "what came" "$sum" "$got"
@@ -101,7 +101,7 @@ case_two_addresses() {
 # While SYNs wait for a silent server, the dialler or the queuer is killed, or the daemon restarts in place; then the
 # server speaks.
 case_killed() {
-  local victim round talks=() before
+  local victim round talks=() before to from
   has_daemon || return 0
   for victim in dialler queuer restart; do
     case="killed, $victim"
@@ -114,7 +114,9 @@ case_killed() {
     before=$(counter dials_ahead)
     talks=()
     for round in 1 2 3 4 5 6; do
-      (echo to and fro | timeout 60 ip netns exec client socat -t 20 - "TCP:$target4:80" >"$work/said.$round" 2>&1) &
+      to=$target4
+      ((round % 2)) || to="[$target6]"
+      (echo to and fro | timeout 60 ip netns exec client socat -t 20 - "TCP:$to:80" >"$work/said.$round" 2>&1) &
       talks+=($!)
     done
     wait_for "dials" reached dials_ahead $((before + 6))
@@ -126,7 +128,9 @@ case_killed() {
     at_server -D INPUT -p tcp --dport 80 --syn -j DROP
     wait "${talks[@]}" || true
     for round in 1 2 3 4 5 6; do
-      expect "connection $round" "from $client4 to and fro" "$(paste -sd ' ' "$work/said.$round")"
+      from=$client4
+      ((round % 2)) || from=$client6
+      expect "connection $round" "from $from to and fro" "$(paste -sd ' ' "$work/said.$round")"
     done
     before=$(counter dials_ahead_used)
     wait_for "leg dialled ahead afterwards" talks_ahead "$before"

@@ -37,6 +37,11 @@ rules() { box env IPTABLES="iptables-$variant" IP6TABLES="ip6tables-$variant" "$
 tables() { box "iptables-$variant" "$@"; }
 tables6() { box "ip6tables-$variant" "$@"; }
 
+both() { # arguments; by iptables and ip6tables
+  tables "$@"
+  tables6 "$@"
+}
+
 start_in() { # namespace command…
   ip netns exec "$@" </dev/null >>"$work/background.log" 2>&1 &
   background+=($!)
@@ -137,6 +142,9 @@ refused() { # exit-code text command…
 # What the server calls the client, and the box when it masquerades.
 readonly client4=10.1.0.2 client6='[fd01:0000:0000:0000:0000:0000:0000:0002]'
 readonly box4=10.2.0.1 box6='[fd02:0000:0000:0000:0000:0000:0000:0001]'
+# And where the server is the client: itself, and the box on the other side.
+readonly server4=10.2.0.2 server6='[fd02:0000:0000:0000:0000:0000:0000:0002]'
+readonly near4=10.1.0.1 near6='[fd01:0000:0000:0000:0000:0000:0000:0001]'
 
 # A server that says where each connection seems to come from, and sends back what it gets.
 serve() { serve_in server "$@"; } # port…
@@ -157,11 +165,23 @@ serve_in() { # namespace port…
 
 listening() { (($(ip netns exec "$1" ss -Hltn "sport = :$2" | wc -l) >= $3)); } # namespace port sockets
 
-talk() { # address port source-the-server-should-see, or nothing when it may be any
+talk() { talk_from client "$@"; } # address port source-the-server-should-see, or nothing when it may be any
+
+talk_from() { # namespace address port source, as talk
   local said
-  said=$(echo to and fro | timeout 20 ip netns exec client socat -t 20 - "TCP:$1:$2") || true
-  [[ -n $3 ]] || said="from "$'\n'"${said#*$'\n'}"
-  expect "connection to $1 port $2" "from $3 to and fro" "${said//$'\n'/ }"
+  said=$(echo to and fro | timeout 20 ip netns exec "$1" socat -t 20 - "TCP:$2:$3") || true
+  [[ -n $4 ]] || said="from "$'\n'"${said#*$'\n'}"
+  expect "connection from $1 to $2 port $3" "from $4 to and fro" "${said//$'\n'/ }"
+}
+
+talk_to_server() { # port what-the-server-sees-of-IPv4 and-of-IPv6
+  talk 10.2.0.2 "$1" "$2"
+  talk '[fd02::2]' "$1" "$3"
+}
+
+talk_to_client() { # port what-the-client-sees-of-IPv4 and-of-IPv6; the same from the other side
+  talk_from server 10.1.0.2 "$1" "$2"
+  talk_from server '[fd01::2]' "$1" "$3"
 }
 
 counts() { [[ $(counted "$1") == "$2" ]]; } # name numbers

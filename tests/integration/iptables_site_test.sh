@@ -5,16 +5,6 @@
 # shellcheck source=tests/integration/iptables_ground.sh disable=SC2119
 source "$(dirname "$0")/iptables_ground.sh"
 
-both() { # arguments; by iptables and ip6tables
-  tables "$@"
-  tables6 "$@"
-}
-
-talk_to_server() { # port what-the-server-sees-of-IPv4 and-of-IPv6
-  talk 10.2.0.2 "$1" "$2"
-  talk '[fd02::2]' "$1" "$3"
-}
-
 reports() { # action text; status or check exits 1 and has the text
   local said got=0
   said=$(rules "$1" --intercept client0 2>&1) || got=$?
@@ -26,23 +16,28 @@ case_tracking_rule_of_the_site() {
   has_daemon || return 0
   set_up
   serve 80
+  serve_in client 80
   both -t nat -A POSTROUTING -o server0 -j MASQUERADE
+  both -t nat -A POSTROUTING -o client0 -j MASQUERADE
   both -t raw -N SITE
   both -t raw -A SITE -p tcp -j CT --ctevents new
   both -t raw -A PREROUTING -p udp -j ACCEPT
   both -t raw -A PREROUTING -j SITE
   both -t raw -A OUTPUT -j SITE
   talk_to_server 80 "$box4" "$box6" # the control
+  talk_to_client 80 "$near4" "$near6"
   daemon
-  rules start --intercept client0
+  rules start --intercept client0 --intercept server0
   talk_to_server 80 "$box4" "$box6"
-  expect "SYNs the daemon got" "1 1" "$(counted 'given to the daemon')"
+  talk_to_client 80 "$near4" "$near6"
+  expect "SYNs the daemon got" "2 2" "$(counted 'given to the daemon')"
   rules check >/dev/null || wrong "check finds fault with a jump before the site's rule: $(rules check 2>&1)"
   both -t raw -I PREROUTING -j SITE
   reports check "PREROUTING, before its rule 1, which tracks connections"
   reports status "PREROUTING, before its rule 1, which tracks connections"
-  rules start --intercept client0
+  rules start --intercept client0 --intercept server0
   talk_to_server 80 "$box4" "$box6"
+  talk_to_client 80 "$near4" "$near6"
   rules check >/dev/null || wrong "a second start leaves the jump where it is: $(rules check 2>&1)"
   expect "place of the site's first rule" "-A PREROUTING -j PEPSAL_PRE" \
     "$(tables -t raw -S PREROUTING | sed -n 2p)"
@@ -54,16 +49,23 @@ case_address_that_is_translated() {
   has_daemon || return 0
   set_up
   serve 80
+  serve_in client 80
+  tables -t nat -A PREROUTING -d 203.0.113.7/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.1.0.2
+  tables6 -t nat -A PREROUTING -d 2001:db8::7/128 -p tcp -m tcp --dport 80 -j DNAT --to-destination fd01::2
   tables -t nat -A PREROUTING -d 203.0.113.5/32 -p tcp -m conntrack --ctstate NEW -m tcp --dport 80 -j DNAT \
     --to-destination 10.2.0.2
   tables6 -t nat -A PREROUTING -d 2001:db8::5/128 -p tcp -m tcp --dport 80 -j DNAT --to-destination fd02::2
   talk 203.0.113.5 80 "$client4" # the control
   talk '[2001:db8::5]' 80 "$client6"
+  talk_from server 203.0.113.7 80 "$server4"
+  talk_from server '[2001:db8::7]' 80 "$server6"
   daemon
   for mode in tproxy redirect; do
-    rules start --intercept client0 --mode $mode
+    rules start --intercept client0 --intercept server0 --mode $mode
     talk 203.0.113.5 80 "$client4"
     talk '[2001:db8::5]' 80 "$client6"
+    talk_from server 203.0.113.7 80 "$server4"
+    talk_from server '[2001:db8::7]' 80 "$server6"
     expect "SYNs queued ($mode)" "0 0" "$(counted 'SYNs queued')"
     tables -t nat -A PREROUTING -d 203.0.113.6/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.2.0.2
     reports status "203.0.113.6/32"
@@ -72,33 +74,41 @@ case_address_that_is_translated() {
   done
 }
 
-# A link of 1280 bytes between client and box that neither of them knows of, and that sends no ICMP.
+# A link of 1280 bytes between client and box that neither of them knows of, and that sends no ICMP. Connections from
+# either side, and bytes both ways.
 case_limit_of_the_segment_size() {
-  local round to
+  local round name to
   has_daemon || return 0
   set_up
   serve 80
+  serve_in client 80
   head -c 300000 /dev/zero | tr '\0' x >"$work/page"
-  start_in server socat -t 20 "TCP4-LISTEN:81,fork,reuseaddr" "SYSTEM:cat $work/page"
-  start_in server socat -t 20 "TCP6-LISTEN:81,fork,reuseaddr,ipv6-v6only=1" "SYSTEM:cat $work/page"
-  wait_for "server of a page" listening server 81 2
-  # What is longer is lost on the way in, whoever cut it into segments.
-  for to in client0 box0; do ip netns exec "$(if [[ $to == box0 ]]; then echo client; else echo box; fi)" \
-    ethtool -K $to tso off gso off gro off >/dev/null 2>&1 || true; done
+  # What is longer is lost at the link's end, whoever cut it into segments.
+  ip netns exec client ethtool -K box0 tso off gso off gro off >/dev/null 2>&1 || true
+  box ethtool -K client0 tso off gso off gro off >/dev/null 2>&1 || true
   for to in iptables ip6tables; do
     ip netns exec client "$to-$variant" -t raw -A PREROUTING -i box0 -m length --length 1281: -j DROP
+    box "$to-$variant" -t raw -A PREROUTING -i client0 -m length --length 1281: -j DROP
+  done
+  for name in client server; do
+    expect "bytes there and back from $name without the site's rule" 0 "$(echoed $name 10.1.0.2 10.2.0.2 5)"
   done
   both -t mangle -A FORWARD -p tcp -m tcp --tcp-flags SYN,RST SYN -j TCPMSS --set-mss 1200
   for round in control tproxy redirect; do
-    [[ $round == control ]] || rules start --intercept client0 --mode $round
+    [[ $round == control ]] || rules start --intercept client0 --intercept server0 --mode $round
     [[ $round != tproxy ]] || daemon
-    for to in 10.2.0.2 '[fd02::2]'; do
-      expect "bytes of a page from $to ($round)" 300000 \
-        "$(timeout 20 ip netns exec client socat -u "TCP:$to:81" - | wc -c)"
+    for name in client server; do
+      expect "bytes there and back from $name ($round)" 300000 "$(echoed $name 10.1.0.2 10.2.0.2 20)"
+      expect "bytes there and back from $name, IPv6 ($round)" 300000 "$(echoed $name '[fd01::2]' '[fd02::2]' 20)"
     done
-    [[ $round == control ]] || expect "SYNs intercepted ($round)" "1 1" "$(counted intercepted)"
+    [[ $round == control ]] || expect "SYNs intercepted ($round)" "2 2" "$(counted intercepted)"
     rules stop
   done
+}
+echoed() { # namespace client server patience; bytes of the page that come back from the other one
+  local to=$3
+  [[ $1 == client ]] || to=$2
+  timeout "$4" ip netns exec "$1" socat -t 20 - "TCP:$to:80" <"$work/page" | tail -n +2 | wc -c
 }
 
 case_port_of_the_daemon() {
@@ -145,6 +155,34 @@ case_port_of_another_daemon() {
   said=$(rules check 2>&1) || wrong "check finds fault with the daemon's port: $said"
   talk_to_server 80 "$client4" "$client6"
   expect "SYNs the daemon got" "1 1" "$(counted 'given to the daemon')"
+  kill "$(<"$work/pepsal.pid")"
+  wait_for "end of the daemon" nobody_listens_at 5000
+  start_in box "$PEPSAL_BIN_DIR/pepsal" --instance "iptables-test-$variant" --port 5001 --drain-timeout 0
+  wait_for "daemon at another port" listening box 5001 1
+  reports status "they bring connections to port 5000, where nobody listens"
+}
+nobody_listens_at() { ! listening box "$1" 1; }
+
+# Each SYN would bypass, as the rules would not see the queuer's answer.
+case_marks_of_another_daemon() {
+  local said
+  has_daemon || return 0
+  set_up
+  serve 80
+  rules start --intercept client0 --mark-shift 8 # nobody is there yet to compare with
+  daemon
+  reports status "the daemon's --mark-shift (its mark is 0x30000)"
+  said=$(rules check --mark-shift 8 2>&1) && wrong "check finds no fault with mark shift 8"
+  [[ $said == *"has another --mark-shift: its mark is 0x30000, not 0x300"* ]] || wrong "check says: $said"
+  talk_to_server 80 "$client4" "$client6"
+  expect "SYNs the daemon got" "0 0" "$(counted 'given to the daemon')"
+  rules stop
+  refused 1 "has another one (its mark is 0x30000, not 0x300)" rules start --intercept client0 --mark-shift 8
+  talk_to_server 80 "$client4" "$client6"
+  rules start --intercept client0
+  said=$(rules check 2>&1) || wrong "check finds fault with the daemon's mark shift: $said"
+  talk_to_server 80 "$client4" "$client6"
+  expect "SYNs the daemon got" "1 1" "$(counted 'given to the daemon')"
 }
 
 # Docker turns this on. TPROXY has no effect then, so connections pass direct; redirect works.
@@ -161,8 +199,10 @@ case_bridge_passed_to_netfilter() {
   ip -n box link set br0 up
   box sysctl -qw net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1
   serve 80
+  serve_in client 80
   wait_for "way through the bridge" reaches 10.2.0.2
   talk_to_server 80 "$client4" "$client6" # the control
+  talk_to_client 80 "$server4" "$server6"
   daemon
   said=$(rules start --intercept br0 2>&1) || wrong "start on a bridge: $said"
   [[ $said == *"IPv4 connections that arrive by bridge br0 pass direct"* ]] || wrong "start says nothing of the bridge: $said"
@@ -171,6 +211,11 @@ case_bridge_passed_to_netfilter() {
   said=$(rules check --intercept br0 2>&1) && wrong "check finds no fault with the bridge"
   [[ $said == *"net.bridge.bridge-nf-call-ip6tables=0"* ]] || wrong "check says nothing of the bridge: $said"
   [[ $(rules check --intercept client0 2>&1) == *"name the bridge"* ]] || wrong "check takes a port of a bridge"
+  # Towards the bridge nothing is amiss.
+  rules start --intercept server0
+  talk_to_client 80 "$server4" "$server6"
+  expect "SYNs the daemon got for hosts at the bridge" "1 1" "$(counted 'given to the daemon')"
+  rules start --intercept br0
   box sysctl -qw net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0
   talk_to_server 80 "$client4" "$client6"
   expect "SYNs the daemon got from a bridge" "1 1" "$(counted 'given to the daemon')"
@@ -190,8 +235,9 @@ case_quic_rejected() {
   expect "answer by UDP without PEPsal" answer "$(datagram 10.2.0.2)"
   expect "answer by UDP without PEPsal, IPv6" answer "$(datagram '[fd02::2]')"
   both -A FORWARD -p udp -j ACCEPT
-  rules start --intercept client0 --quic reject --exclude 10.2.0.0/24
+  rules start --intercept client0 --quic reject --exclude 10.2.0.0/24 --exclude fd02::/64
   expect "answer by UDP from an excluded network" answer "$(datagram 10.2.0.2)"
+  expect "answer by UDP from an excluded network, IPv6" answer "$(datagram '[fd02::2]')"
   rules start --intercept client0 --quic reject
   for to in 10.2.0.2 '[fd02::2]'; do
     said=$(datagram "$to")
@@ -230,96 +276,6 @@ case_other_variant_of_iptables() {
   rules start --intercept client0 || wrong "start after the other variant's stop"
   rules status >/dev/null || wrong "status: $(rules status)"
 }
-
-# A second way to the server, over a satellite, which only ip rules choose. What the daemon takes for the leg's side shows
-# in its congestion control; where the SYN arrives, in the server's counters.
-case_policy_routing() {
-  local round kind family daemon_options=(--link "sat0 rate=50/10 rtt=600 side=gateway" --satellite-congestion reno)
-  has_daemon || return 0
-  set_up
-  serve 80
-  ip link add sat0 netns box type veth peer name sat0 netns server
-  ip -n box address add 10.3.0.1/24 dev sat0
-  ip -n box address add fd03::1/64 dev sat0 nodad
-  ip -n server address add 10.3.0.2/24 dev sat0
-  ip -n server address add fd03::2/64 dev sat0 nodad
-  for round in box server; do ip -n $round link set sat0 up; done
-  ip -n box -4 route add default via 10.3.0.2 table 100
-  ip -n box -6 route add default via fd03::2 table 100
-  for family in iptables ip6tables; do
-    ip netns exec server "$family-$variant" -A INPUT -i sat0 -p tcp --syn -m comment --comment satellite
-  done
-  for round in control tproxy redirect; do
-    [[ $round != tproxy ]] || daemon "${daemon_options[@]}"
-    for kind in iif from mark; do
-      # Under redirect the server leg is the box's own, and no rule by source is about it.
-      [[ $round != redirect || $kind != from ]] || continue
-      case="policy_routing by $kind, $round"
-      policy add "$kind"
-      [[ $round == control ]] || rules start --intercept client0 --mode $round 2>"$work/said" || wrong "start: $(<"$work/said")"
-      via_satellite "$round" "$kind"
-      [[ $round == control ]] || check_followed "$kind"
-      policy del "$kind"
-      # Without the rule everything goes the other way again.
-      [[ $round == control ]] || rules start --intercept client0 --mode $round
-      expect "SYNs by the satellite without a rule" "$(syns_by_satellite)" "$(talk_unseen && syns_by_satellite)"
-      rules stop
-    done
-  done
-  case="policy_routing"
-  expect "rules left behind" "" "$(ip -n box rule | grep -E '100|0xc0000' || true)"
-}
-policy() { # add|del iif|from|mark
-  local flag=-A
-  [[ $1 == add ]] || flag=-D
-  case $2 in
-    iif)
-      ip -n box -4 rule "$1" priority 1000 iif client0 lookup 100
-      ip -n box -6 rule "$1" priority 1000 iif client0 ipproto tcp lookup 100
-      ;;
-    from)
-      ip -n box -4 rule "$1" priority 1000 from 10.1.0.0/24 lookup 100
-      ip -n box -6 rule "$1" priority 1000 from fd01::/64 lookup 100
-      ;;
-    mark)
-      both -t mangle $flag PREROUTING -i client0 -p tcp -m tcp --dport 80 -j MARK --set-xmark 0x1/0x1
-      ip -n box -4 rule "$1" priority 1000 fwmark 0x1/0x1 lookup 100
-      ip -n box -6 rule "$1" priority 1000 fwmark 0x1/0x1 lookup 100
-      ;;
-  esac
-}
-syns_by_satellite() {
-  local family
-  for family in iptables ip6tables; do
-    ip netns exec server "$family-$variant" -nvxL INPUT | awk '/satellite/ { print $1 }'
-  done | paste -sd ' '
-}
-talk_unseen() { talk_to_server 80 '' ''; }
-via_satellite() { # round kind
-  local four=$client4 six=$client6 before after
-  [[ $1 != redirect || $2 == mark ]] || four='' six=''
-  read -ra before <<<"$(syns_by_satellite)"
-  talk_to_server 80 "$four" "$six"
-  read -ra after <<<"$(syns_by_satellite)"
-  expect "SYNs by the satellite" "1 1" "$((after[0] - before[0])) $((after[1] - before[1]))"
-}
-# Intercepted, on the satellite's side as far as the daemon knows; or, by a mark, direct, which start and check say.
-check_followed() { # kind
-  local said
-  if [[ $1 == mark ]]; then
-    expect "SYNs queued" "0 0" "$(counted 'SYNs queued')"
-    said=$(<"$work/said")
-    [[ $said == *"IPv4: connections that the site marks"*"--dport 80"*"IPv6: "* ]] || wrong "start says: $said"
-    said=$(rules check 2>&1) || wrong "check fails: $said"
-    [[ $said == *"IPv4: connections that the site marks"* ]] || wrong "check says: $said"
-    return
-  fi
-  expect "SYNs given to the daemon" "1 1" "$(counted 'given to the daemon')"
-  rules status >/dev/null || wrong "status: $(rules status)"
-  wait_for "closing lines of legs by the satellite" legs_by_satellite
-  : >"$work/background.log"
-}
-legs_by_satellite() { (($(grep -c 'server_congestion=reno reason=finished' "$work/background.log") == 2)); }
 
 case_interface_renamed() {
   set_up

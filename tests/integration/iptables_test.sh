@@ -200,6 +200,22 @@ rules_without_sysctl() { # as rules, where /proc/sys may only be read, as in man
     mount --bind /proc/sys /proc/sys && mount -o remount,ro,bind /proc/sys && exec "$@"' - "$script" "$@"
 }
 
+# What may be missing costs what it is for, and no more.
+case_start_without_a_match_for_dscp() {
+  local extension said
+  set_up
+  for extension in dscp hashlimit; do
+    without_extension $extension
+    said=$(rules_without start --intercept client0 2>&1) || wrong "start without $extension fails: $said"
+    [[ $said == *"IPv4: DSCPs that change after the SYN are not passed on ("*"IPv6: DSCPs that change"* ]] ||
+      wrong "start without $extension says: $said"
+    said=$(rules_without check 2>&1) || wrong "check without $extension fails: $said"
+    [[ $said == *"modprobe xt_dscp xt_hashlimit"* ]] || wrong "check without $extension says: $said"
+    rules status >/dev/null || wrong "status: $(rules status)"
+    rules stop
+  done
+}
+
 case_failing_start_is_undone() {
   local round
   set_up

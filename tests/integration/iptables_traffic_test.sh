@@ -111,12 +111,16 @@ case_with_the_daemon() {
 # To each address of the box: near and far, of either scope, and one that the box forwards to the server by DNAT. The
 # control is the same without rules.
 case_box_itself_never_intercepted() {
-  local round near
+  local round near far
   has_daemon || return 0
   set_up
   serve 80
   serve_in box 22 179
+  serve_in client 80
   near=$(ip -n box -6 -o address show dev client0 scope link | grep -o 'fe80::[0-9a-f:]*')
+  far=$(ip -n box -6 -o address show dev server0 scope link | grep -o 'fe80::[0-9a-f:]*')
+  tables -t nat -A PREROUTING -d 10.2.0.1 -p tcp --dport 8081 -j DNAT --to-destination 10.1.0.2:80
+  tables6 -t nat -A PREROUTING -d fd02::1 -p tcp --dport 8081 -j DNAT --to-destination '[fd01::2]:80'
   tables -t nat -A PREROUTING -d 10.1.0.1 -p tcp --dport 8080 -j DNAT --to-destination 10.2.0.2:80
   tables6 -t nat -A PREROUTING -d fd01::1 -p tcp --dport 8080 -j DNAT --to-destination '[fd02::2]:80'
   daemon
@@ -130,6 +134,13 @@ case_box_itself_never_intercepted() {
     talk "[$near%box0]" 179 ''
     talk 10.1.0.1 8080 "$client4"
     talk '[fd01::1]' 8080 "$client6"
+    talk_from server 10.2.0.1 22 "$server4"
+    talk_from server 10.1.0.1 22 "$server4"
+    talk_from server '[fd02::1]' 22 "$server6"
+    talk_from server '[fd01::1]' 22 "$server6"
+    talk_from server "[$far%box0]" 179 ''
+    talk_from server 10.2.0.1 8081 "$server4"
+    talk_from server '[fd02::1]' 8081 "$server6"
     [[ $round == control ]] || expect "SYNs queued" "0 0" "$(counted 'SYNs queued')"
     rules stop
   done

@@ -206,6 +206,12 @@ std::vector<Scenario> scenarios()
     insert_own(table);
     claim_and_release(table);
   };
+  const auto note_both_directions = [](ConnectionTable& table) {
+    constexpr std::uint8_t expedited = 0xb8;    // RFC 3246
+    constexpr std::uint8_t least_effort = 0x04; // RFC 8622
+    table.note_traffic_class(own.client, own.server, own.syn.traffic_class ^ least_effort);
+    table.note_traffic_class(own.server, own.client, expedited);
+  };
   return {
       {"Insert", nothing, insert_own},
       {"InsertSpilling", fill_home_bucket, insert_own},
@@ -216,6 +222,7 @@ std::vector<Scenario> scenarios()
       {"InsertConnecting", nothing, [](ConnectionTable& table) { table.insert_connecting(own, victim, 3s); }},
       {"ClaimOpenRelease", note_own, claim_and_release},
       {"WholeLife", nothing, live_and_die},
+      {"NoteTrafficClass", note_own, note_both_directions},
       {"Collect", leave_much_to_collect, [](ConnectionTable& table) { table.collect(5s, all_but_victim_live); }},
   };
 }

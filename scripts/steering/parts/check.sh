@@ -7,17 +7,23 @@ lack() {
   lacks=$((lacks + 1))
 }
 
-# Tries one rule in a network namespace that lives for this one command.
+# Tries one rule in a network namespace that lives for this one command. Prints the reason and returns 1 on failure.
+try_rule() { # family table rule [chain]
+  local reason
+  reason=$(printf '*%s\n-A %s %s\nCOMMIT\n' "$2" "${4:-PREROUTING}" "$3" |
+    unshare -n "$(command_of "$1")-restore" --noflush --wait=20 2>&1) && return
+  grep -v '^# Warning' <<<"$reason" | sed -n 1p
+  return 1
+}
+
 probe() { # family table name module rule [chain]
   local reason
-  reason=$(printf '*%s\n-A %s %s\nCOMMIT\n' "$2" "${6:-PREROUTING}" "$5" |
-    unshare -n "$(command_of "$1")-restore" --noflush --wait=20 2>&1) ||
-    lack "IPv$1: $3 does not work in table $2 ($(grep -v '^# Warning' <<<"$reason" | sed -n 1p)): modprobe $4, or a kernel" \
-      "and an iptables that have it"
+  reason=$(try_rule "$1" "$2" "$5" ${6:+"$6"}) ||
+    lack "IPv$1: $3 does not work in table $2 ($reason): modprobe $4, or a kernel and an iptables that have it"
 }
 
 check_rules() { # family
-  local icmp
+  local icmp reason
   icmp=$(icmp "$1")
   probe "$1" raw "target NFQUEUE" xt_NFQUEUE "-p tcp --syn -j NFQUEUE --queue-num 0 --queue-bypass"
   probe "$1" raw "match limit" xt_limit "-p tcp -m limit --limit 10000/sec -j RETURN"
@@ -35,6 +41,9 @@ check_rules() { # family
     probe "$1" mangle "match connmark" xt_connmark "-m connmark --mark 0x1/0x1"
     probe "$1" mangle "target CONNMARK" xt_connmark "-j CONNMARK --set-xmark 0x1/0x1"
     probe "$1" mangle "target TPROXY" xt_TPROXY "-p tcp -j TPROXY --on-port 1 --tproxy-mark 0x1/0x1"
+    reason=$(try_rule "$1" mangle "-p tcp -m dscp ! --dscp 0x00 -m hashlimit --hashlimit-upto 30/min --hashlimit-mode srcip \
+--hashlimit-name pepsal -j NFQUEUE --queue-num 0 --queue-bypass" INPUT) ||
+      notice "IPv$1: DSCPs that change after the SYN are not passed on ($reason): modprobe xt_dscp xt_hashlimit"
     unshare -n ip "-$1" rule add fwmark 0x1/0x1 lookup 5000 2>/dev/null ||
       lack "IPv$1: no policy routing: a kernel with CONFIG_IP_MULTIPLE_TABLES and CONFIG_IPV6_MULTIPLE_TABLES"
   else
@@ -75,9 +84,6 @@ check_standing() { # family
     "IPTABLES=$(other_command 4) IP6TABLES=$(other_command 6) $program stop --instance $reason"
   line=$(my_record "${noted[$1]}" raw)
   [[ -n $line ]] || return 0
-  ! port_is_dead "$(field queue "$line")" "$(field port "$line")" ||
-    lack "IPv$1: the rules that stand bring connections to port $(field port "$line"), where nobody listens:" \
-      "$program start again with the daemon's --port"
   while read -r reason; do
     [[ -z $reason ]] || lack "IPv$1: the rules that stand lack $reason: $program start again"
   done < <(missing "$1" "$line")
@@ -103,7 +109,7 @@ check_interface() { # name
 }
 
 check() {
-  local name family
+  local name family mark
   for name in ip "$iptables" "$iptables-save" "$iptables-restore" "$ip6tables" "$ip6tables-save" "$ip6tables-restore"; do
     [[ -n $(type -P "$name") ]] || lack "no program '$name': apt-get install iptables iproute2"
   done
@@ -122,6 +128,8 @@ check() {
   check_settings
   ! port_is_dead "$queue" "$port" ||
     lack "a daemon serves queue $queue, but nobody listens at port $port: give --port and --queue as for the daemon"
+  mark=$(other_mark "$port" "$client_leg")
+  [[ -z $mark ]] || lack "the daemon at port $port has another --mark-shift: its mark is $mark, not $client_leg"
   for family in "${families[@]}"; do
     if [[ -n $(type -P "$(command_of "$family")-save") ]] && has_capability 12; then
       check_firewall "$family"

@@ -28,6 +28,14 @@ port_is_dead() { # queue-range port
     awk -v "end=:$port\$" '$4 == "0A" && $2 ~ end { found = 1 } END { exit !found }' # 0A: TCP_LISTEN
 }
 
+# The mark of the socket that a daemon listens with, where it is not the one that rules with this mark of client legs take
+# for theirs: each SYN would come to the queue with its verdict in bits that the rules do not look at, and bypass.
+other_mark() { # port mark
+  local mark
+  mark=$(ss -Hltne "sport = :$1" 2>/dev/null | sed -n 's/.* fwmark:\(0x[0-9a-f]*\).*/\1/p' | sed -n 1p)
+  [[ -z $mark ]] || ((mark == $2)) || echo "$mark"
+}
+
 has_capability() { # number
   local line
   line=$(grep '^CapEff:' /proc/self/status)

@@ -16,9 +16,10 @@ wanted() { # family table
       raw_syn "$1"
       ;;
     mangle:tproxy)
-      chains PRE IN OUT MSSP MSSO INFO
+      chains PRE IN OUT DSCP MSSP MSSO INFO
       mangle_tproxy "$1"
       guard_port "$routed" "$routed"
+      [[ -z $follow_dscp ]] || show_dscp
       ;;
     mangle:redirect)
       chains PRE IN MSSP MSSO INFO
@@ -152,8 +153,7 @@ ask() { # family
   done
   spare_translated "$1"
   spare_marked "$1"
-  target="$queue_limit -j NFQUEUE --queue-num $queue --queue-bypass"
-  [[ $queue != *:* ]] || target="$queue_limit -j NFQUEUE --queue-balance $queue --queue-bypass"
+  target="$queue_limit $(to_queue)"
   if [[ -z $ports ]]; then
     echo "-A ${prefix}_ASK -p tcp $target"
     echo "-A ${prefix}_ASK -p tcp -g ${prefix}_PASS"
@@ -162,6 +162,14 @@ ask() { # family
       echo "-A ${prefix}_ASK -p tcp -m multiport --dports $list $target"
       echo "-A ${prefix}_ASK -p tcp -m multiport --dports $list -g ${prefix}_PASS"
     done < <(port_groups)
+  fi
+}
+
+to_queue() {
+  if [[ $queue == *:* ]]; then
+    echo "-j NFQUEUE --queue-balance $queue --queue-bypass"
+  else
+    echo "-j NFQUEUE --queue-num $queue --queue-bypass"
   fi
 }
 
@@ -214,6 +222,15 @@ mangle_mss() { # family match-of-answers
   limit_segments "$1" MSSP
   echo "-A ${prefix}_MSSO -m mark ! --mark $client_leg/$value_mask -m mark ! --mark $server_leg/$value_mask -j RETURN"
   limit_segments "$1" MSSO
+}
+
+# The daemon sees the DSCP of a connection's packets: of each direction the first two that have one, and then one in two
+# seconds. Here NAT has given the answers to a server leg the client's address back. A SYN has been seen before.
+show_dscp() {
+  echo "-A ${prefix}_IN -m dscp ! --dscp 0x00 -m mark --mark $routed/$routed -j ${prefix}_DSCP"
+  echo "-A ${prefix}_DSCP -p tcp --syn -j RETURN"
+  echo "-A ${prefix}_DSCP -p tcp -m hashlimit --hashlimit-upto 30/min --hashlimit-burst 2" \
+    "--hashlimit-mode srcip,srcport,dstip,dstport --hashlimit-name pepsal_$shift_bits $(to_queue)"
 }
 
 # What no rule has brought to the daemon's port costs it a process to refuse. From this machine itself the daemon answers.

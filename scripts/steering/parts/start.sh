@@ -48,13 +48,20 @@ need_room() { # family
 }
 
 install() { # family; prints the reason and returns 1 on failure
-  local t first=mangle last=nat
+  local t reason lacking= first=mangle last=nat
   route_here "$1" "$(as_given)" 2>&1 || return
   [[ $mode == tproxy ]] || first=nat last=mangle
   # Nothing is marked before the rules that deal with the mark are there.
   for t in $first raw $last filter; do
-    change "$1" "$t" "$(wanted "$1" "$t")" || return
+    if reason=$(change "$1" "$t" "$(wanted "$1" "$t")"); then continue; fi
+    follow_dscp=
+    if [[ $t != mangle || $mode != tproxy ]] || ! change "$1" "$t" "$(wanted "$1" "$t")" >/dev/null; then
+      echo "$reason"
+      return 1
+    fi
+    lacking=$reason
   done
+  [[ -z $lacking ]] || notice "IPv$1: DSCPs that change after the SYN are not passed on ($lacking)"
 }
 
 # What a change leaves over: ip rules, routes, empty tables.
@@ -98,6 +105,8 @@ start() {
   need_interfaces
   ! port_is_dead "$queue" "$port" ||
     broken "--port: a daemon serves queue $queue, but nobody listens at port $port; give the port and queue of the daemon"
+  reason=$(other_mark "$port" "$client_leg")
+  [[ -z $reason ]] || broken "--mark-shift: the daemon at port $port has another one (its mark is $reason, not $client_leg)"
   begin
   for family in "${families[@]}"; do
     need_one_variant "$family"

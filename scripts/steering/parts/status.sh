@@ -28,8 +28,13 @@ queue_state() { # queue-range
 
 # Names what is not there of a family's rules, one a line.
 missing() { # family record
-  local t line name text=${noted[$1]} given_mode
+  local t line name text=${noted[$1]} given_mode port_of
   given_mode=$(field mode "$2")
+  port_of=$(field port "$2")
+  ! port_is_dead "$(field queue "$2")" "$port_of" ||
+    echo "a daemon: they bring connections to port $port_of, where nobody listens"
+  line=$(other_mark "$port_of" $((3 << $(field shift "$2"))))
+  [[ -z $line ]] || echo "the daemon's --mark-shift (its mark is $line)"
   for t in $all_tables; do
     while read -r line; do
       if [[ -z $(my_record "$text" "$t") ]]; then
@@ -64,6 +69,7 @@ show() { # family record: prints what is there, returns 1 if it is not whole
     echo "  packets of client legs in $(count "$text" raw LEG notrack), out $(count "$text" raw OUT notrack)"
     echo "  packets of server legs in $(($(count "$text" raw HERE MARK) - $(count "$text" raw LEG notrack) +
       $(count "$text" mangle PRE -m\ socket)))"
+    echo "  packets whose DSCP the daemon was shown $(count "$text" mangle DSCP NFQUEUE)"
   else
     echo "  SYNs given to the daemon $(count "$text" nat PRE REDIRECT)"
   fi

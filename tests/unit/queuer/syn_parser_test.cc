@@ -409,3 +409,26 @@ TEST(SynParserIPv6, TakesDscpAndEcnFromTheTrafficClass)
     EXPECT_EQ(parse(packet)->syn.traffic_class, traffic_class);
   }
 }
+
+TEST(ParseSegment, TellsEndsAndTrafficClassOfAny)
+{
+  const auto segment = [](const Bytes& packet) {
+    const Bytes exact{packet};
+    return parse_segment(std::as_bytes(std::span{exact.data(), exact.size()}));
+  };
+  const auto same = [](const Connection& connection) {
+    return Segment{
+        .source = connection.client, .destination = connection.server, .traffic_class = connection.syn.traffic_class};
+  };
+  const Bytes data(1000, 'x');
+  for (const auto flags : {Packet::ack, Packet::syn, Packet::fin, Packet::rst}) {
+    EXPECT_EQ(segment(Packet::ipv4(Packet::tcp({}, flags) + data)), same(ipv4_connection()));
+    EXPECT_EQ(segment(Packet::ipv6(Packet::tcp({}, flags) + data)), same(ipv6_connection()));
+  }
+  auto cut = Packet::ipv4(Packet::tcp({}, Packet::ack) + data);
+  cut.resize(ipv4_tcp + 20);
+  EXPECT_EQ(segment(cut), same(ipv4_connection())) << "the header is whole";
+  cut.pop_back();
+  EXPECT_FALSE(segment(cut));
+  EXPECT_FALSE(segment({}));
+}

@@ -74,6 +74,31 @@ TEST_F(ConnectionTableTest, TellsWhoElseServesTheSameEnds)
   EXPECT_FALSE(table.is_served_by_another(client, server, proxy + 1));
 }
 
+TEST_F(ConnectionTableTest, NotesTheDscpOfEachDirection)
+{
+  auto marked = connection(1);
+  marked.syn.traffic_class = 0xb8 | 1; // EF, ECT(1)
+  const auto& [client, server, syn] = marked;
+  EXPECT_FALSE(table.note_traffic_class(client, server, 0x88)) << "nobody's packet";
+  table.insert_pending(marked, queuer, 1s);
+  EXPECT_FALSE(table.note_traffic_class(client, server, 0xb8 | 2)) << "ECN alone has changed";
+  EXPECT_TRUE(table.note_traffic_class(server, client, 0x88 | 3));
+  const auto claim = table.claim(client, server, proxy, 2s);
+  ASSERT_TRUE(claim);
+  EXPECT_EQ(table.dscp_up(*claim), 0xb8) << "that of the SYN";
+  EXPECT_EQ(table.dscp_down(*claim), 0x88) << "noted before the connection came";
+  EXPECT_TRUE(table.note_traffic_class(client, server, 0x48));
+  EXPECT_FALSE(table.note_traffic_class(client, server, 0x48));
+  EXPECT_FALSE(table.note_traffic_class(client, connection(1, 443).server, 0x20)) << "another server's";
+  EXPECT_EQ(table.dscp_up(*claim), 0x48);
+  EXPECT_EQ(table.dscp_down(*claim), 0x88);
+  table.release(*claim);
+  const auto next = table.insert_connecting(connection(1), proxy, 3s);
+  ASSERT_TRUE(next);
+  EXPECT_EQ(table.dscp_up(*next), 0);
+  EXPECT_EQ(table.dscp_down(*next), 0);
+}
+
 TEST_F(ConnectionTableTest, RetransmittedSynRefreshes)
 {
   table.insert_pending(connection(1), queuer, 1s);
