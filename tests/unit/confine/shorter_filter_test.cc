@@ -1,10 +1,11 @@
 #include "confine/shorter_filter.hh"
 
 #include <array>
-#include <cstring>
 
 #include <gtest/gtest.h>
 #include <linux/seccomp.h>
+
+#include "run_filter.hh"
 
 namespace pepsal::test {
 namespace {
@@ -27,31 +28,6 @@ sock_filter jump_if_equal(std::uint32_t value, std::uint8_t if_true, std::uint8_
 sock_filter give(std::uint32_t result)
 {
   return {.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = result};
-}
-
-// What a filter of these instructions says to a call, as the kernel runs it.
-std::uint32_t answer(const Filter& filter, const seccomp_data& call)
-{
-  std::uint32_t a = 0;
-  for (std::size_t i = 0;; ++i) {
-    const auto& [code, if_true, if_false, constant] = filter.at(i);
-    switch (code) {
-    case BPF_LD | BPF_W | BPF_ABS:
-      std::memcpy(&a, reinterpret_cast<const char*>(&call) + constant, sizeof a);
-      break;
-    case BPF_ALU | BPF_AND | BPF_K:
-      a &= constant;
-      break;
-    case BPF_JMP | BPF_JEQ | BPF_K:
-      i += a == constant ? if_true : if_false;
-      break;
-    case BPF_JMP | BPF_JA:
-      i += constant;
-      break;
-    default:
-      return constant;
-    }
-  }
 }
 
 constexpr std::size_t upper_half = 4;
