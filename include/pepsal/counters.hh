@@ -19,7 +19,7 @@ namespace pepsal {
   row(verdicts_bypass_full, "pepsal_syns_bypassed_total", "reason=\"full\"", \
       "SYNs that bypass the proxy: the table is full") \
   row(verdicts_bypass_client, "pepsal_syns_bypassed_total", "reason=\"client\"", \
-      "SYNs that bypass the proxy: their client has as many connections as one may have") \
+      "SYNs that bypass the proxy: their client has as many connections or unfinished handshakes as one may have") \
   row(verdicts_bypass_draining, "pepsal_syns_bypassed_total", "reason=\"draining\"", \
       "SYNs that bypass the proxy: the daemon is ending") \
   row(verdicts_bypass_overloaded, "pepsal_syns_bypassed_total", "reason=\"overloaded\"", \

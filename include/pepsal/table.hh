@@ -164,6 +164,7 @@ struct RosterEntry
   std::atomic<std::int64_t> started_ns; // CLOCK_BOOTTIME; with the pid, a process's identity
 };
 
+// What is fixed, and what the manager tells all others. Only the manager writes it.
 struct Header
 {
   std::atomic<std::uint64_t> magic; // written last
@@ -173,38 +174,51 @@ struct Header
   std::uint64_t hash_key;
   std::atomic<std::uint32_t> max_connections; // the limit on entries
   std::atomic<std::uint32_t> max_per_client;  // the limit on those of one IPv4 address or IPv6 /64
-  std::atomic<std::uint64_t> entries_added;   // slots in use are these
-  std::atomic<std::uint64_t> entries_removed; // less these, but for what a killed process left half counted
   std::atomic<std::int32_t> manager_pid;
   SharedFlag leaving;    // told to drain: it still serves, but nobody should count on it any more
   SharedFlag draining;   // the daemon is ending: new connections bypass
   SharedFlag overloaded; // no more processes, or proxies die at once: new connections bypass
-  std::array<std::atomic<std::uint64_t>, counter_rows.size()> counters; // by Counter
-  std::array<PeerStatus, PeerStatus::most_peers> peers;
-  std::array<std::atomic<std::int64_t>, limited_lines> logged_ns;  // CLOCK_BOOTTIME of the last, by LimitedLine
-  std::array<std::atomic<std::uint64_t>, limited_lines> held_back; // lines since then, by LimitedLine
 };
 
-// Where the parts of the memory begin, in bytes.
+// What is counted, by whoever does it.
+struct Activity
+{
+  std::atomic<std::uint64_t> entries_added;   // slots in use are these
+  std::atomic<std::uint64_t> entries_removed; // less these, but for what a killed process left half counted
+  std::array<std::atomic<std::uint64_t>, counter_rows.size()> counters; // by Counter
+  std::array<std::atomic<std::int64_t>, limited_lines> logged_ns;       // CLOCK_BOOTTIME of the last, by LimitedLine
+  std::array<std::atomic<std::uint64_t>, limited_lines> held_back;      // lines since then, by LimitedLine
+};
+
+// Where the parts of the memory begin, in bytes. Those that different processes write begin with a page each, because
+// that is what the kernel can keep a process from writing.
 struct Layout
 {
+  static constexpr std::size_t page = 4096;
+
+  std::size_t roster;
+  std::size_t peers; // a PeerStatus for each that there may be
+  std::size_t activity;
   std::size_t buckets;
   std::size_t slots;
-  std::size_t roster;
   std::size_t states; // a ProcessState for each entry of the roster
   std::size_t end;
 
   static constexpr Layout of(std::uint32_t bucket_count, std::uint32_t roster_capacity)
   {
-    constexpr std::size_t page = 4096;
     Layout result{};
-    result.buckets = (sizeof(Header) + page - 1) / page * page;
+    result.roster = whole_pages(sizeof(Header));
+    result.peers = result.roster + whole_pages(sizeof(RosterEntry) * roster_capacity);
+    result.activity = result.peers + whole_pages(sizeof(PeerStatus) * PeerStatus::most_peers);
+    result.buckets = result.activity + whole_pages(sizeof(Activity));
     result.slots = result.buckets + sizeof(Bucket) * bucket_count;
-    result.roster = result.slots + sizeof(Slot) * Bucket::slots * bucket_count;
-    result.states = result.roster + sizeof(RosterEntry) * roster_capacity;
+    result.states = whole_pages(result.slots + sizeof(Slot) * Bucket::slots * bucket_count);
     result.end = result.states + roster_capacity;
     return result;
   }
+
+private:
+  static constexpr std::size_t whole_pages(std::size_t bytes) { return (bytes + page - 1) / page * page; }
 };
 
 // Time since boot, suspended time included, comparable between processes (CLOCK_BOOTTIME).
@@ -253,11 +267,16 @@ public:
   }
 
   const Header& header() const { return *reinterpret_cast<const Header*>(memory_); }
+  const Activity& activity() const { return *reinterpret_cast<const Activity*>(memory_ + layout_.activity); }
+  std::span<const PeerStatus> peers() const
+  {
+    return {reinterpret_cast<const PeerStatus*>(memory_ + layout_.peers), PeerStatus::most_peers};
+  }
   std::span<const Slot> slots() const { return slots_; }
 
   std::uint64_t value(Counter counter) const
   {
-    return header().counters.at(static_cast<std::size_t>(counter)).load(std::memory_order_relaxed);
+    return activity().counters.at(static_cast<std::size_t>(counter)).load(std::memory_order_relaxed);
   }
 
   std::uint64_t value(Gauge gauge) const
@@ -284,8 +303,8 @@ public:
   // How many slots are in use.
   std::uint32_t entries() const
   {
-    const auto removed = header().entries_removed.load(std::memory_order_acquire);
-    const auto added = header().entries_added.load(std::memory_order_acquire);
+    const auto removed = activity().entries_removed.load(std::memory_order_acquire);
+    const auto added = activity().entries_added.load(std::memory_order_acquire);
     return static_cast<std::uint32_t>(std::clamp<std::int64_t>(static_cast<std::int64_t>(added - removed), 0,
                                                                static_cast<std::int64_t>(slots_.size())));
   }
@@ -327,13 +346,13 @@ public:
 private:
   TableView(std::span<const std::byte> memory, std::uint32_t buckets, std::uint32_t roster_capacity)
       : memory_{memory.data()}
-      , slots_{reinterpret_cast<const Slot*>(memory_ + Layout::of(buckets, roster_capacity).slots),
-               std::size_t{buckets} * Bucket::slots}
-      , roster_{reinterpret_cast<const RosterEntry*>(memory_ + Layout::of(buckets, roster_capacity).roster),
-                roster_capacity}
+      , layout_{Layout::of(buckets, roster_capacity)}
+      , slots_{reinterpret_cast<const Slot*>(memory_ + layout_.slots), std::size_t{buckets} * Bucket::slots}
+      , roster_{reinterpret_cast<const RosterEntry*>(memory_ + layout_.roster), roster_capacity}
   {}
 
   const std::byte* memory_;
+  Layout layout_;
   std::span<const Slot> slots_;
   std::span<const RosterEntry> roster_;
 };

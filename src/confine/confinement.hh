@@ -24,8 +24,8 @@ public:
   explicit Confinement(std::initializer_list<Role> roles);
 
   // Confines this process: an empty root for all but the manager, no capability that the role does not need, the role's
-  // filter. A proxy goes on as a session: for a second filter it has not the time (docs/SECURITY.md). Throws
-  // SystemError.
+  // filter. A proxy goes on as a session, whose filter comes in addition and is short, as each connection pays for it
+  // (docs/SECURITY.md). Throws SystemError.
   void enter(Role role);
 
   // What cannot be had, for the log; empty when nothing lacks.

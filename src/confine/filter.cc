@@ -111,9 +111,9 @@ constexpr std::initializer_list<int> everybodys{SCMP_SYS(read),
                                                 SCMP_SYS(exit_group)};
 
 // A connection's copying: splice(2) through pipes, and the second thread.
-constexpr std::initializer_list<int> copying{
-    SCMP_SYS(splice),      SCMP_SYS(pipe2),           SCMP_SYS(eventfd2), SCMP_SYS(shutdown), SCMP_SYS(setitimer),
-    SCMP_SYS(sched_yield), SCMP_SYS(set_robust_list), SCMP_SYS(rseq),     SCMP_SYS(capget),   SCMP_SYS(capset)};
+constexpr std::initializer_list<int> copying{SCMP_SYS(splice),    SCMP_SYS(pipe2),       SCMP_SYS(eventfd2),
+                                             SCMP_SYS(setitimer), SCMP_SYS(sched_yield), SCMP_SYS(set_robust_list),
+                                             SCMP_SYS(rseq),      SCMP_SYS(capget),      SCMP_SYS(capset)};
 
 constexpr std::initializer_list<int> dialling{SCMP_SYS(connect), SCMP_SYS(getsockname)};
 
@@ -123,8 +123,18 @@ struct Option
   int name;
 };
 
-// Options that sockets of connections are given. Of TCP's any: they are about that connection alone.
-constexpr std::initializer_list<Option> options_to_set{{SOL_SOCKET, SO_LINGER},
+// Options that sockets of connections are given.
+constexpr std::initializer_list<Option> options_to_set{{IPPROTO_TCP, TCP_NODELAY},
+                                                       {IPPROTO_TCP, TCP_MAXSEG},
+                                                       {IPPROTO_TCP, TCP_KEEPIDLE},
+                                                       {IPPROTO_TCP, TCP_KEEPINTVL},
+                                                       {IPPROTO_TCP, TCP_CONGESTION},
+                                                       {IPPROTO_TCP, TCP_USER_TIMEOUT},
+                                                       {IPPROTO_TCP, TCP_REPAIR},
+                                                       {IPPROTO_TCP, TCP_REPAIR_WINDOW},
+                                                       {IPPROTO_TCP, TCP_NOTSENT_LOWAT},
+                                                       {IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE},
+                                                       {SOL_SOCKET, SO_LINGER},
                                                        {SOL_SOCKET, SO_KEEPALIVE},
                                                        {SOL_SOCKET, SO_OOBINLINE},
                                                        {SOL_SOCKET, SO_REUSEADDR},
@@ -234,7 +244,6 @@ void allow_threads(Rules& rules)
 
 void allow_options(Rules& rules)
 {
-  rules.allow(SCMP_SYS(setsockopt), {equal(1, IPPROTO_TCP)});
   for (const auto& option : options_to_set) {
     rules.allow(SCMP_SYS(setsockopt), {equal(1, option.level), equal(2, option.name)});
   }
@@ -244,7 +253,8 @@ void allow_options(Rules& rules)
   for (const int level : {IPPROTO_IP, IPPROTO_IPV6}) {
     rules.allow(SCMP_SYS(getsockopt), {equal(1, level), equal(2, original_destination)});
   }
-  for (const int command : {F_GETFL, F_SETFL, F_GETPIPE_SZ, F_SETPIPE_SZ, F_SETLK}) { // the last see on_manager_death()
+  // Not F_SETFL: whether a call waits is a property of what processes share, the manager among them.
+  for (const int command : {F_GETPIPE_SZ, F_SETPIPE_SZ, F_SETLK}) { // the last see on_manager_death()
     rules.allow(SCMP_SYS(fcntl), {equal(1, command)});
   }
 }
@@ -269,6 +279,17 @@ Filter managers_filter()
   return rules.take();
 }
 
+// In addition to the proxy's: no other connection, whoever dials, accepts or hands it over.
+Filter sessions_filter()
+{
+  Rules rules{SCMP_ACT_ALLOW};
+  for (const int call : {SCMP_SYS(socket), SCMP_SYS(socketpair), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(accept4),
+                         SCMP_SYS(recvmsg)}) {
+    rules.refuse(call, EPERM);
+  }
+  return rules.take();
+}
+
 Filter childs_filter(Role role)
 {
   Rules rules{SCMP_ACT_ERRNO(EPERM)};
@@ -287,6 +308,9 @@ Filter childs_filter(Role role)
     break;
   case Role::dialler:
     allow_options(rules);
+    for (const int option : {TCP_REPAIR_QUEUE, TCP_QUEUE_SEQ}) { // a SYN's number
+      rules.allow(SCMP_SYS(setsockopt), {equal(1, IPPROTO_TCP), equal(2, option)});
+    }
     allow_dials(rules);
     rules.allow({SCMP_SYS(bind), SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait)});
     break;
@@ -295,7 +319,9 @@ Filter childs_filter(Role role)
     rules.allow(SCMP_SYS(setsockopt),
                 {equal(1, SOL_SOCKET), equal(2, SO_BINDTODEVICE), equal(4, 0)}); // unbinding alone
     rules.allow(SCMP_SYS(socketpair), {equal(0, AF_UNIX)}); // by which the dialler hands a leg over
-    rules.allow({SCMP_SYS(accept4), SCMP_SYS(bind)});
+    rules.allow(SCMP_SYS(shutdown), {equal(1, SHUT_WR)});   // not for reading, which would end a listener for all
+    rules.allow({SCMP_SYS(accept4), SCMP_SYS(bind), SCMP_SYS(getpeername)});
+    rules.allow(SCMP_SYS(seccomp), {equal(0, SECCOMP_SET_MODE_FILTER)}); // a session's in addition
     rules.allow(copying);
     allow_options(rules);
     allow_threads(rules);
@@ -311,7 +337,8 @@ Filter childs_filter(Role role)
 
 Filter filter_of(Role role)
 {
-  auto filter = role == Role::manager ? managers_filter() : childs_filter(role);
+  const bool copies = role == Role::session || role == Role::paced_session;
+  auto filter = role == Role::manager ? managers_filter() : copies ? sessions_filter() : childs_filter(role);
   ::malloc_trim(0); // libseccomp leaves holes in the heap, of which every proxy would have a copy
   return filter;
 }

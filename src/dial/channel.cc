@@ -61,7 +61,8 @@ std::optional<TCPSocket> LegHandover::take(const Ends& ends) const
   if (!received || !received->passed.is_open()) {
     return std::nullopt;
   }
-  return TCPSocket{received->passed.release()};
+  TCPSocket leg{received->passed.release()};
+  return leg.remote_endpoint() == ends.server ? std::optional{std::move(leg)} : std::nullopt;
 }
 
 std::optional<LegHandover::Demand> LegHandover::next() const

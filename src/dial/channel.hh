@@ -81,8 +81,11 @@ class LegHandover
 {
 public:
   // Proxy: the leg that was dialled ahead for exactly these ends; nothing when there is none, or no answer within 100
-  // ms. When this returns nothing, none is left.
+  // ms, or what comes leads elsewhere. When this returns nothing, none is left.
   std::optional<TCPSocket> take(const Ends& ends) const;
+
+  // For a process that only asks: whoever answers might answer with a leg of its own making.
+  void keep_asking_end() { pair_.second.close(); }
 
   // Dialler: what a proxy asks for, and the descriptor that is readable when one does.
   struct Demand

@@ -101,7 +101,7 @@ public:
   // Whether it was adopted by adopt_orphan().
   bool is_orphan(Owner owner) const { return records_[owner].orphan; }
 
-  int table_memory() const { return segment_.descriptor(); }
+  int table_memory() const { return segment_.descriptor_to_read(); }
 
   ProcessState state(Owner owner) const;
   BootTime started(Owner owner) const { return records_[owner].started; }

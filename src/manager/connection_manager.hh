@@ -105,8 +105,8 @@ private:
   [[noreturn]] void give_way();
   void log_counters() const;
 
-  // In a child: closes what is the manager's alone.
-  void let_go();
+  // In a child: closes what is the manager's alone, and leaves of the table what that child writes.
+  void let_go(SharedSegment::Writer child);
 
   ManagerStart start_;
   Config config_;
@@ -124,14 +124,19 @@ private:
   std::optional<PidFile> pid_file_;
   std::optional<ControlSocket> control_;
   InterfaceWatch interfaces_;
-  Confinement confinement_{Role::manager, Role::keeper, Role::dialler, Role::proxy};
-  Keepers keepers_{children_, table_, segment_.header(), config_, confinement_};
+  Confinement confinement_{Role::manager, Role::keeper, Role::dialler, Role::proxy, Role::session, Role::paced_session};
+  Keepers keepers_{children_, table_, segment_.peers(), config_, confinement_, [this] {
+                     let_go(SharedSegment::Writer::keeper);
+                     proxies_.let_go();
+                     diallers_.let_go();
+                   }};
   Diallers diallers_{children_, table_, config_, confinement_, [this] {
-                       let_go();
-                       proxies_.stop_listening();
+                       let_go(SharedSegment::Writer::dialler);
+                       proxies_.let_go();
+                       keepers_.let_go();
                      }};
   Proxies proxies_{children_, table_,  segment_.header(), keepers_,
-                   diallers_, config_, confinement_,      [this] { let_go(); }};
+                   diallers_, config_, confinement_,      [this] { let_go(SharedSegment::Writer::proxy); }};
   Queuers queuers_{children_, table_, diallers_, config_};
   Lifecycle lifecycle_;
   ServiceNotifier service_;

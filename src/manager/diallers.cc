@@ -83,6 +83,20 @@ void Diallers::follow() const
   children_.signal(Children::Role::dialler, SIGTERM, [](const auto&) { return true; });
 }
 
+void Diallers::keep_asking_end()
+{
+  queuers_.clear();
+  if (handover_) {
+    handover_->keep_asking_end();
+  }
+}
+
+void Diallers::let_go()
+{
+  queuers_.clear();
+  handover_.reset();
+}
+
 int Diallers::queuer_end(std::uint16_t queue) const
 {
   return queuers_.empty() ? -1 : queuers_.at(queue - config_.first_queue).queuer_end();

@@ -44,8 +44,10 @@ public:
   // For proxies; nullptr: without a dialler.
   const LegHandover* handover() const { return handover_ ? &*handover_ : nullptr; }
 
-  // In a proxy's process: closes all but what that is for.
-  void let_go() { queuers_.clear(); }
+  // In a proxy's process: closes all but what that asks by.
+  void keep_asking_end();
+  // In any other child's: closes all.
+  void let_go();
 
 private:
   Children& children_;

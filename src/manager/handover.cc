@@ -71,6 +71,7 @@ std::string Handover::to_text() const
 {
   Json json(*this);
   json["queues"] = queues;
+  json["table_to_read"] = table_to_read;
   return json.dump();
 }
 
@@ -80,6 +81,7 @@ Handover Handover::from_text(const std::string& text)
     const auto json = Json::parse(text, refuse_fractions);
     auto result = json.get<Handover>();
     result.queues = json.value("queues", result.queues);
+    result.table_to_read = json.value("table_to_read", result.table_to_read);
     if (std::ranges::any_of(result.children, [](const Child& child) { return child.pid <= 0; })) { // 0: not there
       throw std::runtime_error{fmt::format("{} is not understood: a child has no pid", variable)};
     }
@@ -91,7 +93,7 @@ Handover Handover::from_text(const std::string& text)
 
 std::vector<int> Handover::descriptors() const
 {
-  std::vector<int> result{table, pid_folder, pid_file, control, asker, queues};
+  std::vector<int> result{table, table_to_read, pid_folder, pid_file, control, asker, queues};
   for (const auto& listener : listeners) {
     result.push_back(listener.descriptor);
   }

@@ -46,6 +46,7 @@ struct Handover
   std::uint32_t layout{}; // of the table
   std::uint32_t room{};   // connections that the table was made for
   int table{-1};
+  int table_to_read{-1}; // -1 in older versions, which had another layout
   int pid_folder{-1};
   int pid_file{-1};
   int control{-1};      // -1: there is none

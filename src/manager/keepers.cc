@@ -14,12 +14,14 @@ namespace pepsal {
 
 using namespace std::chrono_literals;
 
-Keepers::Keepers(Children& children, ConnectionTable& table, Header& header, Config config, Confinement& confinement)
+Keepers::Keepers(Children& children, ConnectionTable& table, std::span<PeerStatus> statuses, Config config,
+                 Confinement& confinement, std::function<void()> let_go)
     : children_{children}
     , table_{table}
-    , header_{header}
+    , statuses_{statuses}
     , config_{std::move(config)}
     , confinement_{confinement}
+    , let_go_{std::move(let_go)}
 {
   queues_.resize(config_.peers.peers.size());
 }
@@ -47,7 +49,7 @@ Keepers::~Keepers()
 void Keepers::start_all()
 {
   for (std::size_t i = 0; i < queues_.size(); ++i) {
-    auto& status = header_.peers.at(i);
+    auto& status = statuses_[i];
     status.address = config_.peers.peers[i].address;
     status.problem = PeerProblem::not_tried;
     status.since_ns = boot_time_now().count();
@@ -60,11 +62,17 @@ void Keepers::start(std::uint16_t peer)
 {
   const auto manager = ::getpid();
   children_.spawn(Children::Role::keeper, peer, [this, peer, manager](Owner) {
+    let_go_();
+    for (std::size_t other = 0; other < queues_.size(); ++other) {
+      if (other != peer) {
+        queues_[other].close();
+      }
+    }
     return run_keeper({.config = config_,
                        .peer = config_.peers.peers[peer],
                        .key = key(),
                        .table = table_,
-                       .status = header_.peers.at(peer),
+                       .status = statuses_[peer],
                        .queue = queues_[peer],
                        .manager = manager,
                        .confinement = confinement_});
@@ -94,6 +102,13 @@ void Keepers::restart_lost(Time now)
       return false;
     }
   });
+}
+
+void Keepers::let_go()
+{
+  for (auto& queue : queues_) {
+    queue.close();
+  }
 }
 
 Keepers::Time Keepers::next_look() const

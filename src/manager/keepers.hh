@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -21,8 +22,10 @@ class Keepers
 public:
   using Time = std::chrono::steady_clock::time_point;
 
-  // All must outlive it. Of `config` only the peers' options and what never changes is looked at.
-  Keepers(Children& children, ConnectionTable& table, Header& header, Config config, Confinement& confinement);
+  // All must outlive it. Of `config` only the peers' options and what never changes is looked at. A keeper begins with
+  // `let_go`, which closes what is others'.
+  Keepers(Children& children, ConnectionTable& table, std::span<PeerStatus> statuses, Config config,
+          Confinement& confinement, std::function<void()> let_go);
   ~Keepers(); // ends them
   Keepers(const Keepers&) = delete;
   Keepers& operator=(const Keepers&) = delete;
@@ -41,6 +44,8 @@ public:
 
   // In the order of the options; empty without --peer.
   std::span<WarmQueue> queues() { return queues_; }
+  // In a child that is no keeper: closes them.
+  void let_go();
   const PeerKey* key() const { return key_ ? &*key_ : nullptr; }
 
 private:
@@ -48,9 +53,10 @@ private:
 
   Children& children_;
   ConnectionTable& table_;
-  Header& header_;
-  const Config config_; // peers, interfaces and figures are those of the start
+  std::span<PeerStatus> statuses_; // by peer
+  const Config config_;            // peers, interfaces and figures are those of the start
   Confinement& confinement_;
+  std::function<void()> let_go_;
   std::optional<PeerKey> key_;
   std::vector<WarmQueue> queues_; // by peer
   std::vector<std::uint16_t> lost_;

@@ -183,6 +183,7 @@ void Manager::restore_header()
 void Manager::collect()
 {
   restore_header();
+  proxies_.restore_listeners();
   if (log::follow_syslog()) {
     proxies_.replace_idle();
   }
@@ -270,8 +271,9 @@ void Manager::log_counters() const
   log::info("counter entries={} proxies={}", table_.size(), children_.count(Children::Role::proxy));
 }
 
-void Manager::let_go()
+void Manager::let_go(SharedSegment::Writer child)
 {
+  segment_.keep_to(child);
   signals_.close();
   interfaces_.abandon();
   queuers_.queue_watch().close();

@@ -81,9 +81,13 @@ SharedSegment Manager::make_segment()
   if (start_.before) {
     keep_what_is_fixed(*start_.before);
   }
-  if (has_its_table()) {
-    return SharedSegment::adopt(config_.instance, FileDescriptor{start_.before->table});
-  }
+  if (start_.before) {
+    FileDescriptor memory{start_.before->table};
+    FileDescriptor to_read{start_.before->table_to_read};
+    if (has_its_table()) {
+      return SharedSegment::adopt(config_.instance, std::move(memory), std::move(to_read));
+    }
+  } // else no child is to have them
   const auto other_owner = owner_before(config_.user);
   if (auto left_behind = find_left_behind(other_owner)) {
     return std::move(*left_behind);
@@ -185,6 +189,10 @@ void Manager::open_files()
   if (before && before->pidfile == config_.pidfile) {
     pid_file_.emplace(config_.pidfile, FileDescriptor{before->pid_folder}, FileDescriptor{before->pid_file});
   } else {
+    if (before) { // of another place; no child is to have them
+      FileDescriptor{before->pid_file}.close();
+      FileDescriptor{before->pid_folder}.close();
+    }
     pid_file_.emplace(config_.pidfile);
   }
   if (before && before->control != -1) {
@@ -205,6 +213,7 @@ void Manager::become_its_user()
   }
   const auto user = find_user(config_.user);
   segment_.give_to(user.user, user.group);
+  proxies_.give_to(user.user);
   if (::geteuid() != user.user || !start_.before) {
     become_user(config_.user);
   }
@@ -304,6 +313,7 @@ void Manager::restart(int asker)
            .layout = layout_version,
            .room = room_,
            .table = segment_.descriptor(),
+           .table_to_read = segment_.descriptor_to_read(),
            .pid_folder = pid_file_->folder(),
            .pid_file = pid_file_->file(),
            .control = control_ ? control_->number() : -1,

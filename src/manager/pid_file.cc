@@ -10,7 +10,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,6 +20,27 @@ namespace pepsal {
 namespace {
 
 constexpr auto own_folder = "/run/pepsal"; // the one that is made when it is not there, as /run is empty at each boot
+// Whether this process holds the file from now on. The lock is one for writing, which is nobody's who may only read the
+// file; it is the open file's, so that it stays when another program is executed in this process's place.
+bool lock(const FileDescriptor& file)
+{
+  struct flock whole
+  {};
+  whole.l_type = F_WRLCK;
+  whole.l_whence = SEEK_SET;
+  return ::fcntl(file.number(), F_OFD_SETLK, &whole) == 0;
+}
+
+// Whether somebody does who may write it: another daemon.
+bool is_held(const FileDescriptor& file)
+{
+  struct flock whole
+  {};
+  whole.l_type = F_WRLCK;
+  whole.l_whence = SEEK_SET;
+  check("fcntl F_OFD_GETLK", ::fcntl(file.number(), F_OFD_GETLK, &whole));
+  return whole.l_type == F_WRLCK;
+}
 
 std::string holder_in(const FileDescriptor& file)
 {
@@ -46,8 +66,12 @@ PidFile::PidFile(const std::string& path)
                                          path, place.parent_path().string())};
   }
   folder_ = FileDescriptor{check(call, ::open(place.parent_path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC))};
-  FileDescriptor file{check(call, ::openat(folder_.number(), name_.c_str(),
-                                           O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, readable_by_all))};
+  const auto open_it = [&](int flags) {
+    return FileDescriptor{
+        check(call, ::openat(folder_.number(), name_.c_str(),
+                             O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | flags, readable_by_all))};
+  };
+  auto file = open_it(0);
   struct stat facts
   {};
   check(call, ::fstat(file.number(), &facts));
@@ -55,7 +79,12 @@ PidFile::PidFile(const std::string& path)
     throw std::runtime_error{
         fmt::format("pid file {} is not the daemon's but user number {}'s: remove it", path, facts.st_uid)};
   }
-  if (::flock(file.number(), LOCK_EX | LOCK_NB) == -1) {
+  if (!lock(file) && !is_held(file)) { // by somebody who may read it; another file in its place is as good
+    check(call, ::unlinkat(folder_.number(), name_.c_str(), 0));
+    file = open_it(O_EXCL);
+    lock(file);
+  }
+  if (is_held(file)) {
     throw std::runtime_error{fmt::format(
         "pid file {} is held by the running process {}: stop it or choose another --pidfile", path, holder_in(file))};
   }
@@ -69,7 +98,9 @@ PidFile::PidFile(const std::string& path, FileDescriptor folder, FileDescriptor 
     : folder_{std::move(folder)}
     , name_{std::filesystem::path{path}.filename()}
     , file_{std::move(file)}
-{}
+{
+  lock(file_); // a version before this one may have locked it in another way
+}
 
 PidFile::~PidFile()
 {

@@ -6,7 +6,7 @@
 
 namespace pepsal {
 
-// The pid file: locked (flock(2)) while this process lives, and removed with the object. File and folder stay root's,
+// The pid file: locked (fcntl(2)) while this process lives, and removed with the object. File and folder stay root's,
 // so that nobody whom the daemon has become can put another file in their place; a daemon that is not root any more,
 // and may not remove the file, empties it.
 class PidFile

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <csignal>
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -53,6 +54,10 @@ void Proxies::keep_ready(Time now)
   }
   filling_ = false;
   for (std::size_t i = 0; i < listeners_.size(); ++i) {
+    if (!listens(listeners_[i]) && !open_again(i, "a process has closed a listener for all")) {
+      pause_forking(now + 1s);
+      return;
+    }
     const auto shown = children_.count_idle(static_cast<std::uint16_t>(i));
     const auto idle = is_neglected(i, now) ? 0 : shown;
     if (filled_once_) {
@@ -140,7 +145,10 @@ bool Proxies::start(std::size_t listener)
 int Proxies::run_child(Owner owner, std::size_t listener)
 {
   let_go_();
-  diallers_.let_go();
+  diallers_.keep_asking_end();
+  for (auto& queue : keepers_.queues()) {
+    queue.keep_taking_end();
+  }
   auto own = std::move(listeners_[listener]);
   listeners_.clear();
   return run_proxy({.config = config_,
@@ -160,7 +168,19 @@ int Proxies::run_child(Owner owner, std::size_t listener)
                     .warm_queues = keepers_.queues(),
                     .confinement = confinement_,
                     .handover = diallers_.handover(),
-                    .session_memory = *session_memory_});
+                    .session_memory = *session_memory_,
+                    .let_go =
+                        [this] {
+                          keepers_.let_go();
+                          diallers_.let_go();
+                          accepted_.close();
+                        }});
+}
+
+void Proxies::let_go()
+{
+  listeners_.clear();
+  accepted_.close();
 }
 
 // In a proxy's process, which knows as many proxies as there were when it was forked: seeing too few idle ones wakes
@@ -210,26 +230,49 @@ void Proxies::follow(const Config& before)
 
 void Proxies::follow_interfaces()
 {
-  bool moved = false;
   for (std::size_t i = 0; i < listeners_.size(); ++i) {
-    if (!has_lost_interface(listeners_[i])) {
-      continue;
-    }
-    const auto interface = listeners_[i].interface;
-    try {
-      if (listeners_[i].for_peers) {
-        listeners_[i] = open_peer_listener(config_, interface);
-      } else {
-        bind_anew(listeners_, i, config_);
-      }
-      moved = true;
-      log::info("interface {} is back: new connections there are served again", interface);
-    } catch (const std::runtime_error& error) { // it may have gone again
-      log::warning("interface {} is back, but: {}", interface, error.what());
+    if (has_lost_interface(listeners_[i])) {
+      open_again(i, fmt::format("interface {} is back", listeners_[i].interface));
     }
   }
-  if (moved) {
+}
+
+void Proxies::restore_listeners()
+{
+  try {
+    for (auto& listener : listeners_) {
+      restore(listener, config_);
+    }
+  } catch (const std::runtime_error& error) {
+    if (listener_warning_.allows()) {
+      log::warning("listeners: {}", error.what());
+    }
+  }
+}
+
+bool Proxies::open_again(std::size_t index, const std::string& why)
+{
+  try {
+    if (listeners_[index].for_peers) {
+      listeners_[index] = open_peer_listener(config_, listeners_[index].interface);
+    } else {
+      bind_anew(listeners_, index, config_);
+    }
+    log::info("{}: new connections there are served again", why);
     replace_idle();
+    return true;
+  } catch (const std::runtime_error& error) { // its interface may have gone again
+    if (listener_warning_.allows()) {
+      log::warning("{}, but: {}", why, error.what());
+    }
+    return false;
+  }
+}
+
+void Proxies::give_to(uid_t user)
+{
+  for (const auto& listener : listeners_) { // those of a program before this one may be its already
+    [[maybe_unused]] const int given = ::fchown(listener.socket.number(), user, static_cast<gid_t>(-1));
   }
 }
 

@@ -54,6 +54,12 @@ public:
   // way.
   void follow_interfaces();
 
+  // What a process that was taken over has changed on a listener is put right.
+  void restore_listeners();
+
+  // The port is shared with sockets of the same user only (SO_REUSEPORT), who is this one from now on.
+  void give_to(uid_t user);
+
   // Proxies of a program before this one end when they have no connection in hand.
   void replace_idle();
 
@@ -69,6 +75,9 @@ public:
   // Whether it wants to be looked after soon, without an event.
   bool is_restless() const;
 
+  // In another child's process: closes all.
+  void let_go();
+
   // Readable when a proxy has taken a connection and few idle ones are left.
   int wake_ups() const { return accepted_.number(); }
 
@@ -79,6 +88,7 @@ private:
   int run_child(Owner owner, std::size_t listener);
   void wake_manager_if_needed(std::size_t listener) const;
   void pause_forking(Time until);
+  bool open_again(std::size_t index, const std::string& why);
   bool is_neglected(std::size_t listener, Time now);
 
   const pid_t manager_;
@@ -101,6 +111,7 @@ private:
   Time retry_forks_at_{};
   BackOff back_off_;
   std::unique_ptr<Session::Memory> session_memory_{std::make_unique_for_overwrite<Session::Memory>()}; // every child's
+  log::RateLimit listener_warning_{std::chrono::seconds{60}};
   log::RateLimit fork_warning_{std::chrono::seconds{60}};
   log::RateLimit death_warning_{std::chrono::seconds{60}};
 };

@@ -23,6 +23,11 @@ public:
 
   WarmQueue();
 
+  // For a process that only takes: whoever gives might give a connection of its own making.
+  void keep_taking_end() { giving_end_.close(); }
+  // For one that has no business with it.
+  void close();
+
   // Keeper: puts a connection at the end; its own descriptor stays open, so that it sees the peer go. False when the
   // queue is full.
   bool give(const TCPSocket& socket, std::uint64_t serial);

@@ -186,7 +186,7 @@ void add_shapers(Exposition& out)
 void add_peers(Exposition& out, const SharedSegment& segment)
 {
   std::map<std::string, const PeerStatus*> peers; // by address: a spoilt table must not name one twice
-  for (const auto& peer : segment.view().header().peers) {
+  for (const auto& peer : segment.view().peers()) {
     if (peer.present) {
       peers[peer.address.address_string()] = &peer;
     }

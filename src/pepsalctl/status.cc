@@ -48,7 +48,7 @@ void print_json(const SharedSegment& segment)
     state[std::string{row.name}] = view.value(row.id);
   }
   auto peers = Json::array();
-  for (const auto& peer : view.header().peers) {
+  for (const auto& peer : view.peers()) {
     if (peer.present) {
       peers.push_back(peer_to_json(peer));
     }
@@ -85,7 +85,7 @@ void print_text(const SharedSegment& segment)
     fmt::print("{} {}\n", row.name, running_value(segment, row.id));
   }
   fmt::print("\npeers:\n");
-  for (const auto& peer : view.header().peers) {
+  for (const auto& peer : view.peers()) {
     if (peer.present) {
       print_peer(peer);
     }

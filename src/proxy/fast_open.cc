@@ -38,7 +38,7 @@ bool FastOpenTrust::is_behind_peer(const Endpoint& client) const
 {
   const auto& options = config_.peers;
   const auto peer = choose_peer(options.peers, client);
-  return peer && (options.warm_connections == 0 || table_.header().peers.at(*peer).up);
+  return peer && (options.warm_connections == 0 || table_.peers()[*peer].up);
 }
 
 void expect_peer_window(TCPSocket& socket, const Link& link)

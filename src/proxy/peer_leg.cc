@@ -216,16 +216,19 @@ private:
 
 } // namespace
 
-PeerLeg dial_by_peer(const Config& config, ConnectionTable& table, WarmQueue& queue, const Connection& connection,
-                     const TCPSocket& client, const Link& link, std::uint8_t hops)
+PeerLeg dial_by_peer(const Config& config, ConnectionTable& table, WarmQueue& queue, const Peer& peer,
+                     const Connection& connection, const TCPSocket& client, const Link& link, std::uint8_t hops)
 {
   using Outcome = PeerDialler::Outcome;
   const ProxyHeader header{.client = connection.client,
                            .server = connection.server,
                            .traffic_class = connection.syn.traffic_class,
                            .hops = static_cast<std::uint8_t>(hops + 1)};
+  const auto may_be_used = [&peer](const TCPSocket& warm) {
+    return is_idle_and_alive(warm) && warm.remote_endpoint() == peer.address;
+  };
   auto ticket = queue.take();
-  while (ticket && !is_idle_and_alive(ticket->socket)) {
+  while (ticket && !may_be_used(ticket->socket)) {
     table.count(Counter::warm_connections_dead);
     ticket = queue.take();
   }

@@ -30,12 +30,12 @@ struct PeerLeg
   std::vector<std::byte> unsent{}; // when unused: what was taken from the client's socket, for the dial to carry
 };
 
-// Sends the client of `connection` (its accepted socket) by a warm connection of `queue`: true addresses in front, what
-// the client has sent so far right behind, and what it sends on while the far side dials. Ends with the far side's
-// answer, one round trip later. Never waits for a warm connection. `hops` is how many the client's bytes have crossed
-// before. Each use, each one found dead and each lack of one is counted.
-PeerLeg dial_by_peer(const Config& config, ConnectionTable& table, WarmQueue& queue, const Connection& connection,
-                     const TCPSocket& client, const Link& link, std::uint8_t hops);
+// Sends the client of `connection` (its accepted socket) by a warm connection of `queue`, which leads to `peer` or is
+// not used: true addresses in front, what the client has sent so far right behind, and what it sends on while the far
+// side dials. Ends with the far side's answer, one round trip later. Never waits for a warm connection. `hops` is how
+// many the client's bytes have crossed before. Each use, each one found dead and each lack of one is counted.
+PeerLeg dial_by_peer(const Config& config, ConnectionTable& table, WarmQueue& queue, const Peer& peer,
+                     const Connection& connection, const TCPSocket& client, const Link& link, std::uint8_t hops);
 
 // Writes to a new connection what a warm one had not passed on. False when it fails or takes longer than
 // --connect-timeout.

@@ -108,12 +108,13 @@ public:
 
   int run()
   {
-    while (served_++ < context_.config.proxy_reuse) {
+    while (served_ < context_.config.proxy_reuse) {
       set_title("pepsal: proxy idle");
       auto client = accept_client();
       if (!client) {
         break;
       }
+      ++served_;
       if (context_.listener.for_peers) {
         serve_peer(std::move(client->socket), client->address);
       } else {
@@ -192,6 +193,7 @@ private:
         log::info("refused client={}: it was not redirected here, or wants this machine itself; held_back={}", address,
                   *held);
       }
+      --served_; // nothing of it was read, so that this process is as good as before
       return;
     }
     const auto& config = context_.config;
@@ -310,11 +312,13 @@ private:
     session.run();
   }
 
-  // Nobody else's connection can be accepted any more, no way be asked for and no socket be anybody's but the box's.
+  // Nobody else's connection can be accepted any more, no leg be had from others, no way be asked for and no socket be
+  // anybody's but the box's.
   void give_up_all_but_copying(bool paced)
   {
     listener_fd = -1;
     context_.listener.socket.close();
+    context_.let_go();
     routes_.reset();
     context_.confinement.enter(paced ? Role::paced_session : Role::session);
   }

@@ -33,6 +33,7 @@ struct ProxyContext
   Confinement& confinement;
   const LegHandover* handover; // nullptr without a dialler
   Session::Memory& session_memory;
+  std::function<void()> let_go; // closes all that leads to other processes, when no other connection follows
 };
 
 // The proxy's process: accepts --proxy-reuse connections one after another and serves each to its end.

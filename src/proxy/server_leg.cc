@@ -59,7 +59,7 @@ ServerLeg open_server_leg(const Config& config, ConnectionTable& table, std::spa
   if (!peer || *peer >= queues.size() || config.peers.peers[*peer].address.address == connection.server.address) {
     return dialled_leg(config, table, connection, client, departure, preserve_source, {});
   }
-  auto by_peer = dial_by_peer(config, table, queues[*peer], connection, client, *link, hops);
+  auto by_peer = dial_by_peer(config, table, queues[*peer], config.peers.peers[*peer], connection, client, *link, hops);
   switch (by_peer.end) {
   case PeerLeg::End::connected:
     return {.end = DialEnd::connected,

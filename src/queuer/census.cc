@@ -16,12 +16,22 @@ ClientCensus::Key ClientCensus::key_of(const Endpoint& client)
 
 bool ClientCensus::has_room(const Endpoint& client, std::uint32_t most, Time now)
 {
+  return is_below(client, &Count::entries, most, now);
+}
+
+bool ClientCensus::has_room_to_wait(const Endpoint& client, Time now)
+{
+  return is_below(client, &Count::pending, most_waiting, now);
+}
+
+bool ClientCensus::is_below(const Endpoint& client, std::uint32_t Count::*figure, std::uint32_t most, Time now)
+{
   if (!counted_once_ || now - taken_ >= longest_age) {
     take(now);
   }
   const auto count = [&] {
-    const auto found = entries_.find(key_of(client));
-    return found == entries_.end() ? 0 : found->second;
+    const auto found = counts_.find(key_of(client));
+    return found == counts_.end() ? 0 : found->second.*figure;
   };
   if (count() >= most && now - taken_ >= shortest_age) {
     take(now); // some of them may have ended
@@ -31,10 +41,17 @@ bool ClientCensus::has_room(const Endpoint& client, std::uint32_t most, Time now
 
 void ClientCensus::take(Time now)
 {
-  entries_.clear();
-  table_.for_each([this](const TableEntry& entry) { add(entry.connection.client); });
+  counts_.clear();
+  table_.for_each([this](const TableEntry& entry) { add(entry.connection.client, entry.state == SlotState::pending); });
   taken_ = now;
   counted_once_ = true;
+}
+
+void ClientCensus::add(const Endpoint& client, bool pending)
+{
+  auto& count = counts_[key_of(client)];
+  ++count.entries;
+  count.pending += pending ? 1 : 0;
 }
 
 bool ClientCensus::is_news(const Endpoint& client, Time now)

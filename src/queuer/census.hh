@@ -24,6 +24,10 @@ public:
   static constexpr auto longest_age = std::chrono::milliseconds{250}; // of a count that lets a client in
   static constexpr auto shortest_age = std::chrono::milliseconds{10}; // of one that keeps a client out
 
+  // SYNs of one client whose connection has not come. Half of what HalfOpen lets wait, so that one that completes no
+  // handshake leaves room for others.
+  static constexpr std::uint32_t most_waiting = 1024;
+
   // The table must outlive it.
   explicit ClientCensus(const ConnectionTable& table)
       : table_{table}
@@ -32,18 +36,29 @@ public:
   // Whether this client has fewer entries than `most`.
   bool has_room(const Endpoint& client, std::uint32_t most, Time now);
 
-  // An entry of this client was made.
-  void add(const Endpoint& client) { ++entries_[key_of(client)]; }
+  // Whether fewer than `most_waiting` of them are pending.
+  bool has_room_to_wait(const Endpoint& client, Time now);
+
+  // A pending entry of this client was made.
+  void add(const Endpoint& client) { add(client, true); }
 
   // Whether the limit was met by this client for the first time in a minute, which is worth a line in the log. No more
   // than a thousand clients are remembered.
   bool is_news(const Endpoint& client, Time now);
 
 private:
+  struct Count
+  {
+    std::uint32_t entries;
+    std::uint32_t pending;
+  };
+
   void take(Time now);
+  void add(const Endpoint& client, bool pending);
+  bool is_below(const Endpoint& client, std::uint32_t Count::*figure, std::uint32_t most, Time now);
 
   const ConnectionTable& table_;
-  std::unordered_map<Key, std::uint32_t> entries_;
+  std::unordered_map<Key, Count> counts_;
   Time taken_{};
   bool counted_once_{};
   std::unordered_map<Key, Time> told_;

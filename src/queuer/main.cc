@@ -62,7 +62,8 @@ int run(const Options& options, int argc, char** argv)
       pepsal::log::use_syslog();
     }
     const pepsal::Marks marks{.shift = options.mark_shift};
-    const auto segment = pepsal::SharedSegment::open(options.instance, pepsal::SharedSegment::Access::read_write);
+    auto segment = pepsal::SharedSegment::open(options.instance, pepsal::SharedSegment::Access::read_write);
+    segment.keep_to(pepsal::SharedSegment::Writer::queuer);
     pepsal::ConnectionTable table{segment};
     const pepsal::log::LossCount losses{table.lost_log_lines()};
     pepsal::prepare_titles(argc, argv, environ);

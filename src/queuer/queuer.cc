@@ -146,6 +146,15 @@ private:
     if (table_.has(connection.server, connection.client)) {
       return Decision::bypass_crossing;
     }
+    if (!census_.has_room_to_wait(connection.client, now)) {
+      if (census_.is_news(connection.client, now)) {
+        log::warning("client {} has {} SYNs that wait for the end of their handshakes: its new connections bypass the "
+                     "proxy; held_back={}",
+                     connection.client.address_string(), ClientCensus::most_waiting,
+                     held_back(Counter::verdicts_bypass_client, client_lines_));
+      }
+      return Decision::bypass_client;
+    }
     if (!census_.has_room(connection.client, header_.max_per_client, now)) {
       if (census_.is_news(connection.client, now)) {
         log::warning("client {} has as many connections as one may have ({}, --max-connections-per-client): its new "

@@ -43,6 +43,7 @@ BootTime boot_time_now()
 ConnectionTable::ConnectionTable(const SharedSegment& segment)
     : view_{segment.view()}
     , header_{&segment.header()}
+    , activity_{&segment.activity()}
     , buckets_{segment.buckets()}
     , slots_{segment.slots()}
     , bucket_mask_{static_cast<std::uint32_t>(buckets_.size()) - 1}
@@ -134,8 +135,8 @@ void ConnectionTable::expose(std::uint32_t slot)
 std::optional<std::uint32_t> ConnectionTable::reserve(const Place& place, Owner owner, Control& control)
 {
   // Removals are read after the addition is made, so the limit holds however these race.
-  const auto added = header_->entries_added.fetch_add(1, std::memory_order_acq_rel);
-  const auto entries = static_cast<std::int64_t>(added - header_->entries_removed.load(std::memory_order_acquire));
+  const auto added = activity_->entries_added.fetch_add(1, std::memory_order_acq_rel);
+  const auto entries = static_cast<std::int64_t>(added - activity_->entries_removed.load(std::memory_order_acquire));
   if (entries < static_cast<std::int64_t>(header_->max_connections)) {
     for (std::uint32_t distance = 0; distance <= max_spill && distance <= bucket_mask_; ++distance) {
       const auto index = bucket_at(place.home, distance);
@@ -159,7 +160,7 @@ std::optional<std::uint32_t> ConnectionTable::reserve(const Place& place, Owner 
       }
     }
   }
-  header_->entries_removed.fetch_add(1, std::memory_order_acq_rel);
+  activity_->entries_removed.fetch_add(1, std::memory_order_acq_rel);
   return std::nullopt;
 }
 
@@ -331,7 +332,7 @@ void ConnectionTable::free_reserved(std::uint32_t slot, Control control)
   // Bit first, owner last: whoever is killed in between leaves a slot that still names its owner.
   buckets_[slot / Bucket::slots].bitmap.fetch_and(~bit_of(slot), std::memory_order_acq_rel);
   slots_[slot].control.store(control.next(SlotState::free, no_owner).word, std::memory_order_release);
-  header_->entries_removed.fetch_add(1, std::memory_order_acq_rel);
+  activity_->entries_removed.fetch_add(1, std::memory_order_acq_rel);
 }
 
 void ConnectionTable::release(const Claim& claim)

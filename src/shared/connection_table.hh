@@ -123,18 +123,19 @@ public:
 
   std::uint32_t size() const { return view_.entries(); }
   const Header& header() const { return *header_; }
+  std::span<const PeerStatus> peers() const { return view_.peers(); }
   std::uint32_t slot_count() const { return static_cast<std::uint32_t>(slots_.size()); }
 
   void count(Counter counter, std::uint64_t amount = 1)
   {
-    header_->counters[static_cast<std::size_t>(counter)].fetch_add(amount, std::memory_order_relaxed);
+    activity_->counters[static_cast<std::size_t>(counter)].fetch_add(amount, std::memory_order_relaxed);
   }
   std::uint64_t counter(Counter counter) const { return view_.value(counter); }
 
   // For log::LossCount.
   std::atomic<std::uint64_t>& lost_log_lines()
   {
-    return header_->counters.at(static_cast<std::size_t>(Counter::log_lines_lost));
+    return activity_->counters.at(static_cast<std::size_t>(Counter::log_lines_lost));
   }
 
   // Nothing unless a line of this kind may be logged now: one a minute, of whichever process. Then, how many were held
@@ -143,13 +144,13 @@ public:
   {
     constexpr BootTime interval = std::chrono::minutes{1};
     const auto index = static_cast<std::size_t>(line);
-    auto& logged = header_->logged_ns.at(index);
+    auto& logged = activity_->logged_ns.at(index);
     auto before = logged.load(std::memory_order_relaxed);
     const bool is_recent = before > 0 && before <= now.count() && now.count() - before < interval.count();
     if (!is_recent && logged.compare_exchange_strong(before, now.count(), std::memory_order_relaxed)) {
-      return header_->held_back.at(index).exchange(0, std::memory_order_relaxed);
+      return activity_->held_back.at(index).exchange(0, std::memory_order_relaxed);
     }
-    header_->held_back.at(index).fetch_add(1, std::memory_order_relaxed);
+    activity_->held_back.at(index).fetch_add(1, std::memory_order_relaxed);
     return std::nullopt;
   }
 
@@ -199,7 +200,8 @@ private:
   Claim claimed(std::uint32_t slot, Control control, const Connection& connection, BootTime now);
 
   TableView view_;
-  Header* header_;
+  const Header* header_;
+  Activity* activity_;
   std::span<Bucket> buckets_;
   std::span<Slot> slots_;
   std::uint32_t bucket_mask_;

@@ -15,10 +15,12 @@
 #include <boost/interprocess/shared_memory_object.hpp>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shared/table_lock.hh"
 #include "util/system_error.hh"
 
 namespace pepsal {
@@ -35,36 +37,6 @@ std::uint32_t bucket_count(std::uint32_t max_connections)
   const auto slots = std::uint64_t{max_connections} * slots_per_hundred_entries / 100;
   const auto buckets = (slots + Bucket::slots - 1) / Bucket::slots;
   return static_cast<std::uint32_t>(std::bit_ceil(std::max<std::uint64_t>(buckets, 1)));
-}
-
-// A lock (fcntl(2)) on a byte of the file that stands for a process: the first for the manager, the others for owners'
-// numbers.
-struct flock lock_of(Owner owner)
-{
-  struct flock result
-  {};
-  result.l_type = F_WRLCK;
-  result.l_whence = SEEK_SET;
-  result.l_start = owner;
-  result.l_len = 1;
-  return result;
-}
-
-constexpr Owner manager = no_owner;
-
-// The pid of another process that has locked it, if one has.
-std::optional<pid_t> find_holder(int fd, Owner owner = manager)
-{
-  auto range = lock_of(owner);
-  check("fcntl F_GETLK", fcntl(fd, F_GETLK, &range));
-  return range.l_type == F_UNLCK ? std::nullopt : std::optional{range.l_pid};
-}
-
-// Locks the file as its manager does; returns the pid that holds it if another does.
-std::optional<pid_t> lock(int fd)
-{
-  const auto range = lock_of(manager);
-  return fcntl(fd, F_SETLK, &range) == 0 ? std::nullopt : find_holder(fd);
 }
 
 bool is_trusted_owner(int fd, std::optional<uid_t> other_owner)
@@ -90,6 +62,22 @@ FileDescriptor descriptor_of(ipc::shared_memory_object memory)
       check("fcntl F_DUPFD_CLOEXEC", ::fcntl(memory.get_mapping_handle().handle, F_DUPFD_CLOEXEC, 0))};
 }
 
+// The same memory by a descriptor that can only be mapped to read. It stays open for as long as the lock is to last.
+FileDescriptor open_to_read(const std::string& name, const FileDescriptor& memory)
+{
+  FileDescriptor to_read{check("shm_open " + name, ::shm_open(("/" + name).c_str(), O_RDONLY, 0))};
+  struct stat one
+  {};
+  struct stat other
+  {};
+  check("fstat", ::fstat(to_read.number(), &one));
+  check("fstat", ::fstat(memory.number(), &other));
+  if (one.st_dev != other.st_dev || one.st_ino != other.st_ino) {
+    throw std::runtime_error{fmt::format("/dev/shm/{} is being replaced by somebody else", name)};
+  }
+  return to_read;
+}
+
 // Throws unless what stands under `name` may be replaced: nobody holds it and it is a table, of whatever version. What
 // another user has put there is believed nothing: neither its lock nor its contents.
 void refuse_foreign_memory(const std::string& name, std::optional<uid_t> other_owner)
@@ -107,7 +95,7 @@ void refuse_foreign_memory(const std::string& name, std::optional<uid_t> other_o
       }
       return;
     }
-    if (const auto holder = lock(memory.get_mapping_handle().handle)) {
+    if (const auto holder = table_lock::find_manager(memory.get_mapping_handle().handle)) {
       throw std::runtime_error{
           fmt::format("instance '{}' is already running (pid {}): stop it or choose another --instance",
                       name.substr(name.find('.') + 1), *holder)};
@@ -136,9 +124,10 @@ void refuse_foreign_memory(const std::string& name, std::optional<uid_t> other_o
 
 } // namespace
 
-SharedSegment::SharedSegment(std::string name, FileDescriptor memory, ipc::mapped_region region)
+SharedSegment::SharedSegment(std::string name, Descriptors descriptors, ipc::mapped_region region)
     : name_{std::move(name)}
-    , memory_{std::move(memory)}
+    , memory_{std::move(descriptors.memory)}
+    , to_read_{std::move(descriptors.to_read)}
     , region_{std::move(region)}
     , bucket_count_{header().buckets}
     , roster_capacity_{header().roster_capacity}
@@ -152,8 +141,10 @@ SharedSegment SharedSegment::create(const std::string& instance, Size size, std:
   ipc::shared_memory_object::remove(name.c_str());
   ipc::permissions owner_and_group{0640};
   auto memory = descriptor_of({ipc::create_only, name.c_str(), ipc::read_write, owner_and_group});
-  if (const auto holder = lock(memory.number())) {
-    throw std::runtime_error{fmt::format("instance '{}' is being started by pid {} too", instance, *holder)};
+  auto to_read = open_to_read(name, memory);
+  if (!table_lock::take(memory.number())) {
+    throw std::runtime_error{fmt::format("instance '{}' is being started by another process too (pid {})", instance,
+                                         table_lock::find_manager(memory.number()).value_or(0))};
   }
   // All of it now: a page for which there is no room later would be a SIGBUS.
   const auto bytes = static_cast<off_t>(Layout::of(bucket_count(size.max_connections), size.processes).end);
@@ -162,7 +153,7 @@ SharedSegment SharedSegment::create(const std::string& instance, Size size, std:
     throw SystemError{error, fmt::format("/dev/shm/{}: {} bytes for the table (--max-connections)", name, bytes)};
   }
   ipc::mapped_region region{MappableDescriptor{memory}, ipc::read_write};
-  return format(std::move(name), std::move(memory), std::move(region), size);
+  return format(std::move(name), {.memory = std::move(memory), .to_read = std::move(to_read)}, std::move(region), size);
 }
 
 std::optional<SharedSegment> SharedSegment::take_over(const std::string& instance, std::optional<uid_t> other_owner)
@@ -170,12 +161,17 @@ std::optional<SharedSegment> SharedSegment::take_over(const std::string& instanc
   auto name = "pepsal." + instance;
   try {
     auto memory = descriptor_of({ipc::open_only, name.c_str(), ipc::read_write});
-    if (!is_trusted_owner(memory.number(), other_owner) || lock(memory.number())) {
+    if (!is_trusted_owner(memory.number(), other_owner)) {
+      return std::nullopt;
+    }
+    auto to_read = open_to_read(name, memory);
+    if (!table_lock::take(memory.number())) {
       return std::nullopt;
     }
     ipc::mapped_region region{MappableDescriptor{memory}, ipc::read_write};
     if (TableView::of({static_cast<const std::byte*>(region.get_address()), region.get_size()})) {
-      return SharedSegment{std::move(name), std::move(memory), std::move(region)};
+      return SharedSegment{
+          std::move(name), {.memory = std::move(memory), .to_read = std::move(to_read)}, std::move(region)};
     }
   } catch (const ipc::interprocess_exception&) { // there is none, or it is empty
     return std::nullopt;
@@ -183,14 +179,14 @@ std::optional<SharedSegment> SharedSegment::take_over(const std::string& instanc
   return std::nullopt;
 }
 
-SharedSegment SharedSegment::adopt(const std::string& instance, FileDescriptor memory)
+SharedSegment SharedSegment::adopt(const std::string& instance, FileDescriptor memory, FileDescriptor to_read)
 {
   auto name = "pepsal." + instance;
   ipc::mapped_region region{MappableDescriptor{memory}, ipc::read_write};
   if (!TableView::of({static_cast<const std::byte*>(region.get_address()), region.get_size()})) {
     throw std::runtime_error{fmt::format("/dev/shm/{} has another layout", name)};
   }
-  return {std::move(name), std::move(memory), std::move(region)};
+  return {std::move(name), {.memory = std::move(memory), .to_read = std::move(to_read)}, std::move(region)};
 }
 
 SharedSegment SharedSegment::anonymous(Size size)
@@ -205,9 +201,10 @@ SharedSegment SharedSegment::open(const std::string& instance, Access access)
   auto name = "pepsal." + instance;
   try {
     auto memory = descriptor_of({ipc::open_only, name.c_str(), mode});
+    auto to_read = open_to_read(name, memory);
     ipc::mapped_region region{MappableDescriptor{memory}, mode};
     if (TableView::of({static_cast<const std::byte*>(region.get_address()), region.get_size()})) {
-      return {std::move(name), std::move(memory), std::move(region)};
+      return {std::move(name), {.memory = std::move(memory), .to_read = std::move(to_read)}, std::move(region)};
     }
   } catch (const ipc::interprocess_exception& error) {
     if (error.get_error_code() == ipc::security_error) {
@@ -221,7 +218,7 @@ SharedSegment SharedSegment::open(const std::string& instance, Access access)
       fmt::format("/dev/shm/{} has another layout: use the pepsalctl of the running pepsal", name)};
 }
 
-SharedSegment SharedSegment::format(std::string name, FileDescriptor memory, ipc::mapped_region region, Size size)
+SharedSegment SharedSegment::format(std::string name, Descriptors descriptors, ipc::mapped_region region, Size size)
 {
   // The kernel hands out zeroed pages, and zero is the initial value of every atomic here: slots are
   // free, counters nought. Only the header has more to say.
@@ -233,23 +230,57 @@ SharedSegment SharedSegment::format(std::string name, FileDescriptor memory, ipc
   header->manager_pid = getpid();
   check("getrandom", getrandom(&header->hash_key, sizeof header->hash_key, 0));
   header->magic.store(layout_magic, std::memory_order_release);
-  return {std::move(name), std::move(memory), std::move(region)};
+  return {std::move(name), std::move(descriptors), std::move(region)};
+}
+
+void SharedSegment::keep_to(Writer writer)
+{
+  const auto parts = layout();
+  switch (writer) {
+  case Writer::queuer:
+    make_unwritable(0, parts.activity);
+    make_unwritable(parts.states, region_.get_size());
+    break;
+  case Writer::proxy:
+    make_unwritable(0, parts.activity);
+    break;
+  case Writer::keeper:
+    make_unwritable(0, parts.peers);
+    make_unwritable(parts.buckets, region_.get_size());
+    break;
+  case Writer::dialler:
+    make_unwritable(0, parts.activity);
+    make_unwritable(parts.buckets, region_.get_size());
+    break;
+  }
+  memory_.close();
+}
+
+// Pages that were mapped to write could be made writable again. So others take their place.
+void SharedSegment::make_unwritable(std::size_t begin, std::size_t end)
+{
+  if (!to_read_.is_open()) { // anonymous
+    check("mprotect", ::mprotect(at(begin), end - begin, PROT_READ));
+    return;
+  }
+  const auto* const mapped =
+      ::mmap(at(begin), end - begin, PROT_READ, MAP_SHARED | MAP_FIXED, to_read_.number(), static_cast<off_t>(begin));
+  check("mmap", mapped == MAP_FAILED ? -1 : 0);
 }
 
 bool SharedSegment::has_manager() const
 {
-  return find_holder(memory_.number()).has_value();
+  return table_lock::find_manager(memory_.number()).has_value();
 }
 
 std::optional<pid_t> SharedSegment::holder_of(Owner owner) const
 {
-  return find_holder(memory_.number(), owner);
+  return table_lock::find_holder(memory_.number(), owner);
 }
 
 void SharedSegment::claim_number(int descriptor, Owner owner) noexcept
 {
-  const auto range = lock_of(owner);
-  [[maybe_unused]] const int locked = ::fcntl(descriptor, F_SETLK, &range);
+  table_lock::claim(descriptor, owner);
 }
 
 std::byte* SharedSegment::at(std::size_t offset) const
@@ -282,26 +313,34 @@ TableView SharedSegment::view() const
   return *view;
 }
 
+Activity& SharedSegment::activity() const
+{
+  return *reinterpret_cast<Activity*>(at(layout().activity));
+}
+
+std::span<PeerStatus> SharedSegment::peers() const
+{
+  return {reinterpret_cast<PeerStatus*>(at(layout().peers)), PeerStatus::most_peers};
+}
+
 std::span<Bucket> SharedSegment::buckets() const
 {
-  return {reinterpret_cast<Bucket*>(at(Layout::of(bucket_count_, roster_capacity_).buckets)), bucket_count_};
+  return {reinterpret_cast<Bucket*>(at(layout().buckets)), bucket_count_};
 }
 
 std::span<Slot> SharedSegment::slots() const
 {
-  return {reinterpret_cast<Slot*>(at(Layout::of(bucket_count_, roster_capacity_).slots)),
-          std::size_t{bucket_count_} * Bucket::slots};
+  return {reinterpret_cast<Slot*>(at(layout().slots)), std::size_t{bucket_count_} * Bucket::slots};
 }
 
 std::span<RosterEntry> SharedSegment::roster() const
 {
-  return {reinterpret_cast<RosterEntry*>(at(Layout::of(bucket_count_, roster_capacity_).roster)), roster_capacity_};
+  return {reinterpret_cast<RosterEntry*>(at(layout().roster)), roster_capacity_};
 }
 
 std::span<std::atomic<std::uint8_t>> SharedSegment::process_states() const
 {
-  return {reinterpret_cast<std::atomic<std::uint8_t>*>(at(Layout::of(bucket_count_, roster_capacity_).states)),
-          roster_capacity_};
+  return {reinterpret_cast<std::atomic<std::uint8_t>*>(at(layout().states)), roster_capacity_};
 }
 
 void SharedSegment::give_to(uid_t user, gid_t group)

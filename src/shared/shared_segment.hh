@@ -36,9 +36,9 @@ public:
   // none, another manager holds it, or it is not of this layout, and of what another user has put there.
   static std::optional<SharedSegment> take_over(const std::string& instance, std::optional<uid_t> other_owner);
 
-  // The segment that a program before this one in the same process had made and locked; `memory` is its descriptor, as
-  // descriptor() had it. Throws std::runtime_error when it is not of this layout.
-  static SharedSegment adopt(const std::string& instance, FileDescriptor memory);
+  // The segment that a program before this one in the same process had made and locked, by its descriptors. Throws
+  // std::runtime_error when it is not of this layout.
+  static SharedSegment adopt(const std::string& instance, FileDescriptor memory, FileDescriptor to_read);
 
   enum class Access
   {
@@ -50,18 +50,33 @@ public:
   // program's.
   static SharedSegment open(const std::string& instance, Access access);
 
+  // What a process that is not the manager writes.
+  enum class Writer
+  {
+    queuer,  // connections, and what is counted
+    proxy,   // these, and processes' states
+    keeper,  // what is counted, and peers' states
+    dialler, // what is counted
+  };
+
+  // In such a process: takes all else from it, for good. What it may not write it has mapped by a descriptor to read,
+  // which the kernel never lets become more, and that one is all that it keeps. Throws SystemError.
+  void keep_to(Writer writer);
+
   // Whether another process, the manager that created it, still holds it; if not, a crash left it.
   bool has_manager() const;
 
-  // The process that has locked this number by claim_number(). The kernel says so, not the memory; and only who may
-  // write to the segment can lock it.
+  // The process that has locked this number by claim_number(). The kernel says so, not the memory; and only the
+  // daemon's processes, root and its group can lock it.
   std::optional<pid_t> holder_of(Owner owner) const;
 
-  // Locks a number in the segment that `descriptor` is of, for this process's life. For a signal handler.
+  // Locks a number in the segment that `descriptor` is of, for this process's life. For a signal handler. The lock is
+  // one for reading, which is all that this descriptor allows: nobody can take it for the manager's.
   static void claim_number(int descriptor, Owner owner) noexcept;
 
-  // For adopt(). A process that closes it loses its lock.
+  // For adopt(). A process that closes one loses its lock.
   int descriptor() const { return memory_.number(); }
+  int descriptor_to_read() const { return to_read_.number(); }
 
   // Makes `user` and `group` the owners, so that they may open and remove it. Throws SystemError.
   void give_to(uid_t user, gid_t group);
@@ -70,6 +85,8 @@ public:
   static SharedSegment anonymous(Size size);
 
   Header& header() const { return *static_cast<Header*>(region_.get_address()); }
+  Activity& activity() const;
+  std::span<PeerStatus> peers() const;
   // What is fixed in the header, as it was when this was made, should another process have spoilt it.
   void restore_header() const;
   // To read the whole of it. Throws std::logic_error when another process has spoilt the header since it was opened.
@@ -83,13 +100,22 @@ public:
   void remove_name() noexcept;
 
 private:
-  SharedSegment(std::string name, FileDescriptor memory, boost::interprocess::mapped_region region);
-  static SharedSegment format(std::string name, FileDescriptor memory, boost::interprocess::mapped_region region,
+  struct Descriptors
+  {
+    FileDescriptor memory;
+    FileDescriptor to_read;
+  };
+
+  SharedSegment(std::string name, Descriptors descriptors, boost::interprocess::mapped_region region);
+  static SharedSegment format(std::string name, Descriptors descriptors, boost::interprocess::mapped_region region,
                               Size size);
+  Layout layout() const { return Layout::of(bucket_count_, roster_capacity_); }
   std::byte* at(std::size_t offset) const;
+  void make_unwritable(std::size_t begin, std::size_t end);
 
   std::string name_; // as shm_open(3) wants it, without the slash; empty when anonymous
   FileDescriptor memory_;
+  FileDescriptor to_read_;
   boost::interprocess::mapped_region region_;
   std::uint32_t bucket_count_; // as they were when it was opened: what stands in the memory may change
   std::uint32_t roster_capacity_;

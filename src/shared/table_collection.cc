@@ -11,8 +11,8 @@ namespace pepsal {
 ConnectionTable::Count ConnectionTable::count_now() const
 {
   Count result{};
-  result.removed = header_->entries_removed.load(std::memory_order_acquire);
-  result.added = header_->entries_added.load(std::memory_order_acquire);
+  result.removed = activity_->entries_removed.load(std::memory_order_acquire);
+  result.added = activity_->entries_added.load(std::memory_order_acquire);
   return result;
 }
 
@@ -27,9 +27,9 @@ void ConnectionTable::correct_count(Count before, const Collected& collected)
   const auto error = now.added - now.removed - collected.in_use; // without a sign, as the counts may be anything
   const bool too_many = static_cast<std::int64_t>(error) > 0;
   if (too_many && error > doubtful) {
-    header_->entries_removed.fetch_add(error - doubtful, std::memory_order_acq_rel);
+    activity_->entries_removed.fetch_add(error - doubtful, std::memory_order_acq_rel);
   } else if (!too_many && 0 - error > doubtful) {
-    header_->entries_added.fetch_add(0 - error - doubtful, std::memory_order_acq_rel);
+    activity_->entries_added.fetch_add(0 - error - doubtful, std::memory_order_acq_rel);
   }
 }
 

@@ -69,7 +69,8 @@ void prepare(TCPSocket& socket, const Config& config, int family)
 
 // The general listener binds without SO_REUSEPORT and so finds out whether somebody else has the port;
 // those of the satellite interfaces then share it.
-Listener bind_listener(const Config& config, const std::string& interface, std::vector<Listener>& kept)
+Listener bind_listener(const Config& config, const std::string& interface, std::vector<Listener>& kept,
+                       bool shares_port)
 {
   if (auto found = take_kept(kept, interface, false)) {
     return std::move(*found);
@@ -77,8 +78,10 @@ Listener bind_listener(const Config& config, const std::string& interface, std::
   SocketAddress address;
   auto socket = create_socket(config, address);
   prepare(socket, config, address.family());
-  if (!interface.empty()) {
+  if (shares_port) {
     socket.set_option(SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
+  }
+  if (!interface.empty()) {
     socket.set_option(SOL_SOCKET, SO_BINDTODEVICE, interface, "SO_BINDTODEVICE");
   }
   if (::bind(socket.number(), address.get(), address.length()) == -1) {
@@ -193,10 +196,10 @@ std::optional<Listener> take_kept(std::vector<Listener>& kept, const std::string
 std::vector<Listener> open_listeners(const Config& config, std::vector<Listener>& kept)
 {
   std::vector<Listener> listeners;
-  listeners.push_back(bind_listener(config, "", kept));
+  listeners.push_back(bind_listener(config, "", kept, false));
   for (const auto& link : config.links) {
     listeners.front().socket.set_option(SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
-    listeners.push_back(bind_listener(config, link.interface, kept));
+    listeners.push_back(bind_listener(config, link.interface, kept, true));
   }
   for (auto& listener : listeners) {
     configure(listener, config);
@@ -218,17 +221,44 @@ bool has_lost_interface(const Listener& listener)
 
 void bind_anew(std::vector<Listener>& listeners, std::size_t index, const Config& config)
 {
+  const auto share_port = [&listeners](bool share) {
+    for (auto& listener : listeners) {
+      if (!listener.for_peers) {
+        listener.socket.set_option(SOL_SOCKET, SO_REUSEPORT, share ? 1 : 0, "SO_REUSEPORT");
+      }
+    }
+  };
   std::vector<Listener> none;
-  auto& general = listeners.front().socket;
-  general.set_option(SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
-  auto listener = bind_listener(config, listeners[index].interface, none);
-  configure(listener, config);
-  if (::listen(listener.socket.number(), backlog) == -1) {
-    throw SystemError{errno, fmt::format("listen on port {}", config.port)};
+  share_port(true);
+  try {
+    auto listener = bind_listener(config, listeners[index].interface, none, true);
+    configure(listener, config);
+    if (::listen(listener.socket.number(), backlog) == -1) {
+      throw SystemError{errno, fmt::format("listen on port {}", config.port)};
+    }
+    listeners[index] = std::move(listener);
+  } catch (const std::runtime_error&) {
+    share_port(false);
+    throw;
   }
-  listener.socket.set_option(SOL_SOCKET, SO_REUSEPORT, 0, "SO_REUSEPORT");
-  general.set_option(SOL_SOCKET, SO_REUSEPORT, 0, "SO_REUSEPORT");
-  listeners[index] = std::move(listener);
+  share_port(false);
+}
+
+bool listens(const Listener& listener)
+{
+  int result = 0;
+  socklen_t length = sizeof result;
+  check("getsockopt SO_ACCEPTCONN",
+        ::getsockopt(listener.socket.number(), SOL_SOCKET, SO_ACCEPTCONN, &result, &length));
+  return result != 0;
+}
+
+void restore(Listener& listener, const Config& config)
+{
+  if (!listener.for_peers) {
+    prepare(listener.socket, config, listener.socket.family());
+  }
+  configure(listener, config);
 }
 
 void configure(Listener& listener, const Config& config)

@@ -39,6 +39,12 @@ std::optional<Listener> take_kept(std::vector<Listener>& kept, const std::string
 // this listener's interface has gone, while another has its name.
 bool has_lost_interface(const Listener& listener);
 
+// Proxies that wait for a connection have the listener, too, and one that was taken over can close it for all, or
+// change it. Whether it still listens; and what sets again all that was set on it, for which it throws as
+// open_listeners() does.
+bool listens(const Listener& listener);
+void restore(Listener& listener, const Config& config);
+
 // A new listener for the interface of `listeners[index]`, in its place; the first one is the general one. Throws as
 // open_listeners() does, and then nothing has changed.
 void bind_anew(std::vector<Listener>& listeners, std::size_t index, const Config& config);

@@ -80,7 +80,8 @@ Route route_in(std::span<const std::byte> answer)
   }
   std::memcpy(&header, answer.data(), sizeof header);
   std::memcpy(&route, answer.data() + NLMSG_LENGTH(0), sizeof route);
-  if (header.nlmsg_type != RTM_NEWROUTE || header.nlmsg_len > answer.size()) {
+  if (header.nlmsg_type != RTM_NEWROUTE || header.nlmsg_len > answer.size() ||
+      header.nlmsg_len < NLMSG_LENGTH(sizeof route)) {
     return {};
   }
   Route result{.is_local = route.rtm_type == RTN_LOCAL};

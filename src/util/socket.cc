@@ -6,7 +6,6 @@
 #include <array>
 #include <cstring>
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -52,6 +51,20 @@ Endpoint Socket::local_endpoint() const
   SocketAddress address;
   check("getsockname", ::getsockname(number(), address.get(), &address.length()));
   return address.endpoint();
+}
+
+int Socket::family() const
+{
+  SocketAddress address;
+  check("getsockname", ::getsockname(number(), address.get(), &address.length()));
+  return address.family();
+}
+
+std::optional<Endpoint> Socket::remote_endpoint() const
+{
+  SocketAddress address;
+  return ::getpeername(number(), address.get(), &address.length()) == 0 ? std::optional{address.endpoint()}
+                                                                        : std::nullopt;
 }
 
 std::string Socket::bound_interface() const
@@ -116,12 +129,6 @@ int TCPSocket::take_error()
   socklen_t length = sizeof error;
   check("getsockopt SO_ERROR", ::getsockopt(number(), SOL_SOCKET, SO_ERROR, &error, &length));
   return error;
-}
-
-void TCPSocket::set_blocking(bool blocking)
-{
-  const int flags = check("fcntl F_GETFL", ::fcntl(number(), F_GETFL));
-  check("fcntl F_SETFL", ::fcntl(number(), F_SETFL, blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK));
 }
 
 int TCPSocket::state() const

@@ -26,6 +26,12 @@ public:
   // The local address; for an accepted connection under TPROXY the original destination.
   Endpoint local_endpoint() const;
 
+  // AF_INET or AF_INET6.
+  int family() const;
+
+  // The address at the other end (getpeername(2)); nothing when it is connected to none, or no more.
+  std::optional<Endpoint> remote_endpoint() const;
+
   // Name of the interface that SO_BINDTODEVICE (socket(7)) binds it to; empty for none, or one that has gone.
   std::string bound_interface() const;
 
@@ -58,8 +64,6 @@ public:
 
   // The error that ended the connection, or that a non-blocking connect met; 0 for none.
   int take_error();
-
-  void set_blocking(bool blocking);
 
   // State as in tcp(7)'s tcp_info: TCP_ESTABLISHED, TCP_SYN_RECV, ...
   int state() const;

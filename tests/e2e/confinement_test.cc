@@ -17,8 +17,12 @@
 
 #include <boost/interprocess/file_mapping.hpp>
 #include <boost/interprocess/mapped_region.hpp>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/capability.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace pepsal::test {
@@ -79,6 +83,53 @@ protected:
     EXPECT_EQ(status(process.pid, "NoNewPrivs"), "1") << role;
   }
 
+  // What its descriptors are of.
+  static std::vector<std::string> descriptors(const ProcessInfo& process)
+  {
+    std::vector<std::string> result;
+    std::error_code gone;
+    for (const auto& entry : std::filesystem::directory_iterator{fmt::format("/proc/{}/fd", process.pid), gone}) {
+      result.push_back(std::filesystem::read_symlink(entry, gone).string());
+    }
+    return result;
+  }
+
+  static std::size_t shared_sockets(const std::vector<std::string>& one, const std::vector<std::string>& other)
+  {
+    return static_cast<std::size_t>(std::ranges::count_if(other, [&](const auto& name) {
+      return name.starts_with("socket:") && std::ranges::find(one, name) != one.end();
+    }));
+  }
+
+  static bool may_write_by_a_descriptor(const ProcessInfo& process, const std::string& path)
+  {
+    const auto folder = fmt::format("/proc/{}", process.pid);
+    std::error_code gone;
+    for (const auto& entry : std::filesystem::directory_iterator{folder + "/fd", gone}) {
+      std::ifstream facts{folder + "/fdinfo/" + entry.path().filename().string()};
+      for (std::string word; facts >> word;) {
+        unsigned flags = 0;
+        if (word == "flags:" && facts >> std::oct >> flags && (flags & O_ACCMODE) != O_RDONLY &&
+            std::filesystem::read_symlink(entry, gone).string().ends_with(path)) {
+          return true;
+        }
+      }
+    }
+    return false;
+  }
+
+  // Permissions and offset of what is mapped of the table's beginning, as proc(5) has them.
+  static std::string mapping_of_the_table(const ProcessInfo& process)
+  {
+    std::ifstream maps{fmt::format("/proc/{}/maps", process.pid)};
+    for (std::string line; std::getline(maps, line);) {
+      if (line.ends_with("/dev/shm/pepsal.default")) {
+        return line.substr(line.find(' ') + 1);
+      }
+    }
+    return "none";
+  }
+
   static constexpr std::uint64_t bit(unsigned capability) { return std::uint64_t{1} << capability; }
 };
 
@@ -88,8 +139,8 @@ class ConfinedRolesTest : public ConfinedTest, public testing::WithParamInterfac
 TEST_P(ConfinedRolesTest, HaveWhatTheyNeed)
 {
   const auto listener = listen();
-  std::vector<std::string> arguments{"--link", "server0", "--peer",
-                                     Topology::unused_address(Family::ipv4).address_string()};
+  std::vector<std::string> arguments{"--connect", "honest", "--link",
+                                     "server0",   "--peer", Topology::unused_address(Family::ipv4).address_string()};
   if (!GetParam().empty()) {
     arguments.insert(arguments.end(), {"--user", GetParam()});
   }
@@ -108,14 +159,49 @@ TEST_P(ConfinedRolesTest, HaveWhatTheyNeed)
   expect_confined("connection manager", managers | (root ? roots : 0), 1);
   expect_confined("queuer", network, 2);
   expect_confined("keeper", network, 2);
+  expect_confined("dialler", network | bit(CAP_NET_BIND_SERVICE), 2);
   expect_confined("proxy idle", connections | resource, 2);
-  expect_confined("proxy 10.", resource, 2);
+  expect_confined("proxy 10.", resource, 3);
   EXPECT_EQ(status(the("proxy 10.").pid, "Threads"), "1") << "an idle connection";
   for (const auto& process : daemon().processes()) {
     EXPECT_EQ(status(process.pid, "Uid") == "0", root) << process.title;
   }
   EXPECT_EQ(daemon().log_lines("confined without"), 0);
   pair.talk();
+}
+
+// What each process has of the others and of the table.
+TEST_P(ConfinedRolesTest, HaveNothingThatIsAnothers)
+{
+  const auto listener = listen();
+  std::vector<std::string> arguments{"--connect", "honest", "--link",
+                                     "server0",   "--peer", Topology::unused_address(Family::ipv4).address_string()};
+  if (!GetParam().empty()) {
+    arguments.insert(arguments.end(), {"--user", GetParam()});
+  }
+  start_daemon({.arguments = arguments});
+  start_rules(net(), Mode::tproxy);
+  const auto pair = connect(listener);
+  pair.talk();
+
+  // Of the manager's: the sockets of one queue's channel and of the handover of legs, both ends; of the queue of the
+  // peer's connections; the asking end, the taking end and the listener.
+  const std::vector<std::pair<std::string, std::size_t>> shared{
+      {"queuer", 1}, {"dialler", 4}, {"keeper", 2}, {"proxy idle", 3}, {"proxy 10.", 0}};
+  const auto managers = descriptors(the("connection manager"));
+  EXPECT_TRUE(std::ranges::any_of(managers, [](const auto& name) { return name.ends_with(".pid"); })) << "the control";
+  for (const auto& [role, sockets] : shared) {
+    const auto process = the(role);
+    EXPECT_TRUE(eventually([&] { return shared_sockets(managers, descriptors(process)) == sockets; }))
+        << role << ": " << shared_sockets(managers, descriptors(process));
+    for (const auto& name : descriptors(process)) {
+      EXPECT_FALSE(name.ends_with(".pid") || name.ends_with("/run/pepsal")) << role << ": " << name;
+    }
+    EXPECT_FALSE(may_write_by_a_descriptor(process, "/dev/shm/pepsal.default")) << role;
+    EXPECT_EQ(mapping_of_the_table(process).substr(0, 4), "r--s") << role;
+  }
+  EXPECT_TRUE(may_write_by_a_descriptor(the("connection manager"), "/dev/shm/pepsal.default")) << "the control";
+  EXPECT_EQ(mapping_of_the_table(the("connection manager")).substr(0, 4), "rw-s") << "the control";
 }
 
 std::string name_of_user(const testing::TestParamInfo<std::string>& info)
@@ -175,6 +261,7 @@ TEST_F(SpoiltMemoryTest, RandomBytesHurtNobodyElse)
     spoil();
     connect(listener).talk(); // proxied or direct, with the server that it was for
     spared.talk();
+    daemon().signal(SIGHUP); // the manager signals those whom it knows, whatever stands in the table
   }
   EXPECT_TRUE(eventually([&] { return path_of_new_connection(listener) == Path::proxied; }));
   spared.talk();
@@ -204,6 +291,57 @@ TEST_F(SpoiltMemoryTest, BusyProxiesThatLookIdleAreNotReliedOn)
     pairs.push_back(connect(listener));
     pairs.back().talk();
   }
+}
+
+// What a proxy that waits for a connection can do to the others by the listener that they all have. The test does it by
+// that proxy's descriptor.
+class SpoiltListenerTest : public ConfinedTest
+{
+protected:
+  // A socket of the process that listens at the daemon's port.
+  static FileDescriptor listener_of(const ProcessInfo& process)
+  {
+    const FileDescriptor handle{static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0))};
+    for (int number = 0; number < 64; ++number) {
+      FileDescriptor descriptor{static_cast<int>(::syscall(SYS_pidfd_getfd, handle.number(), number, 0))};
+      int listens = 0;
+      socklen_t length = sizeof listens;
+      if (descriptor.is_open() &&
+          ::getsockopt(descriptor.number(), SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) == 0 && listens != 0) {
+        return descriptor;
+      }
+    }
+    return {};
+  }
+};
+
+TEST_F(SpoiltListenerTest, ServiceGoesOn)
+{
+  start_daemon({.arguments = {"--gc-interval", "1", "--link", "server0"}});
+  start_rules(net(), Mode::tproxy);
+  const auto listener = listen();
+  ASSERT_EQ(path_of_new_connection(listener), Path::proxied);
+  const auto is_served = [&] { return path_of_new_connection(listener) == Path::proxied; };
+
+  // Of all listeners, the general one and that of the link.
+  for (const auto& idle : daemon().processes("proxy idle")) {
+    const auto its = listener_of(idle);
+    if (its.is_open()) {
+      const sockaddr nobody{.sa_family = AF_UNSPEC, .sa_data = {}};
+      EXPECT_EQ(::connect(its.number(), &nobody, sizeof nobody), 0);
+    }
+  }
+  EXPECT_TRUE(daemon().log_line("a process has closed a listener for all"));
+  EXPECT_TRUE(eventually(is_served)) << daemon().log();
+
+  const auto its = listener_of(the("proxy idle"));
+  ASSERT_TRUE(its.is_open());
+  constexpr int off = 0;
+  EXPECT_EQ(::setsockopt(its.number(), IPPROTO_IPV6, IPV6_TRANSPARENT, &off, sizeof off), 0);
+  EXPECT_EQ(::setsockopt(its.number(), SOL_SOCKET, SO_MARK, &off, sizeof off), 0);
+  std::this_thread::sleep_for(std::chrono::milliseconds{1500}); // a collection
+  EXPECT_TRUE(is_served());
+  EXPECT_LT(daemon().counter("proxies_forked"), 500) << "proxies that end at once are no reason to fork without end";
 }
 
 } // namespace pepsal::test

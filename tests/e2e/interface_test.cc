@@ -6,7 +6,7 @@
 
 namespace pepsal::test {
 
-class InterfaceTest : public NetworkTest
+class InterfaceTest : public NetworkTest, public testing::WithParamInterface<std::string>
 {
 protected:
   void add_link() { net().box().must_run({"ip", "link", "add", "sat9", "type", "veth", "peer", "name", "sat9p"}); }
@@ -23,10 +23,14 @@ protected:
   }
 };
 
-TEST_F(InterfaceTest, OneMadeAnewIsServedAgain)
+TEST_P(InterfaceTest, OneMadeAnewIsServedAgain)
 {
   add_link();
-  start_daemon({.arguments = {"--link", "sat9"}});
+  std::vector<std::string> arguments{"--link", "sat9"};
+  if (!GetParam().empty()) {
+    arguments.insert(arguments.end(), {"--user", GetParam()});
+  }
+  start_daemon({.arguments = arguments});
   EXPECT_EQ(listeners(), 1);
   for (int i = 0; i < 2; ++i) {
     net().box().must_run({"ip", "link", "delete", "sat9"});
@@ -38,8 +42,15 @@ TEST_F(InterfaceTest, OneMadeAnewIsServedAgain)
   EXPECT_TRUE(eventually([&] { return daemon().counter("idle") >= 16; })) << "idle proxies at both listeners";
 }
 
+// The port is shared only with sockets of the same user.
+INSTANTIATE_TEST_SUITE_P(Users, InterfaceTest, testing::Values("", "nobody"),
+                         [](const auto& user) { return user.param.empty() ? "Root" : "Nobody"; });
+
+class ConnectionsAndInterfacesTest : public NetworkTest
+{};
+
 // What arrived at the interface's listener is bound to no interface, or it would be deaf from now on.
-TEST_F(InterfaceTest, ConnectionsOutliveOne)
+TEST_F(ConnectionsAndInterfacesTest, OutliveOne)
 {
   start_daemon({.arguments = {"--link", "client0"}});
   start_rules(net(), Mode::tproxy);

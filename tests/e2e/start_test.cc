@@ -13,6 +13,7 @@
 #include <iterator>
 #include <sstream>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sched.h>
 #include <unistd.h>
@@ -349,6 +350,7 @@ TEST_F(StartTest, TooFewDescriptorsAreNamed)
 TEST_F(StartTest, DirectConnectionIsClosedAndCounted)
 {
   start_daemon();
+  const auto forked = daemon().counter("proxies_forked");
   for (const auto family : {Family::ipv4, Family::ipv6}) {
     for (const auto& to :
          {Topology::box_client_side(family, proxy_port), Topology::box_server_side(family, proxy_port)}) {
@@ -359,6 +361,8 @@ TEST_F(StartTest, DirectConnectionIsClosedAndCounted)
   EXPECT_TRUE(eventually([&] { return daemon().counter("direct_connections_refused") == 4; }));
   EXPECT_EQ(daemon().counter("connections_opened"), 0);
   EXPECT_EQ(daemon().log_lines("refused client="), 1) << "one a minute, whoever causes them";
+  EXPECT_TRUE(eventually([&] { return daemon().counter("idle") >= 8; }));
+  EXPECT_LT(daemon().counter("proxies_forked"), forked + 4) << "a process for each";
 }
 
 // Any local user may create and lock a file there.
@@ -367,6 +371,11 @@ TEST_F(StartTest, SharedMemoryOfAnotherUserIsNoReasonNotToStart)
   const auto place = outside(shared_memory);
   std::ofstream{place} << std::string(100'000, 'x');
   ASSERT_EQ(::chown(place.c_str(), 12345, 12345), 0);
+  const FileDescriptor its{::open(place.c_str(), O_RDWR | O_CLOEXEC)};
+  struct flock whole
+  {};
+  whole.l_type = F_WRLCK;
+  ASSERT_EQ(::fcntl(its.number(), F_SETLK, &whole), 0);
   start_daemon();
   start_rules(net(), Mode::tproxy);
   EXPECT_EQ(path_of_new_connection(listen()), Path::proxied);

@@ -55,7 +55,7 @@ SharedSegment segment_of(std::span<const std::byte> image)
 {
   FileDescriptor memory{check("memfd_create", ::memfd_create("table", MFD_CLOEXEC))};
   check("write", ::write(memory.number(), image.data(), image.size()));
-  return SharedSegment::adopt("fuzz", std::move(memory));
+  return SharedSegment::adopt("fuzz", std::move(memory), FileDescriptor{});
 }
 
 std::vector<std::byte> fresh_image()
@@ -128,15 +128,25 @@ private:
 
   Connection any_connection() { return connection(bytes_.below(8)); }
 
+  // Of each part, not of the empty space that fills its last page.
   void overwrite(std::size_t bytes)
   {
+    struct Part
+    {
+      std::size_t begin;
+      std::size_t size;
+    };
+    const auto layout = Layout::of(1, processes);
+    const std::array<Part, 6> parts{Part{0, sizeof(Header)},
+                                    Part{layout.roster, sizeof(RosterEntry) * processes},
+                                    Part{layout.peers, sizeof(PeerStatus) * PeerStatus::most_peers},
+                                    Part{layout.activity, sizeof(Activity)},
+                                    Part{layout.buckets, layout.slots + sizeof(Slot) * Bucket::slots - layout.buckets},
+                                    Part{layout.states, processes}};
     const auto value = bytes_.number<std::uint64_t>();
-    const auto& header = segment_.header();
-    auto* const begin = reinterpret_cast<std::byte*>(&segment_.header());
-    const auto end = Layout::of(1, processes).end;
-    static_cast<void>(header);
-    const auto at = bytes_.number<std::uint16_t>() % (end - bytes);
-    std::memcpy(begin + at, &value, bytes);
+    const auto& part = parts.at(bytes_.below(parts.size()));
+    const auto at = bytes_.number<std::uint16_t>() % (part.size - bytes + 1);
+    std::memcpy(reinterpret_cast<std::byte*>(&segment_.header()) + part.begin + at, &value, bytes);
   }
 
   void with_claim(const std::optional<ConnectionTable::Claim>& claim)

@@ -102,6 +102,23 @@ case_stop_when_the_rules_are_flushed() {
   [[ $(snapshot) == *"SITE"* && $was == *"SITE"* ]] || wrong "stop takes a foreign chain away"
 }
 
+# Any user may read the script, and so lock it.
+case_lock_is_roots() {
+  local copy=$work/steering
+  set_up
+  cp -r "$(dirname "$script")" "$copy"
+  chmod -R a+rX "$work"
+  start_in box setpriv --reuid=65534 --regid=65534 --clear-groups flock "$copy/pepsal-iptables" sleep 100
+  wait_for "lock of a user's" is_locked "$copy/pepsal-iptables"
+  timeout 20 ip netns exec box "$copy/pepsal-iptables" start --intercept client0 || wrong "a user's lock keeps it from its work"
+  timeout 20 ip netns exec box "$copy/pepsal-iptables" stop || wrong "a user's lock keeps it from ending its work"
+  ! setpriv --reuid=65534 --regid=65534 --clear-groups flock -n /run/pepsal-iptables true 2>/dev/null ||
+    wrong "any user can lock it"
+  flock /run/pepsal-iptables timeout 2 ip netns exec box "$copy/pepsal-iptables" stop && wrong "the lock of another one counts not"
+  rm -rf "$copy"
+}
+is_locked() { ! flock -n "$1" true; } # FILE
+
 case_bad_input() {
   [[ $variant == nft ]] || return 0 # it never comes to the rules
   set_up

@@ -534,6 +534,23 @@ refused_when() { # shell-commands text
   expect_as_noted "after '$1'"
 }
 
+# Any user may read its folder, and so lock that.
+case_lock_is_roots() {
+  local other
+  set_up
+  satsim_start
+  setpriv --reuid=65534 --regid=65534 --clear-groups flock /run/pepsal-satlink sleep 100 &
+  other=$!
+  eventually is_locked /run/pepsal-satlink || wrong "the control: a user cannot lock the folder"
+  flock /run/pepsal-satlink/lock timeout 2 ip netns exec box "$script" stop --interface sat0 && wrong "the lock of another one counts not"
+  timeout 20 ip netns exec box "$script" stop --interface sat0 || wrong "a user's lock keeps it from its work"
+  ! setpriv --reuid=65534 --regid=65534 --clear-groups flock -n /run/pepsal-satlink/lock true 2>/dev/null ||
+    wrong "any user can lock it"
+  kill $other
+  wait $other || true
+}
+is_locked() { ! flock -n "$1" true; } # FILE
+
 case_bad_input() {
   local value
   set_up

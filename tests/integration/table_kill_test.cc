@@ -190,7 +190,7 @@ void leave_much_to_collect(Arena& arena)
   table.insert_connecting(Traffic::connection(2, 0), victim, 1s);
   auto claim = table.insert_connecting(Traffic::connection(3, 0), victim, 1s);
   table.set_open(*claim);
-  ++arena.segment().header().entries_added;
+  ++arena.segment().activity().entries_added;
 }
 
 std::vector<Scenario> scenarios()

@@ -3,20 +3,24 @@
 
 #include "confine/confinement.hh"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <functional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/audit.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -31,10 +35,18 @@
 #include <unistd.h>
 
 #include "confine/capabilities.hh"
+#include "confine/filter.hh"
+#include "run_filter.hh"
 #include "tcp/route.hh"
 
 namespace pepsal::test {
 namespace {
+
+#if defined(__x86_64__)
+constexpr std::uint32_t architecture = AUDIT_ARCH_X86_64;
+#elif defined(__aarch64__)
+constexpr std::uint32_t architecture = AUDIT_ARCH_AARCH64;
+#endif
 
 constexpr int killed = -SIGSYS; // as the outcome of an attempt; others are its errno, 0 when it was permitted
 
@@ -119,6 +131,10 @@ std::vector<Attempt> attempts(pid_t bystander)
       {"a UDP socket", [] { return open_socket(AF_INET6, SOCK_DGRAM); }, EPERM},
       {"a netlink socket", [] { return open_socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE); }, EPERM},
       {"the firewall's netlink", [] { return open_socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER); }, EPERM},
+      {"a descriptor that waits, for all who have it", [] { return ::fcntl(0, F_SETFL, 0); }, EPERM},
+      {"another descriptor of the same", [] { return ::dup(0); }, EPERM},
+      {"another descriptor by fcntl", [] { return ::fcntl(0, F_DUPFD, 0); }, EPERM},
+      {"the end of a listener, for all who have it", [] { return ::shutdown(0, SHUT_RD); }, EPERM},
       {"listen", [] { return ::listen(0, 1); }, EPERM},
       {"replace the firewall", [] { return ::setsockopt(0, IPPROTO_IP, 64, memory.data(), memory.size()); }, EPERM},
       {"read the firewall",
@@ -127,6 +143,8 @@ std::vector<Attempt> attempts(pid_t bystander)
          return ::getsockopt(0, IPPROTO_IP, 64, memory.data(), &length);
        },
        EPERM},
+      {"another protocol upon TCP", [] { return ::setsockopt(0, IPPROTO_TCP, TCP_ULP, "tls", 3); }, EPERM},
+      {"a signature of segments", [] { return ::setsockopt(0, IPPROTO_TCP, TCP_MD5SIG, memory.data(), 64); }, EPERM},
       {"a socket's filter", [] { return ::setsockopt(0, SOL_SOCKET, SO_ATTACH_FILTER, memory.data(), 16); }, EPERM},
       {"become another user", [] { return ::syscall(SYS_setuid, 12345); }, EPERM},
       {"mount", [] { return ::mount("none", "/", "tmpfs", 0, nullptr); }, killed},
@@ -175,11 +193,96 @@ TEST_P(ConfinementTest, ForbiddenCallsFail)
 
 std::string name_of_role(const testing::TestParamInfo<Role>& info)
 {
-  return info.param == Role::proxy ? "Proxy" : info.param == Role::keeper ? "Keeper" : "Queuer";
+  return info.param == Role::proxy     ? "Proxy"
+         : info.param == Role::keeper  ? "Keeper"
+         : info.param == Role::dialler ? "Dialler"
+                                       : "Queuer";
 }
 
-INSTANTIATE_TEST_SUITE_P(Roles, ConfinementTest, testing::Values(Role::proxy, Role::keeper, Role::queuer),
-                         name_of_role);
+INSTANTIATE_TEST_SUITE_P(Roles, ConfinementTest,
+                         testing::Values(Role::proxy, Role::keeper, Role::queuer, Role::dialler), name_of_role);
+
+// The calls that a role may make, with whatever arguments or with some. A longer list is a decision about
+// docs/SECURITY.md.
+std::set<long> calls_of(Role role)
+{
+  std::set<long> result{SYS_read,
+                        SYS_write,
+                        SYS_writev,
+                        SYS_close,
+                        SYS_poll,
+                        SYS_ppoll,
+                        SYS_recvfrom,
+                        SYS_sendto,
+                        SYS_recvmsg,
+                        SYS_sendmsg,
+                        SYS_brk,
+                        SYS_mmap,
+                        SYS_mprotect,
+                        SYS_munmap,
+                        SYS_mremap,
+                        SYS_madvise,
+                        SYS_futex,
+                        SYS_rt_sigaction,
+                        SYS_rt_sigprocmask,
+                        SYS_rt_sigreturn,
+                        SYS_restart_syscall,
+                        SYS_clock_gettime,
+                        SYS_clock_nanosleep,
+                        SYS_nanosleep,
+                        SYS_gettimeofday,
+#ifdef SYS_time
+                        SYS_time,
+#endif
+                        SYS_getpid,
+                        SYS_gettid,
+                        SYS_getppid,
+                        SYS_getrandom,
+                        SYS_exit,
+                        SYS_exit_group};
+  if (role == Role::queuer) {
+    result.insert(SYS_recvmmsg);
+    return result;
+  }
+  result.insert({SYS_socket, SYS_connect, SYS_getsockname, SYS_setsockopt, SYS_getsockopt, SYS_ioctl, SYS_fcntl});
+  if (role == Role::dialler) {
+    result.insert({SYS_bind, SYS_epoll_ctl, SYS_epoll_pwait});
+#ifdef SYS_epoll_wait
+    result.insert(SYS_epoll_wait);
+#endif
+  }
+  if (role == Role::proxy) {
+    result.insert({SYS_bind, SYS_accept4, SYS_getpeername, SYS_socketpair, SYS_shutdown, SYS_splice, SYS_pipe2,
+                   SYS_eventfd2, SYS_setitimer, SYS_sched_yield, SYS_set_robust_list, SYS_rseq, SYS_capget, SYS_capset,
+                   SYS_clone, SYS_seccomp});
+  }
+  return result;
+}
+
+TEST_P(ConfinementTest, EveryOtherCallIsRefused)
+{
+  const auto filter = filter_of(GetParam());
+  const auto managers = filter_of(Role::manager);
+  const auto allowed = calls_of(GetParam());
+  constexpr std::array<std::uint64_t, 4> values{0, 1, 2, ~std::uint64_t{0}};
+  constexpr int highest = 2000;
+  for (int number = 0; number < highest; ++number) {
+    for (const auto value : values) {
+      seccomp_data call{.nr = number, .arch = architecture, .instruction_pointer = 0, .args = {}};
+      std::ranges::fill(call.args, value);
+      EXPECT_TRUE(answer(filter, call) != SECCOMP_RET_ALLOW || allowed.contains(number)) << number << ' ' << value;
+      call.arch ^= 1U; // another one, as that of 32-bit programs, has other numbers
+      EXPECT_NE(answer(filter, call), SECCOMP_RET_ALLOW) << number;
+      EXPECT_NE(answer(managers, call), SECCOMP_RET_ALLOW) << number;
+    }
+  }
+  constexpr int of_x32 = 0x40000000; // numbers of its own within this architecture
+  for (const long number : allowed) {
+    const seccomp_data call{
+        .nr = static_cast<int>(number) | of_x32, .arch = architecture, .instruction_pointer = 0, .args = {}};
+    EXPECT_NE(answer(filter, call), SECCOMP_RET_ALLOW) << number;
+  }
+}
 
 class ProxyConfinementTest : public testing::Test
 {};
@@ -201,6 +304,29 @@ TEST_F(ProxyConfinementTest, DoesItsWork)
               return works ? 0 : -1;
             }),
             0);
+}
+
+// Once it copies it has its two connections, and can have no other.
+TEST_F(ProxyConfinementTest, HasNoOtherConnectionOnceItCopies)
+{
+  const auto attempt = [](const std::function<long()>& call) {
+    return in_child([&] {
+      Confinement confinement{Role::manager, Role::proxy, Role::session};
+      std::array<int, 2> ends{};
+      confinement.enter(Role::manager);
+      confinement.enter(Role::proxy);
+      confinement.enter(Role::session);
+      return ::pipe2(ends.data(), O_CLOEXEC) == 0 && ::write(ends[1], "x", 1) == 1 ? call() : (errno = ENOSYS, -1);
+    });
+  };
+  EXPECT_EQ(attempt([] { return 0; }), 0);
+  EXPECT_EQ(attempt([] { return open_socket(AF_INET, SOCK_STREAM); }), EPERM);
+  EXPECT_EQ(attempt([] { return open_socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC); }), EPERM);
+  EXPECT_EQ(attempt([] { return ::connect(0, nullptr, 0); }), EPERM);
+  EXPECT_EQ(attempt([] { return ::bind(0, nullptr, 0); }), EPERM);
+  EXPECT_EQ(attempt([] { return ::accept4(0, nullptr, nullptr, 0); }), EPERM);
+  EXPECT_EQ(attempt([] { return ::recvmsg(0, nullptr, 0); }), EPERM);
+  EXPECT_EQ(attempt([] { return ::kill(::getppid(), 0); }), killed) << "the proxy's filter stays";
 }
 
 TEST_F(ProxyConfinementTest, HasNoCapabilityOnceItCopies)

@@ -79,6 +79,26 @@ TEST_F(ChildrenTest, RosterIsALimit)
   EXPECT_EQ(children_.count(Children::Role::proxy), 0);
 }
 
+// What a process that was taken over writes there would have the manager kill whatever is named.
+TEST_F(ChildrenTest, RosterIsForDisplayOnly)
+{
+  const auto forever = [](Owner) { return ::pause(); };
+  const auto pid = children_.spawn(Children::Role::proxy, 0, forever);
+  const pid_t bystander = ::fork();
+  if (bystander == 0) {
+    ::pause();
+    ::_exit(0);
+  }
+  for (auto& entry : segment_.roster()) {
+    entry.pid = bystander;
+  }
+  children_.signal(Children::Role::proxy, SIGKILL, [](const auto&) { return true; });
+  EXPECT_EQ(wait_for_one().pid, pid);
+  EXPECT_EQ(::waitpid(bystander, nullptr, WNOHANG), 0) << "it was killed";
+  ::kill(bystander, SIGKILL);
+  ::waitpid(bystander, nullptr, 0);
+}
+
 TEST_F(ChildrenTest, CountsIdleProxiesOfEachListener)
 {
   const auto forever = [](Owner) { return ::pause(); };

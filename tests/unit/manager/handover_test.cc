@@ -21,6 +21,7 @@ Handover example()
           .layout = 6,
           .room = 100,
           .table = 4,
+          .table_to_read = 10,
           .pid_folder = 5,
           .pid_file = 6,
           .control = 7,
@@ -39,6 +40,7 @@ TEST(HandoverTest, IsReadAsItWasWritten)
   EXPECT_EQ(read.to_text(), example().to_text());
   EXPECT_EQ(read.instance, "two");
   EXPECT_EQ(read.queues, 9);
+  EXPECT_EQ(read.table_to_read, 10);
   ASSERT_EQ(read.children.size(), 2U);
   EXPECT_EQ(read.children[0].pid, 1000);
   EXPECT_TRUE(read.children[0].busy);

@@ -34,7 +34,7 @@ protected:
     pid_ = ::fork();
     if (pid_ == 0) {
       if (locks) {
-        SharedSegment::claim_number(segment_.descriptor(), number);
+        SharedSegment::claim_number(segment_.descriptor_to_read(), number);
       }
       ::pause();
       ::_exit(0);

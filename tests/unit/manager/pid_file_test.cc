@@ -3,10 +3,13 @@
 #include <filesystem>
 #include <fstream>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <unistd.h>
 
+#include "util/file_descriptor.hh"
 #include "util/system_error.hh"
 
 namespace pepsal::test {
@@ -96,6 +99,24 @@ TEST_F(PidFileTest, FileOfAnotherUserIsNotUsed)
   std::ofstream{path_} << "1";
   ASSERT_EQ(::chown(path_.c_str(), 12345, 12345), 0);
   EXPECT_THROW(PidFile{path_}, std::runtime_error);
+}
+
+// Whoever may read it can lock it, and it stays, empty, where a daemon with --user has ended.
+TEST_F(PidFileTest, LockOfWhoMayOnlyReadItIsNoReasonNotToStart)
+{
+  std::filesystem::create_directories(std::filesystem::path{path_}.parent_path());
+  std::ofstream{path_} << "1";
+  const FileDescriptor other{::open(path_.c_str(), O_RDONLY | O_CLOEXEC)};
+  ASSERT_EQ(::flock(other.number(), LOCK_EX | LOCK_NB), 0);
+  struct flock whole
+  {};
+  whole.l_type = F_RDLCK;
+  ASSERT_EQ(::fcntl(other.number(), F_OFD_SETLK, &whole), 0);
+  const PidFile file{path_};
+  pid_t pid = 0;
+  std::ifstream{path_} >> pid;
+  EXPECT_EQ(pid, ::getpid());
+  EXPECT_THROW(PidFile{path_}, std::runtime_error) << "and it is held";
 }
 
 TEST_F(PidFileTest, ChildLetsGoWithoutRemoving)

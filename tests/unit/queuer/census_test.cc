@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "../shared/owners.hh"
+#include "queuer/half_open.hh"
 
 namespace pepsal::test {
 namespace {
@@ -68,6 +69,34 @@ TEST_F(CensusTest, WhoIsToBeKeptOutIsCountedAgainFirst)
   EXPECT_FALSE(has_room("10.0.0.2", 1)) << "counted just now";
   now_ += ClientCensus::shortest_age;
   EXPECT_TRUE(has_room("10.0.0.2", 1));
+}
+
+TEST_F(CensusTest, WhoCompletesNoHandshakeLeavesRoomForOthers)
+{
+  const auto one = *Endpoint::parse("10.0.0.2", 1);
+  const auto other = *Endpoint::parse("10.0.0.3", 1);
+  open("10.0.0.2", 1);
+  EXPECT_TRUE(census_.has_room_to_wait(one, now_));
+  for (std::uint32_t waiting = 1; waiting < ClientCensus::most_waiting; ++waiting) {
+    EXPECT_TRUE(census_.has_room_to_wait(one, now_));
+    census_.add(one);
+  }
+  EXPECT_FALSE(census_.has_room_to_wait(one, now_));
+  EXPECT_TRUE(census_.has_room_to_wait(other, now_));
+  now_ += ClientCensus::shortest_age;
+  EXPECT_TRUE(census_.has_room_to_wait(one, now_)) << "they have gone";
+  EXPECT_LE(2 * ClientCensus::most_waiting, HalfOpen::most);
+}
+
+TEST_F(CensusTest, ConnectionsDoNotWait)
+{
+  open("10.0.0.2", 1);
+  ASSERT_TRUE(table_.claim(*Endpoint::parse("10.0.0.2", 1), *Endpoint::parse("192.0.2.1", 80), proxy, 1s));
+  for (std::uint32_t waiting = 1; waiting < ClientCensus::most_waiting; ++waiting) {
+    census_.has_room_to_wait(*Endpoint::parse("10.0.0.2", 1), now_);
+    census_.add(*Endpoint::parse("10.0.0.2", 1));
+  }
+  EXPECT_TRUE(census_.has_room_to_wait(*Endpoint::parse("10.0.0.2", 1), now_)) << "the one that was claimed counts not";
 }
 
 TEST_F(CensusTest, TellsOfEachClientOnceAMinute)

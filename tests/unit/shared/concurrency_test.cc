@@ -35,7 +35,7 @@ std::uint32_t entries_seen(const ConnectionTable& table)
 
 std::int64_t count(const SharedSegment& segment)
 {
-  return static_cast<std::int64_t>(segment.header().entries_added - segment.header().entries_removed);
+  return static_cast<std::int64_t>(segment.activity().entries_added - segment.activity().entries_removed);
 }
 
 // Threads that insert, claim, hold and release, and complain about what they see.

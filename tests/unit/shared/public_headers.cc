@@ -15,7 +15,8 @@ class Memory
 {
 public:
   explicit Memory(std::uint32_t buckets, std::uint32_t processes)
-      : pages_(Layout::of(buckets, processes).end / sizeof(Page) + 1)
+      : layout_{Layout::of(buckets, processes)}
+      , pages_(layout_.end / sizeof(Page) + 1)
   {
     header().version = layout_version;
     header().buckets = buckets;
@@ -25,10 +26,10 @@ public:
 
   std::span<std::byte> bytes() { return std::as_writable_bytes(std::span{pages_}); }
   Header& header() { return *reinterpret_cast<Header*>(pages_.data()); }
+  Activity& activity() { return *reinterpret_cast<Activity*>(bytes().subspan(layout_.activity).data()); }
   Slot& slot(std::size_t index)
   {
-    const auto begin = Layout::of(header().buckets, header().roster_capacity).slots;
-    return *reinterpret_cast<Slot*>(bytes().subspan(begin + index * sizeof(Slot)).data());
+    return *reinterpret_cast<Slot*>(bytes().subspan(layout_.slots + index * sizeof(Slot)).data());
   }
 
 private:
@@ -36,6 +37,7 @@ private:
   {
     std::array<std::byte, 4096> bytes;
   };
+  Layout layout_;
   std::vector<Page> pages_;
 };
 
@@ -71,6 +73,22 @@ TEST(TableViewTest, RefusesWhatIsNoWholeTable)
   EXPECT_FALSE(TableView::of(memory.bytes()));
 }
 
+// The kernel protects pages, so parts that different processes write share none.
+TEST(TableViewTest, PartsOfDifferentWritersShareNoPage)
+{
+  for (const std::uint32_t processes : {1U, 8U, 1000U}) {
+    const auto layout = Layout::of(2, processes);
+    for (const auto begin : {layout.roster, layout.peers, layout.activity, layout.buckets, layout.states}) {
+      EXPECT_EQ(begin % Layout::page, 0U);
+    }
+    EXPECT_LE(sizeof(Header), layout.roster);
+    EXPECT_LE(layout.roster + sizeof(RosterEntry) * processes, layout.peers);
+    EXPECT_LE(layout.peers + sizeof(PeerStatus) * PeerStatus::most_peers, layout.activity);
+    EXPECT_LE(layout.activity + sizeof(Activity), layout.buckets);
+    EXPECT_LE(layout.slots + sizeof(Slot) * 2 * Bucket::slots, layout.states);
+  }
+}
+
 TEST(TableViewTest, AnOwnerOutOfRangeIsNoProcess)
 {
   Memory memory{1, 8};
@@ -92,7 +110,7 @@ TEST(TableViewTest, SizesThatChangeAfterwardsAreNotBelieved)
   memory.header().roster_capacity = 1U << 20;
   EXPECT_EQ(view->value(Gauge::slots), Bucket::slots);
   EXPECT_EQ(view->process(1U << 19), 0);
-  memory.header().entries_added = ~0ULL >> 1;
+  memory.activity().entries_added = ~0ULL >> 1;
   EXPECT_EQ(view->entries(), Bucket::slots);
 }
 
