@@ -7,7 +7,6 @@
 #include <utility>
 
 #include <csignal>
-#include <fmt/format.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -54,7 +53,7 @@ void Proxies::keep_ready(Time now)
   }
   filling_ = false;
   for (std::size_t i = 0; i < listeners_.size(); ++i) {
-    if (!listens(listeners_[i]) && !open_again(i, "a process has closed a listener for all")) {
+    if (!listens(listeners_[i]) && !replace_closed(i)) {
       pause_forking(now + 1s);
       return;
     }
@@ -231,10 +230,30 @@ void Proxies::follow(const Config& before)
 void Proxies::follow_interfaces()
 {
   for (std::size_t i = 0; i < listeners_.size(); ++i) {
-    if (has_lost_interface(listeners_[i])) {
-      open_again(i, fmt::format("interface {} is back", listeners_[i].interface));
+    if (!has_lost_interface(listeners_[i])) {
+      continue;
+    }
+    const auto interface = listeners_[i].interface;
+    if (const auto problem = open_again(i); problem.empty()) {
+      log::info("interface {} is back: new connections there are served again", interface);
+    } else { // it may have gone again
+      log::warning("interface {} is back, but: {}", interface, problem);
     }
   }
+}
+
+bool Proxies::replace_closed(std::size_t listener)
+{
+  const auto problem = open_again(listener);
+  if (!listener_warning_.allows()) {
+    return problem.empty();
+  }
+  if (problem.empty()) {
+    log::warning("a process has closed a listener for all: another one is open");
+  } else {
+    log::warning("a process has closed a listener for all, and there is no other: {}", problem);
+  }
+  return problem.empty();
 }
 
 void Proxies::restore_listeners()
@@ -250,22 +269,19 @@ void Proxies::restore_listeners()
   }
 }
 
-bool Proxies::open_again(std::size_t index, const std::string& why)
+// What is wrong; empty when it is open.
+std::string Proxies::open_again(std::size_t listener)
 {
   try {
-    if (listeners_[index].for_peers) {
-      listeners_[index] = open_peer_listener(config_, listeners_[index].interface);
+    if (listeners_[listener].for_peers) {
+      listeners_[listener] = open_peer_listener(config_, listeners_[listener].interface);
     } else {
-      bind_anew(listeners_, index, config_);
+      bind_anew(listeners_, listener, config_);
     }
-    log::info("{}: new connections there are served again", why);
     replace_idle();
-    return true;
-  } catch (const std::runtime_error& error) { // its interface may have gone again
-    if (listener_warning_.allows()) {
-      log::warning("{}, but: {}", why, error.what());
-    }
-    return false;
+    return {};
+  } catch (const std::runtime_error& error) {
+    return error.what();
   }
 }
 

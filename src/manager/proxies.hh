@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "config/config.hh"
@@ -88,7 +89,8 @@ private:
   int run_child(Owner owner, std::size_t listener);
   void wake_manager_if_needed(std::size_t listener) const;
   void pause_forking(Time until);
-  bool open_again(std::size_t index, const std::string& why);
+  std::string open_again(std::size_t listener);
+  bool replace_closed(std::size_t listener);
   bool is_neglected(std::size_t listener, Time now);
 
   const pid_t manager_;
