@@ -84,6 +84,9 @@ protected:
     mark(server, assured_2);
     expect_block(client, keeps_later_ones() ? assured_2 : expedited, server, far);
     expect_block(server, keeps_later_ones() ? assured_2 : 0, client, near);
+    if (proxied()) {
+      EXPECT_EQ(daemon().counter("dscp_changes"), keeps_later_ones() ? 3 : 0);
+    }
   }
 };
 

@@ -8,7 +8,7 @@ set -euo pipefail
 source "$(dirname "$0")/../support/shell.sh"
 
 need_root "to make network namespaces"
-need_programs ip curl nginx ncat openssl tcpdump iperf3
+need_programs ip ip6tables iptables curl nginx ncat openssl tcpdump iperf3
 
 readonly lab=ppe$$ server6=fd00:81:3::2
 # shellcheck source=tests/support/two_boxes.sh
@@ -156,6 +156,34 @@ carries() {
   log_has term "client=$user:" || wrong "the terminal's closing lines do not name the client"
   log_has gw "client=$user:" || wrong "the gateway's closing lines do not name the client"
 }
+
+# The client's DSCP goes on to the server, and the server's crosses the satellite, whatever the families of both.
+keeps_dscp() {
+  local tables family
+  case=keeps_dscp
+  for tables in iptables ip6tables; do
+    in_role user $tables -t mangle -A OUTPUT -p tcp --dport 80 -j DSCP --set-dscp 46
+    in_role server $tables -t mangle -A OUTPUT -p tcp --sport 80 -j DSCP --set-dscp 34
+    in_role server $tables -A INPUT -p tcp --dport 80 -m dscp --dscp 46
+  done
+  in_role term iptables -A INPUT -p tcp --sport 5001 -m dscp --dscp 34 -m length --length 1000:
+  for family in 4 6; do
+    tables=iptables
+    [[ $family == 4 ]] || tables=ip6tables
+    in_role term iptables -Z INPUT
+    eventually is_up term 4 || wrong "the pool is not filled"
+    fetch $family http large || wrong "IPv$family: the large file does not arrive whole"
+    (($(packets server $tables) > 0)) || wrong "IPv$family: the client's DSCP does not reach the server"
+    (($(packets term iptables) > 0)) || wrong "IPv$family: the server's DSCP does not cross the satellite"
+  done
+  for tables in iptables ip6tables; do
+    in_role user $tables -t mangle -F OUTPUT
+    in_role server $tables -t mangle -F OUTPUT
+    in_role server $tables -F INPUT
+  done
+  in_role term iptables -F INPUT
+}
+packets() { in_role "$1" "$2" -nvxL INPUT | awk 'NR > 2 { n += $1 } END { print n + 0 }'; } # ROLE PROGRAM: that met its rules
 
 table_shows_it() { "$PEPSAL_BIN_DIR/pepsalctl" --instance "$lab-$1" list --peer 0.0.0.0/0 | grep -E " open +$user:[0-9]+ +$server:7002 " >/dev/null; }
 
@@ -568,7 +596,7 @@ bad_input() {
 set_up
 start_up_boxes
 cases=("$@")
-((${#cases[@]} > 0)) || cases=(carries speaks_and_half_closes urgent_byte back_pressure from_the_server refused_there box_itself reset_passes burst many_at_once
+((${#cases[@]} > 0)) || cases=(carries keeps_dscp speaks_and_half_closes urgent_byte back_pressure from_the_server refused_there box_itself reset_passes burst many_at_once
   iperf_both_ways far_proxies_killed keeper_killed peer_goes_and_comes box_restarted forged_syns half_open_ends without_peers mixed_families keys strangers bad_input)
 for name in "${cases[@]}"; do "$name"; done
 
