@@ -48,7 +48,7 @@ need_room() { # family
 }
 
 install() { # family; prints the reason and returns 1 on failure
-  local t reason lacking= first=mangle last=nat
+  local t reason lacking="" first=mangle last=nat
   route_here "$1" "$(as_given)" 2>&1 || return
   [[ $mode == tproxy ]] || first=nat last=mangle
   # Nothing is marked before the rules that deal with the mark are there.
