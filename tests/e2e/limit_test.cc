@@ -205,8 +205,8 @@ TEST_F(NoProcessesTest, LimitOfTheUserItWillBeIsKnownAtTheStart)
 TEST_F(NetworkTest, FewDescriptorsAreEnough)
 {
   constexpr std::size_t bytes = 5'000'000;
-  start_daemon({.prefix = {"prlimit", "--nofile=17:17", "--"}});
-  EXPECT_TRUE(daemon().log_line("(17 descriptors in each process)").has_value());
+  start_daemon({.prefix = {"prlimit", "--nofile=18:18", "--"}});
+  EXPECT_TRUE(daemon().log_line("(18 descriptors in each process)").has_value());
   start_rules(net(), Mode::tproxy);
   const auto listener = listen();
   for (int round = 0; round < 3; ++round) {
