@@ -327,6 +327,40 @@ case_status_names_what_is_missing() {
   [[ $(missing) == *"which is down"* ]] || wrong "of an interface that is down it says: $(satsim status)"
 }
 
+sent_by() { box tc -s class show dev sat0 classid "$1" | sed -n 's/^ Sent [0-9]* bytes \([0-9]*\) pkt.*/\1/p'; } # CLASS
+
+# Sends three segments without data, by a raw socket.
+send_segments() { # SOURCE DESTINATION FLAGS
+  box python3 - "$@" <<'END'
+import socket, struct, sys
+source, destination, flags = sys.argv[1], sys.argv[2], int(sys.argv[3], 16)
+family = socket.AF_INET6 if ":" in source else socket.AF_INET
+with socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_TCP) as raw:
+    raw.bind((source, 0))
+    for _ in range(3):
+        raw.sendto(struct.pack("!HHIIBBHHH", 1000, 2000, 1, 1, 5 << 4, flags, 1000, 0, 0), (destination, 0))
+END
+}
+
+# Handshakes and acknowledgements go first. What ends a stream or pushes it would overtake the stream; a reset that did
+# would not be believed.
+case_ends_do_not_overtake() {
+  local addresses flags small others
+  set_up
+  box ip address add fd00:1::1/64 dev sat0 nodad
+  for addresses in 10.1.0.2 fd00:1::2; do box ip neigh replace "$addresses" lladdr 02:00:00:00:00:02 dev sat0 nud permanent; done
+  satsim_start
+  for addresses in "10.1.0.1 10.1.0.2" "fd00:1::1 fd00:1::2"; do
+    for flags in 10:3 02:3 12:3 14:0 04:0 11:0 18:0; do
+      small=$(sent_by 1:10) others=$(sent_by 1:20)
+      # shellcheck disable=SC2086 # two addresses
+      send_segments $addresses "${flags%:*}"
+      (($(sent_by 1:10) == small + ${flags#*:} && $(sent_by 1:20) >= others + 3 - ${flags#*:})) ||
+        wrong "$addresses: of three segments with flags ${flags%:*} $(($(sent_by 1:10) - small)) go first instead of ${flags#*:}"
+    done
+  done
+}
+
 retransmissions() { box sed -n '/^Tcp: [0-9]/p' /proc/net/snmp | cut -d ' ' -f 13; } # RetransSegs
 
 # Sends one packet to the other side, which loses the first of each two with data; what came is in received.
