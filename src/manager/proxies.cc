@@ -59,7 +59,7 @@ void Proxies::keep_ready(Time now)
     }
     const auto shown = children_.count_idle(static_cast<std::uint16_t>(i));
     const auto idle = is_neglected(i, now) ? 0 : shown;
-    if (filled_once_) {
+    if (filled_once_ && back_off_.pause() <= BackOff::first) { // that they die is no demand for more of them
       spares_[i].observe(idle, now);
     }
     const auto missing = spares_[i].take_missing(idle, now);

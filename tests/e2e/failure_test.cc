@@ -219,13 +219,19 @@ TEST_P(KillTest, ProxyTakesItsConnectionWithIt)
 TEST_P(KillTest, ProxiesThatDieAtOnceAreForkedEverMoreSlowly)
 {
   const auto listener = listen_here();
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{4};
-  while (std::chrono::steady_clock::now() < deadline && daemon().counter("overloaded") == 0) {
-    for (const auto& idle : daemon().processes("proxy idle")) {
-      ::kill(idle.pid, SIGKILL); // it may have gone already
+  std::atomic<bool> is_over{};
+  auto killing = in_background([&] {
+    while (!is_over) {
+      for (const auto& idle : daemon().processes("proxy idle")) {
+        ::kill(idle.pid, SIGKILL); // it may have gone already
+      }
     }
-  }
+  });
+  std::this_thread::sleep_for(std::chrono::seconds{2}); // until the pauses are long
+  EXPECT_TRUE(eventually([&] { return daemon().counter("overloaded") == 1; }));
   EXPECT_EQ(path_of_new_connection(listener), Path::direct);
+  is_over = true;
+  killing.get();
   EXPECT_LT(daemon().counter("proxies_forked"), 100);
   EXPECT_EQ(daemon().log_lines("before it had a connection"), 1);
   EXPECT_TRUE(eventually([&] { return daemon().counter("overloaded") == 0; }));

@@ -29,8 +29,8 @@ protected:
     return flow_.state();
   }
 
-  Ends client_ = make_ends();
-  Ends server_ = make_ends();
+  LoopbackEnds client_ = make_ends();
+  LoopbackEnds server_ = make_ends();
   std::atomic<std::uint64_t> written_{};
   std::array<std::byte, Flow::buffer_bytes> buffer_;
   Flow flow_{client_.proxy, server_.proxy, written_, buffer_};

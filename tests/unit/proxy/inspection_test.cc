@@ -30,8 +30,8 @@ protected:
     return pause;
   }
 
-  Ends client_ends_ = make_ends();
-  Ends server_ends_ = make_ends();
+  LoopbackEnds client_ends_ = make_ends();
+  LoopbackEnds server_ends_ = make_ends();
   LegProfile profile_;
   Leg client_{std::move(client_ends_.proxy), profile_};
   Leg server_{std::move(server_ends_.proxy), profile_};

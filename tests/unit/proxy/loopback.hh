@@ -20,7 +20,7 @@
 namespace pepsal::test {
 
 // A TCP connection over loopback: what a peer holds, and the leg that the proxy holds of it, which does not block.
-struct Ends
+struct LoopbackEnds
 {
   TCPSocket peer;
   TCPSocket proxy;
@@ -32,10 +32,10 @@ inline TCPSocket new_socket()
 }
 
 // With small buffers a few kB fill the connection.
-inline Ends make_ends(int buffer_bytes = 0)
+inline LoopbackEnds make_ends(int buffer_bytes = 0)
 {
   auto listener = new_socket();
-  Ends ends{.peer = new_socket(), .proxy = {}};
+  LoopbackEnds ends{.peer = new_socket(), .proxy = {}};
   for (auto* socket : {&listener, &ends.peer}) {
     if (buffer_bytes != 0) {
       socket->set_option(SOL_SOCKET, SO_RCVBUF, buffer_bytes, "SO_RCVBUF");

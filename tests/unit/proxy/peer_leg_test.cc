@@ -33,8 +33,8 @@ protected:
   SharedSegment segment_{SharedSegment::anonymous({.max_connections = 64, .processes = 8})};
   ConnectionTable table_{segment_};
   WarmQueue queue_;
-  Ends warm_{make_ends()};
-  Ends client_{make_ends()};
+  LoopbackEnds warm_{make_ends()};
+  LoopbackEnds client_{make_ends()};
 };
 
 TEST_F(PeerLegTest, WarmConnectionOfThePeerCarriesTheClient)

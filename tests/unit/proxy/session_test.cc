@@ -72,8 +72,8 @@ protected:
   LegProfile profile_;
   SharedSegment segment_ = SharedSegment::anonymous({.max_connections = 10, .processes = 8});
   ConnectionTable table_{segment_};
-  Ends client_;
-  Ends server_;
+  LoopbackEnds client_;
+  LoopbackEnds server_;
   Session::Memory memory_;
   std::optional<Session> session_;
   std::jthread running_;
