@@ -277,6 +277,7 @@ TEST_P(KillTest, IdleProxiesAreReplaced)
     kill(proxy);
   }
   EXPECT_TRUE(eventually([&] { return daemon().counter("proxies_lost") == 8; }));
+  EXPECT_TRUE(eventually([&] { return daemon().counter("overloaded") == 0; })); // if killing them took long
   const auto listener = listen_here();
   EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
   // More of them when the manager took the loss for a burst.
