@@ -4,6 +4,7 @@
 
 #include "proxy/peer_leg.hh"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 
@@ -11,6 +12,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 
+#include "link/figures.hh"
 #include "peer/answer.hh"
 #include "peer/proxy_header.hh"
 #include "peer/warm_socket.hh"
@@ -24,18 +26,30 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t piece_bytes = 16 * 1024;
-constexpr std::size_t most_kept_bytes = 256 * 1024; // of the client's, to send them again
+constexpr std::size_t kept_bytes_without_rates = 4 * 1024 * 1024;
+
+// So much of the client's is passed on before the answer, and kept to be sent again by another way: what the link can
+// take in two round trips.
+std::size_t most_kept_bytes(const Link& link)
+{
+  constexpr std::size_t least = 256 * 1024;
+  return link.has_rates() ? std::max<std::size_t>(least, 2 * std::size_t{leg_figures(link).bytes_in_flight})
+                          : kept_bytes_without_rates;
+}
+
 // The far side gives up its dial after --connect-timeout; its answer needs time to come here.
 constexpr std::chrono::seconds answer_patience{5};
 
 class PeerDialler
 {
 public:
-  PeerDialler(const Config& config, const TCPSocket& client, TCPSocket warm, std::vector<std::byte> header)
+  PeerDialler(const Config& config, const Link& link, const TCPSocket& client, TCPSocket warm,
+              std::vector<std::byte> header)
       : client_{client}
       , warm_{std::move(warm)}
       , header_{std::move(header)}
       , deadline_{Clock::now() + config.connect_timeout + answer_patience}
+      , most_kept_{most_kept_bytes(link)}
   {}
 
   enum class Outcome
@@ -106,15 +120,9 @@ private:
     return Outcome::open;
   }
 
-  void keep(std::span<const std::byte> bytes)
-  {
-    if (kept_.size() + bytes.size() > most_kept_bytes) {
-      keeps_ = false;
-    }
-    if (keeps_) {
-      kept_.insert(kept_.end(), bytes.begin(), bytes.end());
-    }
-  }
+  void keep(std::span<const std::byte> bytes) { kept_.insert(kept_.end(), bytes.begin(), bytes.end()); }
+
+  std::size_t room() const { return most_kept_ - std::min(most_kept_, kept_.size()); }
 
   bool wait()
   {
@@ -123,7 +131,7 @@ private:
     watched_ = {
         pollfd{.fd = warm_.number(), .events = static_cast<short>(sink_full ? POLLIN | POLLOUT : POLLIN), .revents = 0},
         pollfd{.fd = client_.number(),
-               .events = static_cast<short>(client_ended_ || sink_full ? 0 : POLLIN),
+               .events = static_cast<short>(client_ended_ || sink_full || room() == 0 ? 0 : POLLIN),
                .revents = 0}};
     return left > 0 && ::poll(watched_.data(), watched_.size(), static_cast<int>(left)) != 0;
   }
@@ -142,7 +150,7 @@ private:
       return received_ == 0 && passed_bytes_ == 0 ? Outcome::not_passed_on : Outcome::in_doubt;
     }
     if (bytes == 0) {
-      return received_ == 0 && !error_taken_ && keeps_ ? Outcome::not_passed_on : Outcome::in_doubt;
+      return received_ == 0 && !error_taken_ ? Outcome::not_passed_on : Outcome::in_doubt;
     }
     received_ += static_cast<std::size_t>(bytes);
     if (received_ < record_.size()) {
@@ -154,7 +162,7 @@ private:
     }
     answer_ = *answer;
     if (answer->kind == PeerAnswer::Kind::retired || answer->kind == PeerAnswer::Kind::refused) {
-      return keeps_ ? Outcome::not_passed_on : Outcome::in_doubt;
+      return Outcome::not_passed_on;
     }
     return Outcome::answered;
   }
@@ -165,12 +173,13 @@ private:
     if ((watched_[0].revents & POLLOUT) != 0) {
       sink_full_ = false;
     }
-    if (client_ended_ || sink_full_ || error_taken_) {
+    if (client_ended_ || sink_full_ || error_taken_ || room() == 0) {
       return (watched_[1].revents & (POLLERR | POLLHUP)) != 0 && client_.state() == TCP_CLOSE ? Outcome::client_gone
                                                                                               : Outcome::open;
     }
     std::array<std::byte, piece_bytes> piece;
-    const auto available = ::recv(client_.number(), piece.data(), piece.size(), MSG_PEEK | MSG_DONTWAIT);
+    const auto available =
+        ::recv(client_.number(), piece.data(), std::min(piece.size(), room()), MSG_PEEK | MSG_DONTWAIT);
     if (available == -1) {
       return errno == EAGAIN || errno == EINTR ? Outcome::open : Outcome::client_gone;
     }
@@ -207,7 +216,7 @@ private:
   std::size_t received_{};
   PeerAnswer answer_;
   std::vector<std::byte> kept_; // all that the client sent, to send it again
-  bool keeps_{true};            // it is not too much
+  std::size_t most_kept_;
   std::uint64_t passed_bytes_{};
   bool sink_full_{};
   bool client_ended_{};
@@ -241,7 +250,7 @@ PeerLeg dial_by_peer(const Config& config, ConnectionTable& table, WarmQueue& qu
   if (const std::uint8_t dscp = connection.syn.traffic_class & SynAttributes::dscp_mask; dscp != 0) {
     ticket->socket.set_traffic_class(dscp);
   }
-  PeerDialler dialler{config, client, std::move(ticket->socket), header.encode()};
+  PeerDialler dialler{config, link, client, std::move(ticket->socket), header.encode()};
   switch (dialler.run()) {
   case Outcome::answered:
     break;

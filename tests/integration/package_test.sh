@@ -123,6 +123,7 @@ removed() {
 purged() {
   local left
   dpkg -P pepsal || wrong "the purge fails"
+  apt-get -qq autoremove --purge -y >/dev/null || wrong "what came with it cannot be removed" # libraries
   left=$(comm -13 /packages/before <(files) | grep -vE '^/etc/(passwd|group|shadow|gshadow|subuid|subgid)-?$|^/var/lib/dpkg/|/policy-rc.d$' || true)
   [[ -z $left ]] || wrong "the purge leaves: $left"
   left=$(find /var/lib/dpkg/info /run /var/log /dev/shm -name '*pepsal*')
