@@ -14,7 +14,8 @@ namespace pepsal {
 // Rows of one metric stand together; up to its colon their text is the same and explains the metric.
 // clang-format off
 #define PEPSAL_COUNTERS(row) \
-  row(packets_queued, "pepsal_packets_queued_total", "", "packets that the queuers got") \
+  row(packets_queued, "pepsal_packets_queued_total", "", \
+      "packets that the queuers got, but for those that only show a DSCP") \
   row(verdicts_intercept, "pepsal_syns_intercepted_total", "", "SYNs steered into the proxy") \
   row(verdicts_bypass_full, "pepsal_syns_bypassed_total", "reason=\"full\"", \
       "SYNs that bypass the proxy: the table is full") \

@@ -41,12 +41,12 @@ public:
 
   void handle(const QueuedPacket& packet, Verdict verdict)
   {
-    table_.count(Counter::packets_queued);
     if (packet.is_delivered) {
       note_traffic_class(packet);
       verdict.release();
       return;
     }
+    table_.count(Counter::packets_queued); // by which a flood is known
     auto connection = parse_syn(packet.bytes);
     if (!connection) {
       table_.count(Counter::packets_malformed);

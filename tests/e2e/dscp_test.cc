@@ -86,6 +86,7 @@ protected:
     expect_block(server, keeps_later_ones() ? assured_2 : 0, client, near);
     if (proxied()) {
       EXPECT_EQ(daemon().counter("dscp_changes"), keeps_later_ones() ? 3 : 0);
+      EXPECT_EQ(daemon().counter("packets_queued"), 1) << "those that show a DSCP are no SYNs";
     }
   }
 };
