@@ -91,6 +91,7 @@ struct SynAttributes
 
   // ECN's two bits of the traffic class belong to TCP (RFC 3168); the rest is the DSCP (RFC 2474).
   static constexpr std::uint8_t dscp_mask = 0xfc;
+  constexpr std::uint8_t dscp() const { return traffic_class & dscp_mask; }
 
   std::uint32_t arrival_interface{};          // index as in if_nametoindex(3); 0 if unknown
   std::uint32_t initial_sequence{};           // number of the SYN itself

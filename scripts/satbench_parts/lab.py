@@ -182,8 +182,9 @@ class Lab:
     def tell_rate(self, down, up):
         """Tells the boxes, all at once, what a modem would tell them."""
         def tell(role):
-            self.inside(role, "env", f"PATH={SCRIPTS / 'system'}:{os.environ['PATH']}", Path(os.environ["PEPSAL_BIN_DIR"]) / "pepsalctl",
-                        "--instance", f"{self.name}-{role}", "link", "sat0", "--rate", f"{down:g}/{up:g}")
+            self.inside(role, "env", f"PATH={SCRIPTS / 'system'}:{os.environ['PATH']}",
+                        Path(os.environ["PEPSAL_BIN_DIR"]) / "pepsalctl", "--instance", f"{self.name}-{role}",
+                        "link", "sat0", "--rate", f"{down:g}/{up:g}")
 
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(tell, self.boxes))

@@ -19,7 +19,7 @@ namespace {
 void keep_what_the_ip_header_said(TCPSocket& socket, const SynAttributes& syn, int family)
 {
   const bool ipv6 = family == AF_INET6;
-  if (const std::uint8_t dscp = syn.traffic_class & SynAttributes::dscp_mask; dscp != 0) {
+  if (const auto dscp = syn.dscp(); dscp != 0) {
     socket.set_traffic_class(dscp);
   }
   if (const int left = syn.ttl - 1; left > 0) { // as this router would have passed it on

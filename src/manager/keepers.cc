@@ -104,6 +104,13 @@ void Keepers::restart_lost(Time now)
   });
 }
 
+void Keepers::keep_taking_ends()
+{
+  for (auto& queue : queues_) {
+    queue.keep_taking_end();
+  }
+}
+
 void Keepers::let_go()
 {
   for (auto& queue : queues_) {

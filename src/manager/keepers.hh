@@ -44,7 +44,9 @@ public:
 
   // In the order of the options; empty without --peer.
   std::span<WarmQueue> queues() { return queues_; }
-  // In a child that is no keeper: closes them.
+  // In a proxy's process: closes all but what that takes from.
+  void keep_taking_ends();
+  // In a child that is neither proxy nor keeper: closes them.
   void let_go();
   const PeerKey* key() const { return key_ ? &*key_ : nullptr; }
 

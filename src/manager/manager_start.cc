@@ -144,12 +144,13 @@ void Manager::adopt_orphans()
 
 void Manager::keep_what_is_fixed(const Handover& before)
 {
+  const auto tell = [](const char* option) { log::warning("{} changes only with a stop and a start", option); };
   if (config_.instance != before.instance) {
-    log::warning("{} changes only with a stop and a start", "instance");
+    tell("instance");
     config_.instance = before.instance;
   }
   if (!config_.user.empty() && find_user(config_.user).user != ::geteuid()) {
-    log::warning("{} changes only with a stop and a start", "user");
+    tell("user");
     config_.user.clear(); // it stays who it is
   }
 }

@@ -20,24 +20,28 @@ namespace pepsal {
 namespace {
 
 constexpr auto own_folder = "/run/pepsal"; // the one that is made when it is not there, as /run is empty at each boot
+
+struct flock whole_file()
+{
+  struct flock result
+  {};
+  result.l_type = F_WRLCK;
+  result.l_whence = SEEK_SET;
+  return result;
+}
+
 // Whether this process holds the file from now on. The lock is one for writing, which is nobody's who may only read the
 // file; it is the open file's, so that it stays when another program is executed in this process's place.
 bool lock(const FileDescriptor& file)
 {
-  struct flock whole
-  {};
-  whole.l_type = F_WRLCK;
-  whole.l_whence = SEEK_SET;
+  const auto whole = whole_file();
   return ::fcntl(file.number(), F_OFD_SETLK, &whole) == 0;
 }
 
 // Whether somebody does who may write it: another daemon.
 bool is_held(const FileDescriptor& file)
 {
-  struct flock whole
-  {};
-  whole.l_type = F_WRLCK;
-  whole.l_whence = SEEK_SET;
+  auto whole = whole_file();
   check("fcntl F_OFD_GETLK", ::fcntl(file.number(), F_OFD_GETLK, &whole));
   return whole.l_type == F_WRLCK;
 }

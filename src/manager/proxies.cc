@@ -145,9 +145,7 @@ int Proxies::run_child(Owner owner, std::size_t listener)
 {
   let_go_();
   diallers_.keep_asking_end();
-  for (auto& queue : keepers_.queues()) {
-    queue.keep_taking_end();
-  }
+  keepers_.keep_taking_ends();
   auto own = std::move(listeners_[listener]);
   listeners_.clear();
   return run_proxy({.config = config_,

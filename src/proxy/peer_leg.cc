@@ -247,7 +247,7 @@ PeerLeg dial_by_peer(const Config& config, ConnectionTable& table, WarmQueue& qu
   }
   apply_profile(ticket->socket, profile_of(config, &link)); // instead of what an idle connection is watched by
   begin_use(ticket->socket);
-  if (const std::uint8_t dscp = connection.syn.traffic_class & SynAttributes::dscp_mask; dscp != 0) {
+  if (const auto dscp = connection.syn.dscp(); dscp != 0) {
     ticket->socket.set_traffic_class(dscp);
   }
   PeerDialler dialler{config, link, client, std::move(ticket->socket), header.encode()};

@@ -45,7 +45,7 @@ Session::Session(ConnectionTable& table, TCPSocket client, const LegProfile& cli
 {
   up_.bytes = claim_ ? &table_.bytes_up(*claim_) : &up_.own_bytes;
   down_.bytes = claim_ ? &table_.bytes_down(*claim_) : &down_.own_bytes;
-  up_.dscp = connection_.syn.traffic_class & SynAttributes::dscp_mask; // with which the server is dialled
+  up_.dscp = connection_.syn.dscp(); // with which the server is dialled
   if (claim_) {
     up_.told_dscp = &table_.dscp_up(*claim_);
     down_.told_dscp = &table_.dscp_down(*claim_);

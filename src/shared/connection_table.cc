@@ -114,7 +114,7 @@ void ConnectionTable::fill(std::uint32_t slot, const Connection& connection, Boo
   s.since_ns.store(now.count(), std::memory_order_release);
   s.bytes_up.store(0, std::memory_order_release);
   s.bytes_down.store(0, std::memory_order_release);
-  s.dscp_up.store(connection.syn.traffic_class & SynAttributes::dscp_mask, std::memory_order_release);
+  s.dscp_up.store(connection.syn.dscp(), std::memory_order_release);
   s.dscp_down.store(0, std::memory_order_release);
 }
 

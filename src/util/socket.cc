@@ -55,9 +55,10 @@ Endpoint Socket::local_endpoint() const
 
 int Socket::family() const
 {
-  SocketAddress address;
-  check("getsockname", ::getsockname(number(), address.get(), &address.length()));
-  return address.family();
+  int result = 0;
+  socklen_t length = sizeof result;
+  check("getsockopt SO_DOMAIN", ::getsockopt(number(), SOL_SOCKET, SO_DOMAIN, &result, &length));
+  return result;
 }
 
 std::optional<Endpoint> Socket::remote_endpoint() const
@@ -105,10 +106,7 @@ std::string TCPSocket::congestion() const
 
 void TCPSocket::set_traffic_class(std::uint8_t traffic_class)
 {
-  int family = 0;
-  socklen_t length = sizeof family;
-  check("getsockopt SO_DOMAIN", ::getsockopt(number(), SOL_SOCKET, SO_DOMAIN, &family, &length));
-  if (family == AF_INET6) {
+  if (family() == AF_INET6) {
     set_option(IPPROTO_IPV6, IPV6_TCLASS, traffic_class, "IPV6_TCLASS");
   }
   set_option(IPPROTO_IP, IP_TOS, traffic_class, "IP_TOS"); // an IPv6 socket may carry IPv4

@@ -134,18 +134,25 @@ protected:
 };
 
 class ConfinedRolesTest : public ConfinedTest, public testing::WithParamInterface<std::string>
-{};
+{
+protected:
+  // A daemon that has processes of every role, of the parameter's user.
+  void start_with_all_roles()
+  {
+    std::vector<std::string> arguments{"--connect", "honest", "--link",
+                                       "server0",   "--peer", Topology::unused_address(Family::ipv4).address_string()};
+    if (!GetParam().empty()) {
+      arguments.insert(arguments.end(), {"--user", GetParam()});
+    }
+    start_daemon({.arguments = arguments});
+    start_rules(net(), Mode::tproxy);
+  }
+};
 
 TEST_P(ConfinedRolesTest, HaveWhatTheyNeed)
 {
   const auto listener = listen();
-  std::vector<std::string> arguments{"--connect", "honest", "--link",
-                                     "server0",   "--peer", Topology::unused_address(Family::ipv4).address_string()};
-  if (!GetParam().empty()) {
-    arguments.insert(arguments.end(), {"--user", GetParam()});
-  }
-  start_daemon({.arguments = arguments});
-  start_rules(net(), Mode::tproxy);
+  start_with_all_roles();
   const auto pair = connect(listener);
   pair.talk();
 
@@ -174,13 +181,7 @@ TEST_P(ConfinedRolesTest, HaveWhatTheyNeed)
 TEST_P(ConfinedRolesTest, HaveNothingThatIsAnothers)
 {
   const auto listener = listen();
-  std::vector<std::string> arguments{"--connect", "honest", "--link",
-                                     "server0",   "--peer", Topology::unused_address(Family::ipv4).address_string()};
-  if (!GetParam().empty()) {
-    arguments.insert(arguments.end(), {"--user", GetParam()});
-  }
-  start_daemon({.arguments = arguments});
-  start_rules(net(), Mode::tproxy);
+  start_with_all_roles();
   const auto pair = connect(listener);
   pair.talk();
 

@@ -45,6 +45,17 @@ protected:
     return result.out;
   }
 
+  void write_file(const std::string& text) { std::ofstream{net().sandbox().outside(file_)} << text << std::flush; }
+
+  // A daemon with a configuration file that the test may write again, in the place of the test's own.
+  void start_with_file(const std::string& text)
+  {
+    net().box().must_run({"mount", "-t", "tmpfs", "tmpfs", "/etc/default"});
+    write_file(text);
+    EXPECT_EQ(daemon().stop(), 0);
+    start_daemon({.arguments = {"--config", file_}});
+  }
+
   // Programs in a folder of their own, which the test may replace as an installation does; returns the folder as seen
   // from outside.
   std::string install()
@@ -67,6 +78,7 @@ protected:
   }
 
   DaemonOptions options_{};
+  const std::string file_{"/etc/default/pepsal.conf"};
 };
 
 TEST_F(ControlTest, NeitherRestartsNorALostManagerEndAConnection)
@@ -228,31 +240,24 @@ TEST_F(ControlTest, QueuerThatEndsAtItsStartIsTriedOnceASecond)
 
 TEST_F(ControlTest, AProgramThatWouldNotStartIsNotExecuted)
 {
-  net().box().must_run({"mount", "-t", "tmpfs", "tmpfs", "/etc/default"});
-  const auto file = std::string{"/etc/default/pepsal.conf"};
-  const auto write = [&](const std::string& text) {
-    std::ofstream{net().sandbox().outside(file)} << text << std::flush;
-  };
-  write("spare-proxies = 4\n");
-  EXPECT_EQ(daemon().stop(), 0);
-  start_daemon({.arguments = {"--config", file}});
+  start_with_file("spare-proxies = 4\n");
   const auto listener = listen();
   auto pair = connect(listener);
-  write("spare-proxies = many\n");
+  write_file("spare-proxies = many\n");
   const auto refused = command({"restart"});
   EXPECT_EQ(refused.status, 1);
   EXPECT_NE(refused.err.find("not restarted: "), std::string::npos) << refused.err;
   EXPECT_NE(refused.err.find("spare-proxies"), std::string::npos) << refused.err;
   EXPECT_EQ(command({"reload"}).status, 1);
   for (const std::string text : {"user = nosuchuser\n", "link = client0\npeer = 203.0.113.1\n"}) {
-    write(text);
+    write_file(text);
     const auto lacking = command({"restart"});
     EXPECT_EQ(lacking.status, 1) << text;
     EXPECT_NE(lacking.err.find("not restarted: lacking, which prevents a start"), std::string::npos) << lacking.err;
   }
   {
     const Listener other{net().box(), Endpoint::parse("::", 5100).value()};
-    write("port = 5100\n");
+    write_file("port = 5100\n");
     const auto taken = command({"restart"});
     EXPECT_EQ(taken.status, 1);
     EXPECT_NE(taken.err.find("not restarted: "), std::string::npos) << taken.err;
@@ -265,17 +270,10 @@ TEST_F(ControlTest, AProgramThatWouldNotStartIsNotExecuted)
 // It has given up what it would take.
 TEST_F(ControlTest, AnotherUserTakesAStopAndAStart)
 {
-  net().box().must_run({"mount", "-t", "tmpfs", "tmpfs", "/etc/default"});
-  const auto file = std::string{"/etc/default/pepsal.conf"};
-  const auto write = [&](const std::string& text) {
-    std::ofstream{net().sandbox().outside(file)} << text << std::flush;
-  };
-  write("user = nobody\n");
-  EXPECT_EQ(daemon().stop(), 0);
-  start_daemon({.arguments = {"--config", file}});
+  start_with_file("user = nobody\n");
   const auto listener = listen();
   const auto pair = connect(listener);
-  write("user = daemon\n");
+  write_file("user = daemon\n");
   EXPECT_NE(command({"reload"}).out.find("user changes only with a stop and a start"), std::string::npos);
   restart();
   EXPECT_TRUE(daemon().log_line("user changes only with a stop and a start"));

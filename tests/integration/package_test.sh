@@ -5,6 +5,8 @@
 set -euo pipefail
 # shellcheck source=tests/support/shell.sh
 source "$(dirname "$0")/../support/shell.sh"
+# shellcheck source=tests/support/box_between.sh
+source "$(dirname "$0")/../support/box_between.sh"
 # shellcheck source=scripts/fresh_root.sh
 source "$root/scripts/fresh_root.sh"
 
@@ -46,25 +48,10 @@ install_package() { # DEB
 
 at() { ip netns exec "$@"; } # NAMESPACE COMMAND...
 
-# Users across the satellite, the box (here), servers.
 set_up_network() {
-  local name
   mount -t sysfs sysfs /sys
   mount -t tmpfs tmpfs /dev/shm
-  ip link set lo up
-  sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
-  for name in users servers; do ip netns add $name && ip -n $name link set lo up; done
-  ip link add sat0 type veth peer name eth0 netns users
-  ip link add wan0 type veth peer name eth0 netns servers
-  ip address add 10.1.0.1/24 dev sat0
-  ip address add 10.2.0.1/24 dev wan0
-  ip -n users address add 10.1.0.2/24 dev eth0
-  ip -n servers address add 10.2.0.2/24 dev eth0
-  ip link set sat0 up
-  ip link set wan0 up
-  for name in users servers; do ip -n $name link set eth0 up; done
-  ip -n users route add default via 10.1.0.1
-  ip -n servers route add default via 10.2.0.1
+  set_up_box_between
 }
 
 serve() {

@@ -4,6 +4,8 @@
 set -euo pipefail
 # shellcheck source=tests/support/shell.sh
 source "$(dirname "$0")/../support/shell.sh"
+# shellcheck source=tests/support/box_between.sh
+source "$(dirname "$0")/../support/box_between.sh"
 
 readonly systemd=/lib/systemd/systemd
 readonly transfers=20
@@ -102,24 +104,6 @@ succeeds() { "$@" >"$work/answer" 2>&1 || wrong "'$*' ends with $?: $(cat "$work
 is_active() { [[ $(show ActiveState "$1") == active ]]; }     # UNIT
 is_inactive() { [[ $(show ActiveState "$1") == inactive ]]; } # UNIT
 
-set_up_network() {
-  local name
-  ip link set lo up
-  sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
-  for name in users servers; do ip netns add $name && ip -n $name link set lo up; done
-  ip link add sat0 type veth peer name eth0 netns users
-  ip link add wan0 type veth peer name eth0 netns servers
-  ip address add 10.1.0.1/24 dev sat0
-  ip address add 10.2.0.1/24 dev wan0
-  ip -n users address add 10.1.0.2/24 dev eth0
-  ip -n servers address add 10.2.0.2/24 dev eth0
-  ip link set sat0 up
-  ip link set wan0 up
-  for name in users servers; do ip -n $name link set eth0 up; done
-  ip -n users route add default via 10.1.0.1
-  ip -n servers route add default via 10.2.0.1
-}
-
 # A server that sends a stream for as long as a file is there, then its hash; and clients that compare.
 write_programs() {
   cat >"$work/server.py" <<'END'
@@ -168,7 +152,7 @@ test_units() {
   export PATH=/usr/local/sbin:$PATH
   : >"$work/log"
   : >"$work/begun"
-  set_up_network
+  set_up_box_between
   write_programs
   printf '%s\n' 'link = sat0 rate=50/10 rtt=600 side=gateway' 'intercept = wan0' 'spare-proxies = 4' 'user = nobody' >/etc/default/pepsal.conf
 
