@@ -1,6 +1,8 @@
 #include "proxy/peer_leg.hh"
 
+#include <string>
 #include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -29,6 +31,19 @@ protected:
     return dial_by_peer(config_, table_, queue_, {.address = peer}, connection, client_.proxy, link, 0);
   }
 
+  // Takes what comes there, until that is so much or nothing comes for a moment, and answers.
+  void take_and_answer(std::size_t bytes, PeerAnswer::Kind kind)
+  {
+    std::vector<char> any(65536);
+    pollfd readable{.fd = warm_.proxy.number(), .events = POLLIN, .revents = 0};
+    for (std::size_t taken = 0; taken < bytes && ::poll(&readable, 1, taken == 0 ? 5000 : 300) == 1;) {
+      const auto piece = ::recv(warm_.proxy.number(), any.data(), any.size(), MSG_DONTWAIT);
+      taken += piece > 0 ? static_cast<std::size_t>(piece) : 0;
+    }
+    const auto answer = PeerAnswer{.kind = kind}.encode();
+    ::send(warm_.proxy.number(), answer.data(), answer.size(), MSG_NOSIGNAL);
+  }
+
   Config config_;
   SharedSegment segment_{SharedSegment::anonymous({.max_connections = 64, .processes = 8})};
   ConnectionTable table_{segment_};
@@ -40,14 +55,42 @@ protected:
 TEST_F(PeerLegTest, WarmConnectionOfThePeerCarriesTheClient)
 {
   send_all(client_.peer, "question");
-  const PeerAnswer connected{.kind = PeerAnswer::Kind::connected};
-  const auto answer = connected.encode();
-  std::jthread peer{[&] {
-    pollfd readable{.fd = warm_.proxy.number(), .events = POLLIN, .revents = 0};
-    ::poll(&readable, 1, 5000);
-    ::send(warm_.proxy.number(), answer.data(), answer.size(), MSG_NOSIGNAL);
-  }};
+  const std::jthread peer{[&] { take_and_answer(1, PeerAnswer::Kind::connected); }};
   EXPECT_EQ(dial(warm_.proxy.local_endpoint()).end, PeerLeg::End::connected);
+}
+
+// A client that has sent much when the far proxy is found to be retired.
+TEST_F(PeerLegTest, AllThatARetiredOneHasNotReadIsSentAgain)
+{
+  std::string upload(1'000'000, 'x');
+  for (std::size_t i = 0; i < upload.size(); ++i) {
+    upload[i] = static_cast<char>(i * 7 / 13);
+  }
+  const std::jthread client{[&] { send_all(client_.peer, upload); }};
+  const std::jthread peer{[&] { take_and_answer(2 * upload.size(), PeerAnswer::Kind::retired); }};
+  const auto leg = dial(warm_.proxy.local_endpoint());
+  EXPECT_EQ(leg.end, PeerLeg::End::unused);
+  EXPECT_TRUE(std::string(reinterpret_cast<const char*>(leg.unsent.data()), leg.unsent.size()) == upload);
+}
+
+// The link's rates are not known.
+TEST_F(PeerLegTest, NoMoreIsSentBeforeTheAnswerThanIsKept)
+{
+  constexpr std::size_t most_kept = 4 * 1024 * 1024;
+  const std::string upload(8'000'000, 'x');
+  std::jthread client{[&] {
+    try {
+      send_all(client_.peer, upload);
+    } catch (const SystemError&) { // it is closed in the end
+    }
+  }};
+  {
+    const std::jthread peer{[&] { take_and_answer(upload.size(), PeerAnswer::Kind::connected); }};
+    const auto leg = dial(warm_.proxy.local_endpoint());
+    EXPECT_EQ(leg.end, PeerLeg::End::connected);
+    EXPECT_EQ(leg.first_bytes, most_kept);
+  }
+  client_.proxy.close();
 }
 
 // A process that could put a connection of its own into the queue would have clients led to where it likes.
