@@ -4,6 +4,7 @@
 
 #include "queuer/packet_queue.hh"
 
+#include <algorithm>
 #include <array>
 #include <cassert>
 
@@ -25,8 +26,9 @@ namespace {
 constexpr std::uint32_t queue_packets = 2048; // in the kernel, held ones too; past it packets fail open, not late
 constexpr int receive_buffer_bytes = 16 * 1024 * 1024; // of the netlink socket
 constexpr std::size_t batch_packets = 64;
-constexpr std::size_t message_bytes = 2048; // a packet's copy and its attributes take well under half of this
-constexpr std::size_t verdict_bytes = 64;   // the longest verdict message takes 40
+constexpr std::size_t message_bytes =
+    2048; // a multiple of 4; a packet's copy and its attributes take well under half of this
+constexpr std::size_t verdict_bytes = 64; // the longest verdict message takes 40
 
 } // namespace
 
@@ -147,10 +149,12 @@ void PacketQueue::handle_batch(const Handler& handler)
     throw SystemError{errno, fmt::format("read NFQUEUE {}", number_)};
   }
   for (std::size_t i = 0; i < static_cast<std::size_t>(received); ++i) {
-    read_packets(std::span{inbox.buffers[i]}.first(inbox.headers[i].msg_len),
-                 [&](const QueuedPacket& packet, std::uint32_t packet_id) {
-                   handler(packet, Verdict{outbox_, number_, packet_id});
-                 });
+    const std::size_t length = inbox.headers[i].msg_len;
+    const auto padded = NLMSG_ALIGN(length); // the kernel does not pad the last attribute, a packet's bytes
+    std::fill(inbox.buffers[i].begin() + length, inbox.buffers[i].begin() + padded, std::byte{});
+    read_packets(std::span{inbox.buffers[i]}.first(padded), [&](const QueuedPacket& packet, std::uint32_t packet_id) {
+      handler(packet, Verdict{outbox_, number_, packet_id});
+    });
   }
   send_verdicts();
 }

@@ -2,7 +2,6 @@
 
 #include "util/netlink_messages.hh"
 
-#include <algorithm>
 #include <cstring>
 
 #include <linux/netlink.h>
@@ -16,10 +15,11 @@ std::span<const std::byte> whole_messages(std::span<const std::byte> datagram)
     nlmsghdr header{};
     std::memcpy(&header, datagram.data() + end, sizeof header);
     const auto left = datagram.size() - end;
-    if (header.nlmsg_len < sizeof header || header.nlmsg_len > left) {
+    const auto padded = NLMSG_ALIGN(std::size_t{header.nlmsg_len});
+    if (header.nlmsg_len < sizeof header || padded > left) {
       break;
     }
-    end += std::min<std::size_t>(NLMSG_ALIGN(header.nlmsg_len), left);
+    end += padded;
   }
   return datagram.first(end);
 }
