@@ -15,8 +15,11 @@ std::span<const std::byte> whole_messages(std::span<const std::byte> datagram)
     nlmsghdr header{};
     std::memcpy(&header, datagram.data() + end, sizeof header);
     const auto left = datagram.size() - end;
-    const auto padded = NLMSG_ALIGN(std::size_t{header.nlmsg_len});
-    if (header.nlmsg_len < sizeof header || padded > left) {
+    if (header.nlmsg_len < sizeof header || header.nlmsg_len > left) {
+      break;
+    }
+    const std::size_t padded = NLMSG_ALIGN(header.nlmsg_len); // of 32 bits, so only of what is known to be short
+    if (padded > left) {
       break;
     }
     end += padded;
