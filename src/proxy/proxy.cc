@@ -131,7 +131,7 @@ private:
         }
         return Client{.socket = TCPSocket{fd}, .address = address.endpoint()};
       }
-      if (is_want_of_resources(errno)) {
+      if (is_lack_of_resources(errno)) {
         if (accept_warning_.allows()) {
           log::warning("accept: {}: connections wait", std::strerror(errno));
         }

@@ -1,6 +1,6 @@
 // The life of one proxied connection after the dial, in the main thread of a proxy; session_end.cc ends it. Whatever
-// breaks, both peers see a reset and never a clean end that is none; what ends well is not broken by what happens
-// afterwards to a peer that has said all it had to say. SystemError for what the kernel never refuses.
+// breaks, both hosts see a reset and never a clean end that is none; what ends well is not broken by what happens
+// afterwards to a host that has said all it had to say. SystemError for what the kernel never refuses.
 
 #include "proxy/session.hh"
 

@@ -20,14 +20,14 @@
 
 namespace pepsal {
 
-// One proxied connection: its two legs, its slot in the table if it has one, its byte counts. What a peer has sent in
+// One proxied connection: its two legs, its slot in the table if it has one, its byte counts. What a host has sent in
 // good order reaches the other one, however slow that is, as long as it lives; only then the end follows: a FIN for a
-// FIN, a reset for a reset. Sockets do not block. Destroyed before its end (by an exception), both peers see a reset.
+// FIN, a reset for a reset. Sockets do not block. Destroyed before its end (by an exception), both hosts see a reset.
 class Session
 {
 public:
-  // Memory for messages, of one session at a time. Whoever makes it leaves it as it is: a page of it is had when a
-  // message needs it. On the stack all of it would be had at once (-fstack-clash-protection).
+  // Memory for messages, of one session at a time. Whoever makes it leaves it as it is: a page of it is taken when a
+  // message needs it. On the stack all of it would be taken at once (-fstack-clash-protection).
   using Memory = std::array<std::byte, 2 * Flow::buffer_bytes>;
 
   Session(ConnectionTable& table, TCPSocket client, const LegProfile& client_profile, const Connection& connection,

@@ -199,7 +199,7 @@ case_routes_that_have_gone() {
   ip -n box route add 10.6.0.0/16 via 10.1.0.2
   satsim stop
   expect "windows to the new route" "" "$(route_windows 4 10.6.0.0/16)"
-  [[ -z $(ip -n box route show 10.3.0.0/16) ]] || wrong "stop made a route anew"
+  [[ -z $(ip -n box route show 10.3.0.0/16) ]] || wrong "stop made a route again"
   ip -n box link set sat0 down
   ip -n box link set sat0 up
   settle sat0
