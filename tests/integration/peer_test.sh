@@ -31,9 +31,9 @@ fetch() { # FAMILY SCHEME FILE: prints nothing, fails when what comes is not the
 }
 
 upload() { # FAMILY SCHEME: what arrives is what was sent
-  rm -f "$work/www/sent"
-  in_role user curl -gfksS --max-time 30 -T "$work/www/large" "$(url "$1" "$2" sent)" &&
-    cmp -s "$work/www/sent" "$work/www/large"
+  rm -f "$work/www/up/sent"
+  in_role user curl -gfksS --max-time 30 -T "$work/www/large" "$(url "$1" "$2" up/sent)" &&
+    cmp -s "$work/www/up/sent" "$work/www/large"
 }
 
 start_boxes() { # PEPSAL-OPTION...
@@ -69,24 +69,12 @@ set_up() {
   printf '%s\n' DESCRIPTION=test DOWN_MBIT=20 UP_MBIT=10 RTT_MS=100 QUEUE_BDP=2 >"$work/link.conf"
   satlab up link >/dev/null
   mkdir "$work/www"
-  chmod 755 "$work"
-  chmod 777 "$work/www"
   head -c 1000 /dev/urandom >"$work/www/small"
   head -c 1500000 /dev/urandom >"$work/www/large"
-  openssl req -x509 -newkey rsa:2048 -nodes -keyout "$work/key.pem" -out "$work/cert.pem" -days 2 -subj /CN=test 2>/dev/null
   head -c 48 /dev/urandom | base64 -w 0 >"$work/secret"
   head -c 48 /dev/urandom | base64 -w 0 >"$work/other"
   chmod 600 "$work/secret" "$work/other"
-  cat >"$work/nginx.conf" <<END
-daemon off; master_process off; pid $work/nginx.pid; error_log $work/nginx.log; events {}
-http { access_log $work/access.log;
-       server { listen 80; listen [::]:80; listen 443 ssl http2; listen [::]:443 ssl http2; root $work/www;
-                ssl_certificate $work/cert.pem; ssl_certificate_key $work/key.pem; ssl_protocols TLSv1.3;
-                dav_methods PUT; client_max_body_size 100m; }
-       client_body_temp_path $work/b; proxy_temp_path $work/p; fastcgi_temp_path $work/f; uwsgi_temp_path $work/u;
-       scgi_temp_path $work/s; }
-END
-  serve_beside server 80 nginx -c "$work/nginx.conf"
+  in_role server "$root/scripts/lab/webserver" --tls --log "$work" "$server" "$server6"
   serve_beside user 7001 ncat -lk -p 7001 --sh-exec "head -c 6; echo answer" # asked from the server's side
   serve_beside server 7002 ncat -lk -p 7002 --sh-exec "echo banner; cat"     # speaks first
   # Answers once the client's stream has ended; urgent bytes are read in their place.

@@ -27,7 +27,7 @@ readonly lab=psl$$
 work=$(mktemp -d)
 finish() {
   local role
-  if [[ -d /run/pepsal-satlab/$lab ]]; then
+  if scripts/lab/satlab --name $lab status >/dev/null 2>&1; then
     for role in term gw; do scripts/lab/satbox --name $lab stop $role >/dev/null 2>&1 || true; done
     scripts/lab/satlab --name $lab down
   fi
@@ -43,8 +43,8 @@ expect() { # what expected got
 }
 
 box() { ip netns exec box "$@"; }
-satsim() { box "$script" "$@" --interface sat0; }
-satsim_start() { satsim start --rate 50/10 --rtt 600 --side gateway "$@"; }
+satlink() { box "$script" "$@" --interface sat0; }
+satlink_start() { satlink start --rate 50/10 --rtt 600 --side gateway "$@"; }
 
 tear_down() {
   local name
@@ -121,7 +121,7 @@ route_windows() { # family destination [table]: initcwnd and initrwnd
 case_sets_what_it_says() {
   local state name
   set_up
-  satsim_start
+  satlink_start
   # One BDP is 50 Mb/s × 600 ms = 3.75 MB, or 2589.8 segments of 1448 bytes.
   for name in default 10.1.0.0/24 10.3.0.0/16; do expect "windows to $name" "2590 2591" "$(route_windows 4 $name)"; done
   for name in default fd01::/64 fd03::/32; do expect "windows to $name" "2590 2591" "$(route_windows 6 $name)"; done
@@ -137,19 +137,19 @@ case_sets_what_it_says() {
     (($(box sysctl -n net.ipv4.$name | cut -f 3) >= 4 * 3750000)) || wrong "$name is less than four times the BDP"
   done
   expect "flush timeout of a gateway" 0 "$(box cat /sys/class/net/sat0/gro_flush_timeout)"
-  state=$(satsim status)
+  state=$(satlink status)
   [[ $state == *"49600Kbit"*"sent "*"dropped 0"*"backlog"*"initcwnd 2590"* ]] || wrong "status says: $state"
 
-  satsim start --rate 250/3 --rtt 650 --side terminal
+  satlink start --rate 250/3 --rtt 650 --side terminal
   # 3 Mb/s × 650 ms are 168.3 segments, 250 Mb/s × 650 ms 14027.9.
   expect "windows of a terminal" "168 14029" \
     "$(route_windows 4 default)"
   (($(box cat /sys/class/net/sat0/gro_flush_timeout) > 0)) || wrong "the acknowledgements of a narrow way back are not thinned"
   [[ $(tc -n box class show dev sat0) == *"rate 2976Kbit"* ]] || wrong "shaped to: $(tc -n box class show dev sat0)"
 
-  satsim start --rate 10000/10000 --rtt 10000 --side gateway
+  satlink start --rate 10000/10000 --rtt 10000 --side gateway
   expect "windows of an absurd link" "65535 65535" "$(route_windows 4 default)"
-  satsim start --rate 0.02/0.01 --rtt 1 --side terminal
+  satlink start --rate 0.02/0.01 --rtt 1 --side terminal
   expect "windows of a thread" "10 10" "$(route_windows 4 default)"
 }
 
@@ -158,11 +158,11 @@ case_link_from_the_configuration() {
   set_up
   printf '%s\n' 'port = 5000' 'link = sat0 rate=50/10 rtt=600 side=gateway' 'link = lan0 rate=5/5 rtt=10 side=terminal' \
     >"$work/pepsal.conf"
-  satsim start --config "$work/pepsal.conf"
+  satlink start --config "$work/pepsal.conf"
   expect "windows" "2590 2591" "$(route_windows 4 default)"
-  satsim start --config "$work/pepsal.conf" --rate 30/10
+  satlink start --config "$work/pepsal.conf" --rate 30/10
   expect "windows of another rate" "1554 1555" "$(route_windows 4 default)" # 30 Mb/s × 600 ms are 1553.9 segments
-  satsim start --config "$work/pepsal.conf" --side terminal
+  satlink start --config "$work/pepsal.conf" --side terminal
   expect "windows of the other side" "518 2591" "$(route_windows 4 default)"
   echo 'link = sat0' >>"$work/pepsal.conf"
   refused 2 "$work/pepsal.conf:4: 'link sat0' stands in line 2 already" start --interface sat0 --config "$work/pepsal.conf"
@@ -172,32 +172,32 @@ case_stop_puts_everything_back() {
   set_up
   box sysctl -qw net.ipv4.tcp_fastopen=1024 net.ipv4.tcp_rmem="5000 60000 700000"
   note
-  satsim_start
-  satsim stop
+  satlink_start
+  satlink stop
   expect_as_noted "after stop"
-  satsim_start --side terminal
-  satsim_start
+  satlink_start --side terminal
+  satlink_start
   everything >"$work/first"
-  satsim_start
+  satlink_start
   everything >"$work/second"
   sed -i 's/refcnt.*//' "$work/first" "$work/second"
   cmp -s "$work/first" "$work/second" || wrong "a second start changes:"$'\n'"$(diff "$work/first" "$work/second")"
-  satsim start --rate 0.5/20 --rtt 10 --side terminal
-  satsim stop
+  satlink start --rate 0.5/20 --rtt 10 --side terminal
+  satlink stop
   expect_as_noted "after several starts and a stop"
-  satsim stop
+  satlink stop
   expect_as_noted "after a second stop"
-  expect "status without start" 3 "$(satsim status >/dev/null && echo 0 || echo $?)"
-  expect "status without start" "sat0: not prepared" "$(satsim status || true)"
+  expect "status without start" 3 "$(satlink status >/dev/null && echo 0 || echo $?)"
+  expect "status without start" "sat0: not prepared" "$(satlink status || true)"
 }
 
 # A change by someone else is not undone, and what has gone does not come back.
 case_routes_that_have_gone() {
   set_up
-  satsim_start
+  satlink_start
   ip -n box route del 10.3.0.0/16
   ip -n box route add 10.6.0.0/16 via 10.1.0.2
-  satsim stop
+  satlink stop
   expect "windows to the new route" "" "$(route_windows 4 10.6.0.0/16)"
   [[ -z $(ip -n box route show 10.3.0.0/16) ]] || wrong "stop made a route again"
   ip -n box link set sat0 down
@@ -209,8 +209,8 @@ case_routes_that_have_gone() {
     sleep 0.1
   done
   note
-  satsim_start
-  satsim stop
+  satlink_start
+  satlink stop
   expect_as_noted "after a stop without carrier"
 }
 
@@ -218,10 +218,10 @@ case_routes_that_have_gone() {
 case_two_interfaces() {
   set_up
   note
-  satsim_start
+  satlink_start
   box "$script" start --interface lan0 --rate 5/5 --rtt 100 --side gateway
   (($(box sysctl -n net.ipv4.tcp_rmem | cut -f 3) >= 4 * 3750000)) || wrong "the second start takes the first one's buffers"
-  satsim stop
+  satlink stop
   expect "slow start after idle, one still there" 0 "$(box sysctl -n net.ipv4.tcp_slow_start_after_idle)"
   box "$script" stop --interface lan0
   expect_as_noted "after both"
@@ -230,32 +230,32 @@ case_two_interfaces() {
 case_interface_vanishes() {
   set_up
   note
-  satsim_start
+  satlink_start
   ip -n box link del sat0
-  satsim stop
+  satlink stop
   expect "slow start after idle" 1 "$(box sysctl -n net.ipv4.tcp_slow_start_after_idle)"
   expect "state files" "" "$(find /run/pepsal-satlink -type f)"
   # Another one of its name: what is remembered of the first is not for it.
   set_up
-  satsim_start
+  satlink_start
   ip -n box link del sat0
   ip link add sat0 netns box type veth peer name sat1 netns peer
   ip -n box link set sat0 up
   ip -n box addr add 10.1.0.1/24 dev sat0
-  [[ $(satsim status || true) == "sat0: not prepared; what was has gone"*"start --interface sat0" ]] ||
-    wrong "status of another interface of that name: $(satsim status || true)"
-  satsim_start
-  satsim stop
+  [[ $(satlink status || true) == "sat0: not prepared; what was has gone"*"start --interface sat0" ]] ||
+    wrong "status of another interface of that name: $(satlink status || true)"
+  satlink_start
+  satlink stop
   expect "slow start after idle" 1 "$(box sysctl -n net.ipv4.tcp_slow_start_after_idle)"
   # A namespace that got an earlier one's number: its state is not for this one.
   set_up
   note
-  satsim_start
+  satlink_start
   sed -i '1s/ [0-9]* [0-9]*$/ 1 2/' /run/pepsal-satlink/*.sat0
   tc -n box qdisc del dev sat0 root
-  expect "status with a foreign state file" "sat0: not prepared" "$(satsim status || true)"
+  expect "status with a foreign state file" "sat0: not prepared" "$(satlink status || true)"
   sysctl_before=$(box sysctl -n net.ipv4.tcp_slow_start_after_idle)
-  satsim stop
+  satlink stop
   expect "sysctl after a stop with a foreign state file" "$sysctl_before" "$(box sysctl -n net.ipv4.tcp_slow_start_after_idle)"
 }
 
@@ -263,21 +263,21 @@ case_interface_vanishes() {
 case_change_loses_nothing() {
   local sent dropped
   set_up
-  satsim start --rate 0.5/0.5 --rtt 600 --side gateway
+  satlink start --rate 0.5/0.5 --rtt 600 --side gateway
   ip -n peer addr add 10.1.0.2/24 dev sat1
   # Some 75 kB at 60 kB/s; the answers that nobody listens are not of interest.
   box bash -c 'for ((i = 0; i < 60; i++)); do printf %1200s >/dev/udp/10.1.0.2/9; done' 2>/dev/null || true
   [[ $(tc -n box -s qdisc show dev sat0) == *"backlog "[1-9]* ]] || wrong "nothing waits in the shaper"
   refused 2 "--rate DOWN/UP is missing" change --interface sat0
   refused 2 "'rate=5'" change --interface sat0 --rate 5
-  satsim change --rate 0.4/0.4
+  satlink change --rate 0.4/0.4
   [[ $(tc -n box class show dev sat0) == *"rate 396800bit"* ]] || wrong "shaped to: $(tc -n box class show dev sat0)"
-  satsim change --rate 50/10
+  satlink change --rate 50/10
   expect "windows" "2590 2591" "$(route_windows 4 default)"
-  [[ $(satsim status) == *"gateway of a link of 50/10 Mbit/s down/up, round trip 600 ms"* ]] || wrong "status: $(satsim status)"
+  [[ $(satlink status) == *"gateway of a link of 50/10 Mbit/s down/up, round trip 600 ms"* ]] || wrong "status: $(satlink status)"
   read -r sent dropped < <(tc -n box -s qdisc show dev sat0 | awk '/^ Sent/ { sub(/,/, "", $7); print $4, $7; exit }')
   ((sent >= 60 && dropped == 0)) || wrong "$sent packets sent, $dropped dropped"
-  satsim stop
+  satlink stop
   refused 1 "not prepared" change --interface sat0 --rate 50/10
 }
 
@@ -285,46 +285,46 @@ case_change_loses_nothing() {
 case_told_rate_holds() {
   set_up
   echo 'link = sat0 rate=50/10 rtt=600 side=gateway' >"$work/pepsal.conf"
-  satsim start --config "$work/pepsal.conf"
-  satsim change --rate 30/10
-  satsim start --config "$work/pepsal.conf"
+  satlink start --config "$work/pepsal.conf"
+  satlink change --rate 30/10
+  satlink start --config "$work/pepsal.conf"
   [[ $(tc -n box class show dev sat0) == *"rate 29760Kbit"* ]] || wrong "after a start: $(tc -n box class show dev sat0)"
-  [[ $(satsim status) == *"the rate is the last one told"* ]] || wrong "status says: $(satsim status)"
+  [[ $(satlink status) == *"the rate is the last one told"* ]] || wrong "status says: $(satlink status)"
   ip -n box link del sat0
   ip link add sat0 netns box type veth peer name sat1 netns peer
   ip -n box link set sat0 up
-  satsim start --config "$work/pepsal.conf"
+  satlink start --config "$work/pepsal.conf"
   [[ $(tc -n box class show dev sat0) == *"rate 29760Kbit"* ]] || wrong "made again: $(tc -n box class show dev sat0)"
-  satsim start --config "$work/pepsal.conf" --rate 20/10
-  [[ $(satsim status) != *"last one told"* ]] || wrong "after a start with --rate, status says: $(satsim status)"
-  satsim change --rate 30/10
-  satsim stop
-  satsim start --config "$work/pepsal.conf"
+  satlink start --config "$work/pepsal.conf" --rate 20/10
+  [[ $(satlink status) != *"last one told"* ]] || wrong "after a start with --rate, status says: $(satlink status)"
+  satlink change --rate 30/10
+  satlink stop
+  satlink start --config "$work/pepsal.conf"
   [[ $(tc -n box class show dev sat0) == *"rate 49600Kbit"* ]] || wrong "after a stop: $(tc -n box class show dev sat0)"
 }
 
-missing() { satsim status | sed -n 's/^  missing: //p'; }
+missing() { satlink status | sed -n 's/^  missing: //p'; }
 
 # A route that is new, an interface that was down, a shaper that somebody took away: status says so, start sets it right.
 case_status_names_what_is_missing() {
   local status
   set_up
-  satsim_start
+  satlink_start
   expect "missing" "" "$(missing)"
   ip -n box route add 10.6.0.0/16 via 10.1.0.2
   expect "missing" "the initial windows of route 10.6.0.0/16 via 10.1.0.2 (IPv4)" "$(missing)"
   status=0
-  satsim status >/dev/null || status=$?
+  satlink status >/dev/null || status=$?
   expect "exit status" 1 $status
-  satsim_start
+  satlink_start
   expect "missing after a start" "" "$(missing)"
   expect "windows to the new route" "2590 2591" "$(route_windows 4 10.6.0.0/16)"
   tc -n box qdisc del dev sat0 root
   expect "missing" "the shaper" "$(missing)"
-  satsim_start
+  satlink_start
   expect "missing after a start" "" "$(missing)"
   ip -n box link set sat0 down
-  [[ $(missing) == *"which is down"* ]] || wrong "of an interface that is down it says: $(satsim status)"
+  [[ $(missing) == *"which is down"* ]] || wrong "of an interface that is down it says: $(satlink status)"
 }
 
 sent_by() { box tc -s class show dev sat0 classid "$1" | sed -n 's/^ Sent [0-9]* bytes \([0-9]*\) pkt.*/\1/p'; } # CLASS
@@ -349,7 +349,7 @@ case_ends_do_not_overtake() {
   set_up
   box ip address add fd00:1::1/64 dev sat0 nodad
   for addresses in 10.1.0.2 fd00:1::2; do box ip neigh replace "$addresses" lladdr 02:00:00:00:00:02 dev sat0 nud permanent; done
-  satsim_start
+  satlink_start
   for addresses in "10.1.0.1 10.1.0.2" "fd00:1::1 fd00:1::2"; do
     for flags in 10:3 02:3 12:3 14:0 04:0 11:0 18:0; do
       small=$(sent_by 1:10) others=$(sent_by 1:20)
@@ -397,42 +397,42 @@ END
 case_last_packets_are_sent_once_more() {
   local before
   set_up
-  [[ $(satsim check) != *"copies of packets"* ]] || { echo "this kernel makes no copies of packets that leave"; return 0; }
+  [[ $(satlink check) != *"copies of packets"* ]] || { echo "this kernel makes no copies of packets that leave"; return 0; }
   ip -n peer addr add 10.1.0.2/24 dev sat1
   note
-  satsim_start
+  satlink_start
   expect "copies without loss" "" "$(box nft list ruleset)$(tc -n box class show dev sat0 classid 1:30)"
   before=$(retransmissions)
   send_one_packet
   expect "bytes that came without copies" 501 "$(wc -c <"$work/received")"
   (($(retransmissions) > before)) || wrong "a lost packet was not sent again: the case does not show what it should"
 
-  satsim_start --loss 1
-  [[ $(satsim status) == *"loss 1 %"*"sent once more: "* ]] || wrong "status says: $(satsim status)"
+  satlink_start --loss 1
+  [[ $(satlink status) == *"loss 1 %"*"sent once more: "* ]] || wrong "status says: $(satlink status)"
   ip -n box route change 10.1.0.0/24 dev sat0 src 10.1.0.1 rto_min 25s # timers come too late
   before=$(retransmissions)
   send_one_packet
   expect "bytes that came with copies" 501 "$(wc -c <"$work/received")"
   expect "retransmissions with copies" "$before" "$(retransmissions)"
-  expect "dropped" 0 "$(satsim status | sed -n 's/.*dropped \([0-9]*\).*/\1/p')"
+  expect "dropped" 0 "$(satlink status | sed -n 's/.*dropped \([0-9]*\).*/\1/p')"
 
   box nft delete table netdev "$(box nft list tables netdev | sed -n 's/.* \(pepsal_repeats_[0-9]*\)$/\1/p')"
-  [[ $(missing) == *"what is sent once more"* ]] || wrong "missing copies are not named: $(satsim status)"
-  satsim_start --loss 2
-  satsim change --rate 40/10
-  [[ $(satsim status) == *"40/10"*"loss 2 %"* ]] || wrong "status after a change says: $(satsim status)"
-  satsim_start
+  [[ $(missing) == *"what is sent once more"* ]] || wrong "missing copies are not named: $(satlink status)"
+  satlink_start --loss 2
+  satlink change --rate 40/10
+  [[ $(satlink status) == *"40/10"*"loss 2 %"* ]] || wrong "status after a change says: $(satlink status)"
+  satlink_start
   expect "copies after a start without loss" "" "$(box nft list ruleset)$(tc -n box class show dev sat0 classid 1:30)"
-  satsim_start --loss 1
+  satlink_start --loss 1
   ip -n box route change 10.1.0.0/24 dev sat0 proto kernel scope link src 10.1.0.1
-  satsim stop
+  satlink stop
   expect_as_noted "after a stop"
 }
 
 case_renamed_interface() {
   set_up
   note
-  satsim_start
+  satlink_start
   ip -n box link set sat0 down
   ip -n box link set sat0 name sat9
   ip -n box link set sat9 up
@@ -461,7 +461,7 @@ case_all_links() {
   expect "status of none" 3 "$(box "$script" status >/dev/null && echo 0 || echo $?)"
 }
 
-prepared() { satsim status --config "$work/pepsal.conf" >/dev/null 2>&1; }
+prepared() { satlink status --config "$work/pepsal.conf" >/dev/null 2>&1; }
 
 await_prepared() { # when
   local try
@@ -469,7 +469,7 @@ await_prepared() { # when
     ! prepared || return 0
     sleep 0.1
   done
-  wrong "$1 it is not prepared: $(satsim status 2>&1 || true)"
+  wrong "$1 it is not prepared: $(satlink status 2>&1 || true)"
 }
 
 # In the background: an interface that is not there yet, that was down, that is another one.
@@ -545,11 +545,11 @@ case_start_that_does_not_end() {
   interfere "kill -KILL \$PPID; exit 1"
   (start_with_interference) 2>/dev/null && wrong "the start was not killed"
   [[ $(box sysctl -n net.ipv4.tcp_no_metrics_save) == 1 ]] || wrong "the start was killed too early for this case"
-  satsim stop
+  satlink stop
   expect_as_noted "after a killed start and a stop"
   (start_with_interference) 2>/dev/null || true
-  satsim_start
-  satsim stop
+  satlink_start
+  satlink stop
   expect_as_noted "after a killed start, a start and a stop"
 }
 
@@ -572,7 +572,7 @@ refused_when() { # shell-commands text
 case_lock_is_roots() {
   local other
   set_up
-  satsim_start
+  satlink_start
   setpriv --reuid=65534 --regid=65534 --clear-groups flock /run/pepsal-satlink sleep 100 &
   other=$!
   eventually is_locked /run/pepsal-satlink || wrong "the control: a user cannot lock the folder"
@@ -641,7 +641,7 @@ case_check() {
   local answer
   set_up
   note
-  answer=$(satsim check) || wrong "check names lacks: $answer"
+  answer=$(satlink check) || wrong "check names lacks: $answer"
   expect_as_noted "after check"
   box sh -c "mount -o remount,ro /sys && '$script' check --interface sat0" >"$work/answer" && wrong "check finds no fault"
   grep -q gro_flush_timeout "$work/answer" || wrong "check does not name what cannot be written: $(cat "$work/answer")"
