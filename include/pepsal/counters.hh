@@ -75,7 +75,7 @@ namespace pepsal {
   row(connections_reset, "pepsal_connections_ended_total", "end=\"reset\"", \
       "connections that have ended: by a reset, a lost proxy or another error") \
   row(connections_timed_out, "pepsal_connections_ended_total", "end=\"timeout\"", \
-      "connections that have ended: one of the peers had gone silent") \
+      "connections that have ended: client or server had gone silent") \
   row(bytes_up, "pepsal_bytes_total", "direction=\"up\"", "bytes passed on, of ended connections: from the client") \
   row(bytes_down, "pepsal_bytes_total", "direction=\"down\"", "bytes passed on, of ended connections: to the client") \
   row(retransmissions_client, "pepsal_retransmitted_segments_total", "leg=\"client\"", \

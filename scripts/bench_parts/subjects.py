@@ -25,6 +25,7 @@ DAEMON_OPTIONS = {
     "idle": ["--max-connections", "12000", "--max-connections-per-client", "12000"],
 }
 
+# Not scripts/lab/webserver's: as a daemon nginx would be a scheduling group of its own, see Network.spawn.
 NGINX = """worker_processes auto;
 pid {work}/nginx-{name}.pid;
 error_log {work}/nginx-{name}.err;
@@ -44,6 +45,7 @@ http {{
 }}
 """
 
+HAPROXY_PORT = 5001
 HAPROXY = """defaults
   mode tcp
   option splice-request
@@ -53,7 +55,7 @@ HAPROXY = """defaults
   timeout client 1h
   timeout server 1h
 listen everything
-  bind :5001 transparent
+  bind :{port} transparent
   source 0.0.0.0 usesrc client
   server origin 0.0.0.0:0
 """
@@ -114,14 +116,8 @@ class Subject:
     def _start_haproxy(self):
         network, box = self.network, self.box
         conf = network.work / "haproxy.cfg"
-        conf.write_text(HAPROXY)
-        network.inside(box, "ip", "rule", "add", "fwmark", "1", "lookup", "100")
-        network.inside(box, "ip", "route", "add", "local", "default", "dev", "lo", "table", "100")
-        for rule in ("-N DIVERT", "-A DIVERT -j MARK --set-mark 1", "-A DIVERT -j ACCEPT",
-                     # Without "! --syn" a SYN to a connection in TIME_WAIT would not come to TPROXY, and be lost.
-                     "-A PREROUTING -p tcp ! --syn -m socket -j DIVERT",
-                     "-A PREROUTING -i clients -p tcp -j TPROXY --tproxy-mark 1 --on-port 5001"):
-            network.inside(box, "iptables", "-t", "mangle", *rule.split())
+        conf.write_text(HAPROXY.format(port=HAPROXY_PORT))
+        network.inside(box, ROOT / "scripts/lab/tproxy", HAPROXY_PORT, "clients")
         network.spawn(box, "haproxy.log", "haproxy", "-db", "-f", conf)
 
     def listens(self, port):

@@ -59,10 +59,9 @@ class Lab:
         return self
 
     def __exit__(self, *_):
-        for role in ("gw", "term"):
-            if Path(f"/run/pepsal-satlab/{self.name}/{role}.pid").exists():
-                self.stop_box(role)
-        if Path(f"/run/pepsal-satlab/{self.name}").exists():
+        for role in self.boxes:
+            self.stop_box(role)
+        if self._is_there():
             self._satlab("down")
         for process in self.background:
             process.wait()
@@ -77,6 +76,13 @@ class Lab:
         lines = (Path(self.options.folder) / name).read_text().splitlines()
         kept = [line for line in lines if not line.startswith("SEED=")]
         (self.folder / name).write_text("\n".join([*kept, f"SEED={self.seed}"]) + "\n")
+
+    def _is_there(self):
+        """Whether there is a lab, were it half-built."""
+        try:
+            return bool(self._satlab("status"))
+        except LabError:
+            return False
 
     def _satlab(self, *arguments):
         return call(SCRIPTS / "lab/satlab", "--name", self.name, *arguments)
@@ -167,11 +173,7 @@ class Lab:
         process = self._spawn(role, command, f"other-{role}.out")
         self._await_listener(role, OTHER_PORT, process, f"other-{role}.out")
         terrestrial = "wan0" if role == "gw" else "lan0"
-        self.inside(role, "ip", "rule", "add", "fwmark", "1", "lookup", "100")
-        self.inside(role, "ip", "route", "add", "local", "default", "dev", "lo", "table", "100")
-        for interface in (terrestrial, "sat0"):
-            self.inside(role, "iptables", "-t", "mangle", "-A", "PREROUTING", "-i", interface, "-p", "tcp", "-j",
-                        "TPROXY", "--on-port", str(OTHER_PORT), "--tproxy-mark", "1")
+        self.inside(role, SCRIPTS / "lab/tproxy", OTHER_PORT, terrestrial, "sat0")
 
     # --- the satellite
 

@@ -1,5 +1,5 @@
 """What happens to the boxes: one object a kind of fault. begin() does it, end() undoes it; an Event tells the judge which
-connections it may have cost, and when it was over."""
+connections it may have cost, and when it was over. One long file, as it is one list: what fails is seen at one glance."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ class Fault:
         self.soak, self.chance = soak, soak.chance
 
     def lacks(self):
-        """Why it cannot be had on this machine, or None."""
+        """Why it is not available on this machine, or None."""
 
     async def begin(self, event):
         raise NotImplementedError
@@ -300,7 +300,7 @@ class PidDiskFull(Fault):
 class SatelliteGone(Fault):
     """satsim ends, and both boxes' interfaces with it; what comes back has other numbers."""
 
-    name, opening, boxes = "satellite interface made anew", True, (None,)
+    name, opening, boxes = "satellite interface made again", True, (None,)
 
     async def begin(self, event):
         self.soak.network.remove_satellite()

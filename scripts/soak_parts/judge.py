@@ -6,7 +6,7 @@ import statistics
 SLACK = 2.0  # seconds around a fault within which a connection that was being made may have met it
 IDLE_MOST = 128  # of a listener: what bursts may bring the spare proxies to
 MEMORY_MORE = 4096  # kB by which a manager may have grown
-# Children that end in these ways were killed by the soak or by the kernel for want of memory.
+# Children that end in these ways were killed by the soak, or by the kernel when memory was short.
 KILLED = re.compile(r"was lost.*\((?!signal 9\))(signal \d+|status \d+)\)")
 CLOSED_KILLED = re.compile(r"closed client=(\S+) .*reason=proxy-killed")
 

@@ -95,7 +95,7 @@ class Network:
             namespace.close()
         if "near" in self.namespaces:
             call("ip", "netns", "del", f"{self.name}-near", check=False)
-        if Path(f"/run/pepsal-satlab/{self.name}").exists():
+        if self._status():
             self._satlab("down")
         for process in self.satsim:
             process.kill()
@@ -106,6 +106,11 @@ class Network:
 
     def _satlab(self, *arguments):
         return call("env", f"SATSIM={BIN / 'satsim'}", SCRIPTS / "lab/satlab", "--name", self.name, *arguments)
+
+    def _status(self):
+        """What satlab says of the lab; nothing where there is none."""
+        text = call(SCRIPTS / "lab/satlab", "--name", self.name, "status", check=False)
+        return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
     def _add_near(self):
         near, gateway = f"{self.name}-near", f"{self.name}-gw"
@@ -123,13 +128,12 @@ class Network:
     # --- the satellite's interfaces, which go away with their satsim
 
     def remove_satellite(self):
-        path = Path(f"/run/pepsal-satlab/{self.name}/satsim.pid")
-        os.kill(int(path.read_text()), 9)
+        os.kill(int(self._status()["satsim_pid"]), 9)
         while call("ip", "-n", f"{self.name}-gw", "link", "show", "sat0", check=False):
             time.sleep(0.02)
 
     def restore_satellite(self):
-        state = Path(f"/run/pepsal-satlab/{self.name}")
+        state = Path(self._status()["state"])
         log = open(state / "satsim.log", "wb")
         process = subprocess.Popen(
             ["ip", "netns", "exec", f"{self.name}-term", str(BIN / "satsim"), "--a-device", "sat0", "--b-namespace",

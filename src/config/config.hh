@@ -19,7 +19,7 @@ struct LegProfile
   std::uint32_t send_buffer_bytes{};    // SO_SNDBUF
   std::uint32_t pacing_mbit{};          // SO_MAX_PACING_RATE, Mbit/s
   std::uint32_t notsent_lowat_bytes{};  // TCP_NOTSENT_LOWAT
-  // Longer than the fades of a satellite link, short enough that a vanished peer does not hold its
+  // Longer than the fades of a satellite link, short enough that a vanished host does not hold its
   // process for good (RFC 5482, tcp(7)).
   std::chrono::seconds user_timeout{900};
   std::chrono::seconds keepalive{600}; // idle time before the first probe

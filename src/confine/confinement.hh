@@ -20,7 +20,7 @@ class Confinement
 {
 public:
   // For these roles. Takes the right to gain privileges by executing a program from this process and all that it
-  // starts. What the system lacks is noted in missing(); throws SystemError for want of memory or descriptors.
+  // starts. What the system lacks is noted in missing(); throws SystemError for lack of memory or descriptors.
   explicit Confinement(std::initializer_list<Role> roles);
 
   // Confines this process: an empty root for all but the manager, no capability that the role does not need, the role's
@@ -28,7 +28,7 @@ public:
   // (docs/SECURITY.md). Throws SystemError.
   void enter(Role role);
 
-  // What cannot be had, for the log; empty when nothing lacks.
+  // What the system lacks, for the log; empty when it lacks nothing.
   const std::string& missing() const { return missing_; }
 
 private:

@@ -1,5 +1,5 @@
 // The socket of one dial, up to its connect(2): made by proxies, which wait for its end, and by the dialler, which has
-// many under way. A source that cannot be had is a result; only want of descriptors or memory throws.
+// many under way. A source that is not available is a result; only a lack of descriptors or memory throws.
 
 #include "dial/attempt.hh"
 

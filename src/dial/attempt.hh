@@ -26,7 +26,7 @@ struct DialSource
   std::uint16_t port; // 0: any
 };
 
-// What is tried first to keep the client's address and port, and what when `taken` cannot be had; nothing after the
+// What is tried first to keep the client's address and port, and what when `taken` is not available; nothing after the
 // box's own address.
 DialSource source_of(const Connection& connection);
 std::optional<DialSource> next_source(const Connection& connection, const DialSource& taken);
@@ -36,7 +36,7 @@ constexpr DialSource own_source{.binding = SourceBinding::own, .port = 0};
 struct PreparedDial
 {
   TCPSocket socket; // non-blocking; empty when it could not be bound
-  int error{};      // errno: the source cannot be had
+  int error{};      // errno: the source is not available
 };
 
 // Where a leg leaves the box.
@@ -49,7 +49,7 @@ struct Departure
 // Makes the socket of a dial to `connection.server`: mark and profile of its leg, the SYN's DSCP, the hop limit that a
 // router leaves of the SYN's, bound to the source. With `clients_sequence` its SYN has the sequence number of the
 // client's, so that whoever sees both takes one for the other sent again: only for a source that is the client's own.
-// Throws SystemError when no socket can be had or an option of the profile is refused.
+// Throws SystemError when there is no socket or an option of the profile is refused.
 PreparedDial prepare_dial(const Config& config, const Connection& connection, const Departure& departure,
                           const DialSource& source, bool clients_sequence = false);
 

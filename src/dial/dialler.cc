@@ -1,5 +1,5 @@
 // The dialler: dials servers ahead of their clients' handshakes. Forked and watched by the manager. A dial that fails
-// is an answer; want of descriptors is one, too. Its own death costs nobody a connection: queuers let the SYNs that
+// is an answer, and so is a lack of descriptors. Its own death costs nobody a connection: queuers let the SYNs that
 // they hold pass.
 
 #include "dial/dialler.hh"

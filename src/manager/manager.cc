@@ -1,5 +1,5 @@
 // The connection manager. It forks and reaps, and touches no packet and no byte of a connection. The start fails with
-// one line when the name, the port, the pid file or a queue is taken or a privilege is missing. Afterwards want of
+// one line when the name, the port, the pid file or a queue is taken or a privilege is missing. Afterwards a lack of
 // processes only makes new connections bypass.
 
 #include "manager/connection_manager.hh"

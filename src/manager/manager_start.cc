@@ -1,5 +1,5 @@
 // How the manager begins, afresh or in the place of the program before it, and how it gives way to the next one. What
-// cannot be had ends the start with one line.
+// is not available ends the start with one line.
 
 #include "manager/connection_manager.hh"
 

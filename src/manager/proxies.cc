@@ -1,4 +1,4 @@
-// Forking proxies ahead of need. Called by the manager. Only the listeners can end the start; want of processes makes
+// Forking proxies ahead of need. Called by the manager. Only the listeners can end the start; a lack of processes makes
 // new connections bypass, and is tried again.
 
 #include "manager/proxies.hh"
@@ -274,7 +274,7 @@ std::string Proxies::open_again(std::size_t listener)
     if (listeners_[listener].for_peers) {
       listeners_[listener] = open_peer_listener(config_, listeners_[listener].interface);
     } else {
-      bind_anew(listeners_, listener, config_);
+      bind_again(listeners_, listener, config_);
     }
     replace_idle();
     return {};

@@ -51,7 +51,7 @@ public:
   // The configuration has changed from `before`: listeners follow it, and idle proxies give way to new ones.
   void follow(const Config& before);
 
-  // Interfaces have come or gone: listeners of one that was made anew under its name move there, and idle proxies give
+  // Interfaces have come or gone: listeners of one that was made again under its name move there, and idle proxies give
   // way.
   void follow_interfaces();
 

@@ -13,7 +13,7 @@ namespace pepsal {
 // among `kept` is taken from there.
 std::vector<Listener> open_peer_listeners(const Config& config, std::vector<Listener>& kept);
 
-// A new one for the interface of this one, which has been made anew. Throws as open_peer_listeners() does.
+// A new one for the interface of this one, which has been made again. Throws as open_peer_listeners() does.
 Listener open_peer_listener(const Config& config, const std::string& interface);
 
 // Throws std::runtime_error with one line that says which peer no satellite interface leads to, and what does.

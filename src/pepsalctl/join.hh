@@ -12,7 +12,7 @@
 
 namespace pepsal {
 
-// Both sockets of a connection; one that is not there (yet, any more, or for want of privilege) is nothing.
+// Both sockets of a connection; one that is not there (yet, any more, or for lack of privilege) is nothing.
 struct Legs
 {
   std::optional<SocketFacts> client;

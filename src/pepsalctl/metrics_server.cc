@@ -1,5 +1,5 @@
 // pepsalctl metrics --listen: /metrics for Prometheus and /health for load balancers, by libmicrohttpd, in one thread,
-// until SIGTERM or SIGINT. Fails with SystemError when the address cannot be had. A daemon that ends or starts
+// until SIGTERM or SIGINT. Fails with SystemError when the address is not available. A daemon that ends or starts
 // meanwhile changes the answers and nothing else.
 
 #include <algorithm>

@@ -56,7 +56,7 @@ const std::vector<Row>& rows()
        }},
       {"  pacing", [](const auto& socket) { return bit_rate(socket.info.tcpi_pacing_rate); }},
       {"  delivery", [](const auto& socket) { return bit_rate(socket.info.tcpi_delivery_rate); }},
-      {"peer's window", [](const auto& socket) { return short_bytes(socket.info.tcpi_snd_wnd) + "B"; }},
+      {"host's window", [](const auto& socket) { return short_bytes(socket.info.tcpi_snd_wnd) + "B"; }},
       {"not read", [](const auto& socket) { return short_bytes(socket.receive_queue) + "B"; }},
       {"not acked", [](const auto& socket) { return short_bytes(socket.send_queue) + "B"; }},
       {"  not sent", [](const auto& socket) { return short_bytes(socket.info.tcpi_notsent_bytes) + "B"; }},

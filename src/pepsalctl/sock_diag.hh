@@ -20,7 +20,7 @@ struct SocketFacts
   std::uint32_t inode{};         // as in the links of /proc/PID/fd
   std::uint8_t state{};          // TCP_ESTABLISHED and so on, see tcp_state_name()
   std::uint32_t receive_queue{}; // bytes that the program has not read
-  std::uint32_t send_queue{};    // bytes that the peer has not acknowledged, sent or not
+  std::uint32_t send_queue{};    // bytes that the host has not acknowledged, sent or not
   std::string congestion;        // name of the algorithm
   tcp_info info{};               // what an older kernel does not tell is 0
 };

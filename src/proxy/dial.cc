@@ -1,6 +1,6 @@
 // The outgoing leg: a socket with the client's address, the SYN's DSCP and the leg's profile, connected
 // within --connect-timeout. Called by a proxy once per connection. Refusals and timeouts are results;
-// want of descriptors or memory is waited for as long, and only then throws.
+// a lack of descriptors or memory is waited out as long, and only then throws.
 
 #include "proxy/dial.hh"
 
@@ -60,7 +60,7 @@ private:
     return result;
   }
 
-  // Want of descriptors or memory passes, and a client that has been answered waits for that as for its server.
+  // A lack of descriptors or memory passes, and a client that has been answered waits for that as for its server.
   PreparedDial prepare(const DialSource& source) const
   {
     constexpr auto pause = std::chrono::milliseconds{100};
@@ -69,7 +69,7 @@ private:
       try {
         return prepare_dial(config_, connection_, departure_, source);
       } catch (const SystemError& error) {
-        if (!is_want_of_resources(error.code().value()) || std::chrono::steady_clock::now() >= deadline) {
+        if (!is_lack_of_resources(error.code().value()) || std::chrono::steady_clock::now() >= deadline) {
           throw;
         }
       }
@@ -86,7 +86,7 @@ private:
   }
 
   // The same with the client's first bytes, if it sends some soon. The kernel takes what fits into one SYN,
-  // and sends it again in the ordinary way when the peer acknowledges the SYN without them.
+  // and sends it again in the ordinary way when the server acknowledges the SYN without them.
   ssize_t connect_with_data(TCPSocket& socket)
   {
     std::array<std::byte, most_first_bytes> bytes;

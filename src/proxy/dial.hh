@@ -38,8 +38,8 @@ bool wait_for_old_leg(ConnectionTable& table, const Connection& connection, cons
 // such a one), then from the box's own. DSCP is the SYN's, and the hop limit what a router leaves of the SYN's. Gives
 // up when the client resets meanwhile or --connect-timeout is over. With --fastopen a dial on the satellite leg carries
 // in its SYN what the client sends within its first milliseconds (RFC 7413; without cookie to what lies behind a peer),
-// unless it is told to leave them. Throws SystemError when an option of the profile is refused, or no socket could be
-// had for as long as --connect-timeout.
+// unless it is told to leave them. Throws SystemError when an option of the profile is refused, or there was no socket
+// for as long as --connect-timeout.
 DialResult dial(const Config& config, const Connection& connection, const TCPSocket& client, const Departure& departure,
                 bool preserve_source, bool with_first_bytes = true);
 

@@ -7,8 +7,8 @@
 
 namespace pepsal {
 
-// Looking after a session's legs now and then, for what no event tells: a peer that answers no more, and keepalives
-// that one peer sends and the other should see. The clock is the caller's.
+// Looking after a session's legs now and then, for what no event tells: a host that no longer answers, and keepalives
+// that one host sends and the other should see. The clock is the caller's.
 class Inspection
 {
 public:

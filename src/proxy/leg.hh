@@ -9,7 +9,7 @@
 
 namespace pepsal {
 
-// One of a connection's two sockets, the client's or the server's, and how it stands with its peer.
+// One of a connection's two sockets, and how it stands with its host: the client or the server.
 struct Leg
 {
   Leg(TCPSocket its_socket, const LegProfile& profile)
@@ -22,20 +22,20 @@ struct Leg
 
   bool has_failed() const { return error != 0; }
 
-  // Bytes that the peer has not acknowledged, a FIN counting as one; it stays as it was when the leg failed.
+  // Bytes that the host has not acknowledged, a FIN counting as one; it stays as it was when the leg failed.
   std::uint32_t unacknowledged_bytes() const;
 
-  // No keepalives any more. A peer whose stream has ended may have closed and forgotten the connection long ago: its
+  // No keepalives any more. A host whose stream has ended may have closed and forgotten the connection long ago: its
   // reset in answer to a probe would say nothing.
   void stop_probing();
 
-  // Notes what ended the leg; the first error counts. A reset that comes after the peer's FIN is EPIPE, not ECONNRESET.
+  // Notes what ended the leg; the first error counts. A reset that comes after the host's FIN is EPIPE, not ECONNRESET.
   void fail(int with_error);
 
   // From now on the leg is probed after so much silence, and as often.
   void set_keepalive(std::chrono::seconds interval);
 
-  // Waits until the peer has acknowledged all, however long it takes while it lives; 0, or the errno that ends the leg.
+  // Waits until the host has acknowledged all, however long it takes while it lives; 0, or the errno that ends the leg.
   int deliver();
 
   // It was accepted half-open: its handshake is to end within handshake_patience, or it is given up.
@@ -48,7 +48,7 @@ struct Leg
   void end_in_good_order();
 
   TCPSocket socket;
-  bool fin_arrived{}; // the peer's stream ends in good order, all of it read or not
+  bool fin_arrived{}; // the host's stream ends in good order, all of it read or not
   bool probes{true};  // keepalives are sent
   int error{};        // errno that ended it
   bool is_silent{};   // no more events come from it; what it has left can be read without waiting

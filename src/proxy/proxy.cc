@@ -57,24 +57,6 @@ void on_manager_death(int /*signal*/)
   errno = error;
 }
 
-// By the word in the closing line's reason, which may be a peer's.
-Counter failure_counter(std::string_view reason)
-{
-  struct Kind
-  {
-    std::string_view word;
-    Counter counter;
-  };
-  for (const auto& [word, counter] :
-       {Kind{"dial-refused", Counter::dials_refused}, Kind{"dial-timeout", Counter::dials_timed_out},
-        Kind{"dial-unreachable", Counter::dials_unreachable}}) {
-    if (reason.starts_with(word)) {
-      return counter;
-    }
-  }
-  return Counter::dials_failed;
-}
-
 std::string_view name_of(const Link* link)
 {
   return link != nullptr ? "satellite" : "terrestrial";
@@ -91,7 +73,7 @@ void show_title(const Connection& connection, bool hidden)
   set_title({title.data(), title.size()});
 }
 
-// An accepted socket is bound to its listener's interface by number. One that is made anew under the same name has
+// An accepted socket is bound to its listener's interface by number. One that is made again under the same name has
 // another, and the connection would be deaf from then on. Where CAP_NET_RAW is not available it stays bound.
 void unbind_from_interface(int socket)
 {
@@ -149,7 +131,7 @@ private:
         }
         return Client{.socket = TCPSocket{fd}, .address = address.endpoint()};
       }
-      if (is_want_of_resources(errno)) {
+      if (is_lack_of_resources(errno)) {
         if (accept_warning_.allows()) {
           log::warning("accept: {}: connections wait", std::strerror(errno));
         }
@@ -206,14 +188,7 @@ private:
     if (!leg) {
       leg = server_leg(destination->connection, session.client(), {.link = departure, .mark = way.mark}, preserve, 0);
     }
-    switch (leg->end) {
-    case DialEnd::connected:
-      break;
-    case DialEnd::failed:
-      session.fail(failure_counter(leg->reason), leg->reason);
-      return;
-    case DialEnd::client_gone:
-      session.fail(Counter::connections_reset, "reset-by-client");
+    if (!is_connected(*leg, session)) {
       return;
     }
     if (departure != nullptr && leg->origin == ServerLeg::Origin::dialled && leg->socket.has_syn_data()) {
@@ -237,6 +212,22 @@ private:
     }
     return open_server_leg(context_.config, context_.table, context_.warm_queues, connection, client, departure,
                            preserve, hops);
+  }
+
+  // Whether the server leg is there; else the session ends, without it.
+  static bool is_connected(const ServerLeg& leg, Session& session)
+  {
+    switch (leg.end) {
+    case DialEnd::connected:
+      return true;
+    case DialEnd::failed:
+      session.fail(failure_counter(leg.reason), leg.reason);
+      break;
+    case DialEnd::client_gone:
+      session.fail(Counter::connections_reset, "reset-by-client");
+      break;
+    }
+    return false;
   }
 
   // The leg that the dialler has ready, with --connect honest. Across a link it dials nothing.
@@ -276,15 +267,10 @@ private:
     const auto* const departure = link_of_route(route_to(connection.server));
     auto leg = server_leg(connection, session.client(), {.link = departure, .mark = config.marks.server_leg()},
                           config.source == Source::preserve, header->hops);
-    switch (leg.end) {
-    case DialEnd::connected:
-      break;
-    case DialEnd::failed:
+    if (leg.end == DialEnd::failed) {
       send_last_answer(session.client(), {.kind = PeerAnswer::Kind::dial_failed, .error = leg.error});
-      session.fail(failure_counter(leg.reason), leg.reason);
-      return;
-    case DialEnd::client_gone:
-      session.fail(Counter::connections_reset, "reset-by-client");
+    }
+    if (!is_connected(leg, session)) {
       return;
     }
     send_answer(session.client(), {.kind = PeerAnswer::Kind::connected});
@@ -312,8 +298,8 @@ private:
     session.run();
   }
 
-  // Nobody else's connection can be accepted any more, no leg be had from others, no way be asked for and no socket be
-  // anybody's but the box's.
+  // Nobody else's connection can be accepted any more, no leg be taken from others, no way be asked for and no socket
+  // be anybody's but the box's.
   void give_up_all_but_copying(bool paced)
   {
     listener_fd = -1;

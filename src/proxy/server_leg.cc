@@ -76,4 +76,21 @@ ServerLeg open_server_leg(const Config& config, ConnectionTable& table, std::spa
   return dialled_leg(config, table, connection, client, departure, preserve_source, by_peer.unsent);
 }
 
+Counter failure_counter(std::string_view reason)
+{
+  struct Kind
+  {
+    std::string_view word;
+    Counter counter;
+  };
+  for (const auto& [word, counter] :
+       {Kind{"dial-refused", Counter::dials_refused}, Kind{"dial-timeout", Counter::dials_timed_out},
+        Kind{"dial-unreachable", Counter::dials_unreachable}}) {
+    if (reason.starts_with(word)) {
+      return counter;
+    }
+  }
+  return Counter::dials_failed;
+}
+
 } // namespace pepsal

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "config/config.hh"
 #include "peer/warm_queue.hh"
@@ -35,5 +36,8 @@ struct ServerLeg
 ServerLeg open_server_leg(const Config& config, ConnectionTable& table, std::span<WarmQueue> queues,
                           const Connection& connection, const TCPSocket& client, const Departure& departure,
                           bool preserve_source, std::uint8_t hops);
+
+// What a leg that has failed counts as, by its reason, be it this box's or its peer's.
+Counter failure_counter(std::string_view reason);
 
 } // namespace pepsal

@@ -13,7 +13,6 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 
 #include <fmt/format.h>
 
@@ -36,17 +35,6 @@ Time now()
   timespec time{};
   clock_gettime(CLOCK_MONOTONIC, &time);
   return std::chrono::seconds{time.tv_sec} + std::chrono::nanoseconds{time.tv_nsec};
-}
-
-FileDescriptor take_signals()
-{
-  sigset_t set{};
-  sigemptyset(&set);
-  for (const int signal : {SIGTERM, SIGINT, SIGUSR1, SIGUSR2}) {
-    sigaddset(&set, signal);
-  }
-  check("sigprocmask", sigprocmask(SIG_BLOCK, &set, nullptr));
-  return FileDescriptor{check("signalfd", signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK))};
 }
 
 // Timers that fire when asked, and a turn on the processor as soon as they do. Both are wishes: without the
@@ -93,7 +81,7 @@ Emulator::Emulator(const Options& options)
     , b_{options.b}
     , down_{"down", b_, a_, Link{options.down, now()}}
     , up_{"up", a_, b_, Link{options.up, now()}}
-    , signals_{take_signals()}
+    , signals_{SIGTERM, SIGINT, SIGUSR1, SIGUSR2}
     , queue_log_interval_{options.queue_log_interval}
     , start_{now()}
     , next_log_{start_}
@@ -166,9 +154,8 @@ int Emulator::hand_over(Direction& direction)
 bool Emulator::handle_signals()
 {
   signalled_ = false;
-  signalfd_siginfo info{};
-  while (::read(signals_.number(), &info, sizeof info) == sizeof info) {
-    switch (info.ssi_signo) {
+  while (const int signal = signals_.take()) {
+    switch (signal) {
     case SIGUSR1:
       print(statistics());
       break;

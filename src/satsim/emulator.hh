@@ -12,7 +12,7 @@
 #include "satsim/link.hh"
 #include "satsim/options.hh"
 #include "satsim/tun_device.hh"
-#include "util/file_descriptor.hh"
+#include "util/process.hh"
 
 namespace pepsal::satsim {
 
@@ -61,7 +61,7 @@ private:
   TunDevice b_;
   Direction down_;
   Direction up_;
-  FileDescriptor signals_;
+  SignalDescriptor signals_;
   std::unique_ptr<std::FILE, FileCloser> queue_log_{};
   Time queue_log_interval_;
   Time start_;

@@ -30,7 +30,7 @@ public:
     std::size_t peak_queue_bytes{};
   };
 
-  // Throws SystemError when the memory for the packets cannot be had.
+  // Throws SystemError when there is not enough memory for the packets.
   explicit Link(const Profile& profile, Time now = {});
 
   // Where to put the next arriving packet, or nothing while there is no room: then deliver first.

@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "satsim/emulator.hh"
-#include "satsim/numbers.hh"
 #include "satsim/options.hh"
 #include "util/system_error.hh"
+#include "util/usage_error.hh"
 
 namespace {
 
@@ -60,7 +60,7 @@ int main(int argc, char** argv)
 {
   try {
     return run(argc, argv);
-  } catch (const pepsal::satsim::UsageError& error) {
+  } catch (const pepsal::UsageError& error) {
     return fail(exit_usage, error);
   } catch (const std::exception& error) {
     return fail(EXIT_FAILURE, error);

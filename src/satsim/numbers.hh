@@ -1,17 +1,11 @@
 #pragma once
 
-#include <stdexcept>
 #include <string_view>
 #include <vector>
 
-namespace pepsal::satsim {
+#include "util/usage_error.hh"
 
-// A value on the command line that cannot be used; what() is one line that names it and what is allowed.
-class UsageError : public std::runtime_error
-{
-public:
-  using std::runtime_error::runtime_error;
-};
+namespace pepsal::satsim {
 
 // The plain decimal number that `text` is, as a whole, from least to most. Throws UsageError.
 double parse_number(std::string_view name, std::string_view text, double least, double most);

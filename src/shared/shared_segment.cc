@@ -1,6 +1,6 @@
 // Creation, take-over and mapping of the shared memory. The manager creates it before the first
 // fork, its children inherit the mapping, pepsalctl maps it to read. Creating fails when another
-// manager holds the name, when the memory left under it is not of this layout, or for want of memory.
+// manager holds the name, when the memory left under it is not of this layout, or when memory is short.
 
 #include "shared/shared_segment.hh"
 
@@ -221,7 +221,7 @@ SharedSegment SharedSegment::open(const std::string& instance, Access access)
 SharedSegment SharedSegment::format(std::string name, Descriptors descriptors, ipc::mapped_region region, Size size)
 {
   // The kernel hands out zeroed pages, and zero is the initial value of every atomic here: slots are
-  // free, counters nought. Only the header has more to say.
+  // free, counters zero. Only the header has more to say.
   auto* header = std::construct_at(static_cast<Header*>(region.get_address()));
   header->version = layout_version;
   header->buckets = bucket_count(size.max_connections);

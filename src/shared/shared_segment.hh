@@ -28,7 +28,7 @@ public:
   // Creates the segment of `instance` and locks it for this process's life (fcntl(2), not inherited
   // by children). What nobody holds is replaced, whatever version left it. Throws std::runtime_error with the remedy
   // when another manager holds the name or what has it is not PEPsal's; SystemError or
-  // boost::interprocess::interprocess_exception when memory cannot be had.
+  // boost::interprocess::interprocess_exception when there is not enough memory.
   // What belongs to a user other than root, this process's and `other_owner` (--user) is not believed but removed.
   static SharedSegment create(const std::string& instance, Size size, std::optional<uid_t> other_owner = std::nullopt);
 

@@ -145,7 +145,7 @@ const Link* link_of(const Listener& listener, const Config& config)
 
 void apply_profile(TCPSocket& socket, const LegProfile& profile)
 {
-  // Within the kernel this limit would also count the time in which a living peer has no room: Liveness judges instead,
+  // Within the kernel this limit would also count the time in which a living host has no room: Liveness judges instead,
   // and the kernel gives nothing up.
   constexpr int no_user_timeout_ms = std::numeric_limits<int>::max();
   constexpr std::chrono::seconds longest_probe_interval{60}; // while probes stay unanswered
@@ -219,7 +219,7 @@ bool has_lost_interface(const Listener& listener)
          ::if_nametoindex(listener.interface.c_str()) != 0;
 }
 
-void bind_anew(std::vector<Listener>& listeners, std::size_t index, const Config& config)
+void bind_again(std::vector<Listener>& listeners, std::size_t index, const Config& config)
 {
   const auto share_port = [&listeners](bool share) {
     for (auto& listener : listeners) {

@@ -35,7 +35,7 @@ std::vector<Listener> open_listeners(const Config& config, std::vector<Listener>
 // now.
 std::optional<Listener> take_kept(std::vector<Listener>& kept, const std::string& interface, bool for_peers);
 
-// A socket is bound to an interface by its number, and one that is made anew under the same name has another. Whether
+// A socket is bound to an interface by its number, and one that is made again under the same name has another. Whether
 // this listener's interface has gone, while another has its name.
 bool has_lost_interface(const Listener& listener);
 
@@ -47,7 +47,7 @@ void restore(Listener& listener, const Config& config);
 
 // A new listener for the interface of `listeners[index]`, in its place; the first one is the general one. Throws as
 // open_listeners() does, and then nothing has changed.
-void bind_anew(std::vector<Listener>& listeners, std::size_t index, const Config& config);
+void bind_again(std::vector<Listener>& listeners, std::size_t index, const Config& config);
 
 // Sets what new connections of this listener inherit: the profile of its side, and Fast Open.
 void configure(Listener& listener, const Config& config);

@@ -1,4 +1,4 @@
-// Judges a leg by what the kernel has counted: whether its peer lives, and how often the other leg has to be kept
+// Judges a leg by what the kernel has counted: whether its host lives, and how often the other leg has to be kept
 // alive. Called by a session while it waits. Nothing here can fail.
 
 #include "tcp/liveness.hh"

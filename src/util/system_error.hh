@@ -14,8 +14,8 @@ public:
   SystemError(int error_number, std::string_view call_and_operand);
 };
 
-// Whether a call failed for want of descriptors or memory, which passes.
-constexpr bool is_want_of_resources(int error)
+// Whether a call failed for lack of descriptors or memory, which passes.
+constexpr bool is_lack_of_resources(int error)
 {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }

@@ -1,6 +1,6 @@
 // The yardstick of the queuer for scripts/bench: takes packets from an NFQUEUE one by one and accepts each,
 // as the example that comes with libnetfilter_queue does, with the same queue length and receive buffer
-// as the queuer. Runs until it is killed; ends with 1 when the queue cannot be had.
+// as the queuer. Runs until it is killed; ends with 1 when the queue is not available.
 
 #include <array>
 #include <cstdint>

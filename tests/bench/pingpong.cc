@@ -23,6 +23,7 @@
 #include "util/endpoint.hh"
 #include "util/file_descriptor.hh"
 #include "util/system_error.hh"
+#include "util/usage_error.hh"
 
 namespace {
 
@@ -30,6 +31,7 @@ using pepsal::check;
 using pepsal::Endpoint;
 using pepsal::FileDescriptor;
 using pepsal::SocketAddress;
+using pepsal::UsageError;
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
@@ -210,11 +212,6 @@ void run_holder(const SocketAddress& address, std::size_t connections)
   std::fflush(stdout);
   ::pause();
 }
-
-struct UsageError : std::runtime_error
-{
-  using std::runtime_error::runtime_error;
-};
 
 template<typename Number> Number number(std::string_view text, Number least, Number most)
 {

@@ -1,6 +1,6 @@
 // A stream of TCP SYNs for scripts/bench, as fast as one core can send them: from many addresses
 // and ports, with the options that Linux puts in a SYN, written as whole Ethernet frames to one interface by
-// AF_PACKET. Prints how many were sent in how long; ends with 1 when the interface cannot be had.
+// AF_PACKET. Prints how many were sent in how long; ends with 1 when the interface is not available.
 
 #include <array>
 #include <charconv>

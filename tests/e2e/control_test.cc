@@ -195,7 +195,7 @@ TEST_F(ControlTest, AnotherVersionTakesThePlaceOfThisOne)
   EXPECT_EQ(installed.wait(), 0);
 }
 
-// As when the kernel kills it for want of memory, again and again.
+// As when the kernel kills it when memory is short, again and again.
 TEST_F(ControlTest, QueuerThatEndsAtItsStartIsTriedOnceASecond)
 {
   const auto folder = install();

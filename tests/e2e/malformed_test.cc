@@ -150,7 +150,7 @@ TEST_P(MalformedTest, OptionsOfTheIpHeaderAreSkipped)
   }
 }
 
-// What the SYN asks for cannot be had in two parts. From either side of the box.
+// What the SYN asks for cannot be given by two connections. From either side of the box.
 class UnsplittableTest : public MalformedTest
 {
 protected:

@@ -40,7 +40,7 @@ TEST_P(ReconnectTest, KeepsAReservedPort)
 class TakenPortTest : public ReconnectTest
 {};
 
-// Servers that ask for a port below 1024 get one also when the client's own cannot be had at the box.
+// Servers that ask for a port below 1024 get one also when the client's own is not available at the box.
 TEST_P(TakenPortTest, IsReplacedByAnotherReservedOne)
 {
   const auto listener = listen_here();

@@ -1,37 +1,22 @@
-// The daemon as the system meets it: wrong command lines, starts that fail, the background, syslog,
-// signals, what a crash leaves behind and what a clean end does not.
+// The daemon as the system meets it: wrong command lines, starts that fail, signals,
+// what a crash leaves behind and what a clean end does not.
 
-#include "fixture.hh"
+#include "start.hh"
 
 #include "pepsal/table.hh"
 
-#include <algorithm>
 #include <csignal>
 #include <cstddef>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
-#include <sstream>
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sched.h>
-#include <unistd.h>
 
 namespace pepsal::test {
 
 namespace {
-
-constexpr std::uint16_t proxy_port = 5000;
-constexpr int exit_usage = 2;
-constexpr int exit_environment = 1;
-constexpr const char* shared_memory = "/dev/shm/pepsal.default";
-
-struct Refusal
-{
-  std::vector<std::string> arguments;
-  std::vector<std::string> named; // what the one line must say
-};
 
 // A byte-wise overwrite of a file of the sandbox.
 void patch(const std::string& path, std::streamoff at, const std::string& bytes)
@@ -43,42 +28,6 @@ void patch(const std::string& path, std::streamoff at, const std::string& bytes)
 }
 
 } // namespace
-
-class StartTest : public NetworkTest
-{
-protected:
-  // The daemon must not start, say why in one line, and leave all as it was.
-  void expect_refused(int status, const Refusal& refusal, const std::vector<std::string>& prefix = {})
-  {
-    const auto before = what_is_left();
-    const auto result = run_program(net(), "pepsal", refusal.arguments, prefix);
-    SCOPED_TRACE(Command{.arguments = refusal.arguments}.to_string());
-    EXPECT_EQ(result.status, status) << result.err;
-    EXPECT_EQ(result.out, "");
-    EXPECT_TRUE(result.err.starts_with("pepsal: ")) << result.err;
-    EXPECT_EQ(std::ranges::count(result.err, '\n'), 1) << result.err;
-    for (const auto& text : refusal.named) {
-      EXPECT_NE(result.err.find(text), std::string::npos) << "no '" << text << "' in: " << result.err;
-    }
-    EXPECT_EQ(what_is_left(), before);
-  }
-
-  // Has the file read again, and waits until no proxy that was idle before is left.
-  void reload()
-  {
-    const auto old = daemon().processes("proxy idle");
-    daemon().signal(SIGHUP);
-    ASSERT_TRUE(daemon().log_line("configuration read again").has_value());
-    EXPECT_TRUE(eventually([&] {
-      const auto now = daemon().processes("proxy idle");
-      return std::ranges::none_of(now, [&](const auto& process) {
-        return std::ranges::any_of(old, [&](const auto& before) { return before.pid == process.pid; });
-      });
-    }));
-  }
-
-  std::string outside(const std::string& path) { return net().sandbox().outside(path); }
-};
 
 TEST_F(StartTest, WrongUsageIsNamedInOneLine)
 {
@@ -193,42 +142,6 @@ TEST_F(StartTest, AfterACrashTheNextStartCleansUp)
   EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
 }
 
-TEST_F(StartTest, ReloadCountsForNewConnections)
-{
-  const auto listener = listen();
-  net().write_file("pepsal.conf", "source=preserve\n");
-  start_daemon({.arguments = {"--config", Topology::inside("pepsal.conf")}});
-  start_rules(net(), Mode::tproxy);
-  const auto before = connect(listener);
-  EXPECT_EQ(before.server.remote().address_string(), Topology::client_address(Family::ipv4).address_string());
-
-  net().write_file("pepsal.conf", "source=own\n");
-  reload();
-  EXPECT_EQ(connect(listener).server.remote().address_string(),
-            Topology::box_server_side(Family::ipv4).address_string());
-  before.talk();
-
-  net().write_file("pepsal.conf", "source=mine\n");
-  daemon().signal(SIGHUP);
-  const auto refused = daemon().log_line("configuration not read");
-  ASSERT_TRUE(refused.has_value());
-  EXPECT_NE(refused->find("'mine'"), std::string::npos) << *refused;
-  EXPECT_EQ(connect(listener).server.remote().address_string(),
-            Topology::box_server_side(Family::ipv4).address_string());
-  before.talk();
-}
-
-TEST_F(StartTest, ReloadNamesTheOneOptionThatTakesARestart)
-{
-  net().write_file("pepsal.conf", "port=5000\n");
-  start_daemon({.arguments = {"--config", Topology::inside("pepsal.conf")}});
-  net().write_file("pepsal.conf", "port=5001\nverbose=true\n");
-  reload();
-  const auto warning = daemon().log_line("only with a restart");
-  ASSERT_TRUE(warning.has_value());
-  EXPECT_TRUE(warning->ends_with("port changes only with a restart")) << *warning;
-}
-
 TEST_F(StartTest, CheckSaysWhatTheConfigurationMeansWithoutStarting)
 {
   net().write_file("pepsal.conf", "link = client0 rate=50/10 rtt=600 side=gateway\n");
@@ -248,31 +161,6 @@ TEST_F(StartTest, CheckSaysWhatTheConfigurationMeansWithoutStarting)
 
   net().write_file("pepsal.conf", "link = client0 rate=50\n");
   EXPECT_EQ(check().status, exit_usage);
-}
-
-// As if it had never been said: on the listeners, from which accepted connections inherit, and on dials.
-TEST_F(StartTest, ReloadTakesBackWhatTheFileNoLongerSays)
-{
-  const auto by_default = net().box().must_run({"sysctl", "-n", "net.ipv4.tcp_congestion_control"});
-  const std::string other = by_default.starts_with("reno") ? "cubic" : "reno";
-  const auto legs_with_the_other = [&] {
-    std::istringstream words{net().box().must_run({"ss", "-tinH", "state", "established"})};
-    return std::count(std::istream_iterator<std::string>{words}, {}, other);
-  };
-  const auto listener = listen();
-  net().write_file("pepsal.conf", "congestion=" + other + "\n");
-  start_daemon({.arguments = {"--config", Topology::inside("pepsal.conf")}});
-  start_rules(net(), Mode::tproxy);
-  const auto before = connect(listener);
-  before.talk();
-  EXPECT_EQ(legs_with_the_other(), 2);
-
-  net().write_file("pepsal.conf", "max-connections=100000\n");
-  reload();
-  EXPECT_TRUE(daemon().log_line("more take a stop and a start").has_value());
-  const auto after = connect(listener);
-  after.talk();
-  EXPECT_EQ(legs_with_the_other(), 2);
 }
 
 // The limit on proxies is for all listeners together, and the general one's idle proxies would take it all.
@@ -393,200 +281,6 @@ TEST_F(StartTest, FullSharedMemoryIsNamedAtTheStart)
   std::ofstream{outside("/dev/shm/filler")} << std::string(64'000'000, 'x'); // as much of it as there is room for
   EXPECT_EQ(path_of_new_connection(listen()), Path::proxied);
   std::filesystem::remove(outside("/dev/shm/filler"));
-}
-
-// With a syslog daemon that nobody here wrote, at the socket where programs expect it.
-class BackgroundTest : public StartTest
-{
-protected:
-  void SetUp() override
-  {
-    StartTest::SetUp();
-    if (IsSkipped() || HasFatalFailure()) {
-      return;
-    }
-    start_syslogd("messages");
-  }
-
-  void start_syslogd(const std::string& file)
-  {
-    syslogd_.reset();
-    std::filesystem::remove(outside("/dev/log"));
-    syslogd_ =
-        std::make_unique<ChildProcess>(net().box().start({"busybox", "syslogd", "-n", "-O", Topology::inside(file)}));
-    ASSERT_TRUE(eventually([&] { return std::filesystem::exists(outside("/dev/log")); })) << syslogd_->err();
-  }
-
-  void TearDown() override
-  {
-    if (HasFailure() && syslogd_) {
-      std::fprintf(stderr, "--- syslog\n%s---\n", net().read_file("messages").c_str());
-    }
-    StartTest::TearDown();
-    syslogd_.reset();
-  }
-
-  bool logged(const std::string& text)
-  {
-    return eventually([&] { return net().read_file("messages").find(text) != std::string::npos; });
-  }
-
-  // The manager by its title, which its children bear for a moment too.
-  ProcessInfo manager()
-  {
-    std::vector<ProcessInfo> found;
-    EXPECT_TRUE(eventually([&] {
-      found = net().processes();
-      std::erase_if(found, [](const auto& process) { return process.title != "pepsal: connection manager"; });
-      return found.size() == 1;
-    }));
-    return found.at(0);
-  }
-
-  std::string pid_file(const std::string& instance)
-  {
-    std::ifstream file{outside(fmt::format("/run/pepsal/{}.pid", instance))};
-    std::string pid;
-    file >> pid;
-    return pid;
-  }
-
-  std::unique_ptr<ChildProcess> syslogd_;
-};
-
-TEST_F(BackgroundTest, KeepsASchedulingPolicyThatWasChosenForIt)
-{
-  ASSERT_EQ(run_program(net(), "pepsal", {"-d"}, {"chrt", "-i", "0"}).status, 0);
-  EXPECT_EQ(::sched_getscheduler(manager().pid), SCHED_IDLE);
-  ::kill(manager().pid, SIGTERM);
-  EXPECT_TRUE(eventually([&] { return what_is_left().empty(); })) << what_is_left();
-}
-
-TEST_F(BackgroundTest, ServesAsSoonAsTheCommandReturns)
-{
-  const auto listener = listen();
-  start_rules(net(), Mode::tproxy);
-  const auto started = run_program(net(), "pepsal", {"-d"});
-  ASSERT_EQ(started.status, 0) << started.err;
-  EXPECT_EQ(started.out + started.err, "");
-  EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
-
-  const auto pid = std::to_string(manager().inner_pid);
-  EXPECT_EQ(pid_file("default"), pid);
-  EXPECT_TRUE(logged(fmt::format("daemon.info pepsal[{}]: ready: instance default, port 5000", pid)));
-  EXPECT_TRUE(logged("]: closed client=10.77.1.2:"));
-  EXPECT_TRUE(logged(" up=8 down=6 "));
-
-  ::kill(manager().pid, SIGUSR1);
-  EXPECT_TRUE(logged(fmt::format("pepsal[{}]: counter packets_queued=1", pid)));
-  for (const auto& process : net().processes()) {
-    if (process.title.starts_with("pepsal: queuer")) {
-      ::kill(process.pid, SIGKILL);
-    }
-  }
-  EXPECT_TRUE(logged(fmt::format("daemon.warn pepsal[{}]: queuer of queue 0 was lost", pid)));
-  EXPECT_TRUE(logged("queuer of queue 0 started again"));
-  EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
-
-  ::kill(manager().pid, SIGTERM);
-  EXPECT_TRUE(logged(fmt::format("pepsal[{}]: ended", pid)));
-  EXPECT_TRUE(eventually([&] { return what_is_left().empty(); })) << what_is_left();
-  EXPECT_EQ(path_of_new_connection(listener), Path::direct);
-}
-
-TEST_F(BackgroundTest, DetachesFromWhatStartedIt)
-{
-  const auto started = run_program(net(), "pepsal", {"-d", "--instance", "b", "--pidfile", Topology::inside("b.pid")});
-  ASSERT_EQ(started.status, 0) << started.err;
-  const auto process = manager();
-  EXPECT_EQ(net().read_file("b.pid"), std::to_string(process.inner_pid));
-  const auto folder = fmt::format("/proc/{}", process.pid);
-  for (const auto* descriptor : {"0", "1", "2"}) {
-    EXPECT_EQ(std::filesystem::read_symlink(folder + "/fd/" + descriptor), "/dev/null");
-  }
-  EXPECT_EQ(std::filesystem::read_symlink(folder + "/cwd").filename(), std::filesystem::path{"/"}.filename());
-  ::kill(process.pid, SIGTERM);
-  EXPECT_TRUE(logged("]: ended"));
-  EXPECT_TRUE(eventually([&] { return what_is_left().empty(); })) << what_is_left();
-  EXPECT_FALSE(std::filesystem::exists(net().outside("b.pid")));
-}
-
-// Whoever waits for the end of what the command prints, or for a descriptor that it had, does not wait for the daemon.
-TEST_F(BackgroundTest, KeepsNothingOfTheCallers)
-{
-  auto piped =
-      net().box().start({"sh", "-c", program_path("pepsal") + " -d 9>" + Topology::inside("foreign") + " 2>&1 | cat"});
-  EXPECT_EQ(piped.wait(), 0);
-  for (const auto& process : net().processes()) {
-    if (!process.title.starts_with("pepsal: ")) {
-      continue;
-    }
-    std::error_code gone;
-    for (const auto& entry : std::filesystem::directory_iterator{fmt::format("/proc/{}/fd", process.pid), gone}) {
-      const auto target = std::filesystem::read_symlink(entry, gone).string();
-      EXPECT_EQ(target.find("foreign"), std::string::npos) << process.title;
-      EXPECT_TRUE(!target.starts_with("pipe:") || process.title != "pepsal: queuer (queue 0)") << target;
-    }
-  }
-  ::kill(manager().pid, SIGTERM);
-  EXPECT_TRUE(eventually([&] { return what_is_left().empty(); })) << what_is_left();
-}
-
-// A syslog daemon that has stopped reading delays nobody, and what it misses is counted.
-TEST_F(BackgroundTest, SyslogThatDoesNotReadStopsNoConnection)
-{
-  const auto listener = listen();
-  start_rules(net(), Mode::tproxy);
-  ASSERT_EQ(run_program(net(), "pepsal", {"-d"}).status, 0);
-  syslogd_->signal(SIGSTOP);
-  constexpr int many = 60; // the kernel keeps ten lines for it
-  for (int i = 0; i < many; ++i) {
-    EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
-  }
-  std::istringstream status{run_program(net(), "pepsalctl", {"status"}).out};
-  long lost = 0;
-  for (std::string word; status >> word;) {
-    if (word == "log_lines_lost") {
-      status >> lost;
-    }
-  }
-  EXPECT_GT(lost, 0);
-  syslogd_->signal(SIGCONT);
-  const auto before = net().read_file("messages").size();
-  EXPECT_TRUE(eventually([&] {
-    path_of_new_connection(listener);
-    return net().read_file("messages").substr(before).find("closed client=") != std::string::npos;
-  }));
-  ::kill(manager().pid, SIGTERM);
-  EXPECT_TRUE(eventually([&] { return what_is_left().empty(); })) << what_is_left();
-}
-
-// Confined processes cannot open its new socket: the manager does.
-TEST_F(BackgroundTest, SyslogThatBeginsAnewGetsLines)
-{
-  const auto listener = listen();
-  start_rules(net(), Mode::tproxy);
-  ASSERT_EQ(run_program(net(), "pepsal", {"-d", "--gc-interval", "1"}).status, 0);
-  EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
-  EXPECT_TRUE(logged("closed client="));
-  start_syslogd("more-messages");
-  EXPECT_TRUE(eventually([&] {
-    path_of_new_connection(listener);
-    return net().read_file("more-messages").find("closed client=") != std::string::npos;
-  }));
-  ::kill(manager().pid, SIGTERM);
-  EXPECT_TRUE(eventually([&] { return what_is_left().empty(); })) << what_is_left();
-}
-
-TEST_F(BackgroundTest, NoSyslogIsNoReasonToFail)
-{
-  std::filesystem::remove(outside("/dev/log"));
-  const auto listener = listen();
-  start_rules(net(), Mode::tproxy);
-  ASSERT_EQ(run_program(net(), "pepsal", {"-d"}).status, 0);
-  EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
-  ::kill(manager().pid, SIGTERM);
-  EXPECT_TRUE(eventually([&] { return what_is_left().empty(); })) << what_is_left();
 }
 
 } // namespace pepsal::test

@@ -38,6 +38,10 @@ done
 grep -q eth9 "$DESTDIR/etc/default/pepsal" || wrong "a file of the administrator's was overwritten"
 ! grep -rE '@[A-Z_]+@' "$DESTDIR$prefix/lib/systemd" || wrong "a unit has a name that was not filled in"
 
+for script in pepsal-iptables pepsal-satlink; do # they find their parts, wherever both were put
+  "$DESTDIR$prefix/sbin/$script" --help >"$work/said" 2>&1 || wrong "the installed $script: $(cat "$work/said")"
+done
+
 # It finds its queuer, wherever both were put.
 unshare -n sh -c 'ip link set lo up && exec "$@"' sh "$DESTDIR$prefix/sbin/pepsal" --instance "inst$$" --pidfile "$work/pid" \
   2>"$work/log" &

@@ -4,68 +4,26 @@
 # Usage: satellite_loss_test.sh CASE…; without names every case is run.
 set -euo pipefail
 
-cd "$(dirname "$0")/../.."
 # shellcheck source=tests/support/shell.sh
-source tests/support/shell.sh
+source "$(dirname "$0")/../support/shell.sh"
 
 need_root "to make network namespaces"
 need_programs ip curl nginx
 
-readonly binaries=${PEPSAL_BIN_DIR:-$PWD/build/bin}
-readonly lab=sat$$ server=10.81.3.2
+export PEPSAL_BIN_DIR=${PEPSAL_BIN_DIR:-$root/build/bin}
+readonly lab=sat$$
 readonly patience=100 # seconds for a transfer; only a bound for failures
-export PEPSAL_BIN_DIR=$binaries SATSIM=$binaries/satsim
-
-work=
-
-satlab() { scripts/lab/satlab --name "$lab" "$@"; }
-on_box() { scripts/lab/satbox --name "$lab" "$2" "$1" "${@:3}"; }
-
-take_down() {
-  trap '' INT TERM
-  if [[ -d /run/pepsal-satlab/$lab ]]; then
-    on_box gw stop || true
-    on_box term stop || true
-    satlab down || true
-  fi
-  [[ -z $work ]] || rm -rf "$work"
-  work=
-}
-trap take_down EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-start_server() {
-  cat >"$work/nginx.conf" <<TEXT
-daemon off;
-user root;
-pid $work/nginx.pid;
-events {}
-http {
-  access_log off;
-  client_max_body_size 0;
-  client_body_temp_path $work/body;
-  server { listen $server:80; root $work/www; location /up/ { dav_methods PUT; create_full_put_path on; } }
-}
-TEXT
-  ip netns exec "$lab-server" nginx -e "$work/error.log" -c "$work/nginx.conf" >"$work/nginx.out" 2>&1 </dev/null &
-  local try
-  for ((try = 0; try < 200; try++)); do
-    [[ -z $(ip netns exec "$lab-server" ss -Hltn "sport = 80") ]] || return 0
-    sleep 0.05
-  done
-  wrong "nginx did not start: $(tail -n 1 "$work/nginx.out" "$work/error.log")"
-}
+# shellcheck source=tests/support/two_boxes.sh
+source "$(dirname "$0")/../support/two_boxes.sh"
 
 in_lab() { # SCENARIO DOWN-BYTES UP-BYTES: both at once
-  work=$(mktemp -d)
-  mkdir "$work/www"
+  mkdir -p "$work/www"
   head -c "$2" /dev/urandom >"$work/www/file"
   head -c "$3" /dev/urandom >"$work/upload"
-  satlab up "$1"
-  start_server
-  on_box gw start
-  on_box term start
+  satlab up "$root/scripts/lab/scenarios/$1.conf"
+  in_role server "$root/scripts/lab/webserver" "$work" "$server"
+  satbox start gw
+  satbox start term
   satlab restart-schedule
   local begin=$SECONDS down=0 up=0 pid
   satlab run curl -sS --max-time "$patience" -o "$work/download" "http://$server/file" &
@@ -86,10 +44,10 @@ in_lab() { # SCENARIO DOWN-BYTES UP-BYTES: both at once
 expect_accelerated() { # ROLE
   local try
   for ((try = 0; try < 300; try++)); do
-    (($(on_box "$1" log | grep -c "closed client=10.81.1.2:.*reason=finished") >= 2)) && return
+    (($(satbox log "$1" | grep -c "closed client=$user:.*reason=finished") >= 2)) && return
     sleep 0.1
   done
-  wrong "$1 has not closed both connections well: $(on_box "$1" log | tail -n 3)"
+  wrong "$1 has not closed both connections well: $(satbox log "$1" | tail -n 3)"
 }
 
 expect_lost() { # KIND AT-LEAST, as satsim counts
@@ -126,6 +84,6 @@ cases=("$@")
 (($# > 0)) || cases=(outage burst loss_1_percent loss_6_percent falling_rate)
 for case in "${cases[@]}"; do
   "case_$case"
-  take_down
+  take_lab_down
 done
 end_test

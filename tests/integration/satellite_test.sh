@@ -37,16 +37,9 @@ set_up() {
   printf '%s\n' DESCRIPTION=test DOWN_MBIT=20 UP_MBIT=5 RTT_MS=200 QUEUE_BDP=1 >"$work/link.conf"
   satlab up link >/dev/null
   mkdir "$work/www"
-  chmod 755 "$work" "$work/www"
   head -c 1000 /dev/urandom >"$work/www/small"
   head -c 3000000 /dev/urandom >"$work/www/large"
-  cat >"$work/nginx.conf" <<END
-daemon off; master_process off; pid $work/nginx.pid; error_log $work/nginx.log; events {}
-http { access_log off; server { listen 80; listen [::]:80; root $work/www; }
-       client_body_temp_path $work/b; proxy_temp_path $work/p; fastcgi_temp_path $work/f; uwsgi_temp_path $work/u;
-       scgi_temp_path $work/s; }
-END
-  serve_beside server 80 nginx -c "$work/nginx.conf"
+  in_role server "$root/scripts/lab/webserver" "$work" "$server"
   # Asked from the server's side. Answers also who ends at once, which ncat does not.
   serve_beside user 7001 socat -t 10 TCP-LISTEN:7001,reuseaddr,fork SYSTEM:'head -c 6; echo answer'
   serve_beside server 7002 ncat -lk -p 7002 --sh-exec "echo banner; cat"     # speaks first

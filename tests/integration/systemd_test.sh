@@ -69,7 +69,7 @@ become_systemd() {
   mount -t tmpfs tmpfs /dev/shm
   mkdir /run/netns "$work/sbin" "$work/units" "$work/default"
   # Copies, as the units see another /tmp.
-  cp -r "$PEPSAL_BIN_DIR"/{pepsal,pepsalctl,pepsal-queuer} "$root"/scripts/{steering/*,system/pepsal-satlink} "$work/sbin/"
+  cp -r "$PEPSAL_BIN_DIR"/{pepsal,pepsalctl,pepsal-queuer} "$root"/scripts/{steering/*,system/{pepsal-satlink,satlink}} "$work/sbin/"
   mount --bind "$work/sbin" /usr/local/sbin
   mount --bind "$work/default" /etc/default
   for name in pepsal pepsal-rules pepsal-link; do

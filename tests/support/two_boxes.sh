@@ -17,10 +17,10 @@ take_lab_down() {
   local role pid
   for role in term gw; do satbox stop $role >/dev/null 2>&1 || true; done
   for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+  pids=()
   satlab down >/dev/null 2>&1 || true
-  rm -rf "$work"
 }
-trap take_lab_down EXIT
+trap 'take_lab_down; rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 
 # Runs a program of the lab until the end of the test.

@@ -84,7 +84,7 @@ own() { # saved-text table
     kind == "rule" || kind == "jump"' wanted="$2" - <<<"$1"
 }
 
-# The transaction that makes our part of a table what it should be: chains are made anew, jumps that stand stay where
+# The transaction that makes our part of a table what it should be: chains are made again, jumps that stand stay where
 # they are, the rest goes. Nothing if there is nothing to do.
 plan() { # our-lines-now wanted-lines table places-of-jumps, see ct_rules
   [[ -n $1$2 ]] || return 0

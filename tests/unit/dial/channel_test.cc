@@ -33,7 +33,7 @@ protected:
 TEST_F(LegHandoverTest, LegToItsServerIsTaken)
 {
   const auto ends = make_ends();
-  const auto leg = take(ends.proxy.local_endpoint(), ends.peer);
+  const auto leg = take(ends.proxy.local_endpoint(), ends.host);
   ASSERT_TRUE(leg);
   send_all(ends.proxy, "here");
   EXPECT_EQ(receive(*leg, 4), "here");
@@ -43,8 +43,8 @@ TEST_F(LegHandoverTest, LegToItsServerIsTaken)
 TEST_F(LegHandoverTest, LegToSomewhereElseIsNot)
 {
   const auto ends = make_ends();
-  EXPECT_FALSE(take(*Endpoint::parse("192.0.2.7", 443), ends.peer));
-  EXPECT_FALSE(take(*Endpoint::parse("127.0.0.1", 1), ends.peer)) << "another port";
+  EXPECT_FALSE(take(*Endpoint::parse("192.0.2.7", 443), ends.host));
+  EXPECT_FALSE(take(*Endpoint::parse("127.0.0.1", 1), ends.host)) << "another port";
 }
 
 TEST_F(LegHandoverTest, WhoOnlyAsksCannotAnswer)

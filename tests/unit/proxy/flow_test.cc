@@ -41,10 +41,10 @@ TEST_F(FlowTest, BulkGoesByThePipe)
 {
   const auto text = pattern(bulk_bytes, 1);
   const std::jthread moving{[&] { EXPECT_EQ(finish(), Flow::State::ended); }};
-  const std::jthread asking{[&] { send_all(client_.peer, text), end_sending(client_.peer); }};
+  const std::jthread asking{[&] { send_all(client_.host, text), end_sending(client_.host); }};
   std::string received;
   while (received.size() < text.size()) {
-    received += receive(server_.peer, std::min<std::size_t>(100'000, text.size() - received.size()));
+    received += receive(server_.host, std::min<std::size_t>(100'000, text.size() - received.size()));
   }
   EXPECT_TRUE(received == text);
 }
@@ -52,14 +52,14 @@ TEST_F(FlowTest, BulkGoesByThePipe)
 TEST_F(FlowTest, ManyBytesAtOnceAreBulkUntilItRests)
 {
   const auto text = pattern(60'000, 1); // as much as a new connection takes at once
-  send_all(client_.peer, text);
+  send_all(client_.host, text);
   int unacknowledged = 1;
   while (unacknowledged > 0) {
-    ASSERT_EQ(::ioctl(client_.peer.number(), SIOCOUTQ, &unacknowledged), 0);
+    ASSERT_EQ(::ioctl(client_.host.number(), SIOCOUTQ, &unacknowledged), 0);
   }
   EXPECT_EQ(flow_.advance(), Flow::State::flowing);
   EXPECT_TRUE(flow_.is_bulk());
-  EXPECT_TRUE(receive(server_.peer, text.size()) == text);
+  EXPECT_TRUE(receive(server_.host, text.size()) == text);
   EXPECT_EQ(written_, text.size());
   flow_.rest();
   EXPECT_FALSE(flow_.is_bulk());
@@ -71,11 +71,11 @@ TEST_F(FlowTest, SingleBytes)
   std::jthread moving{[&] { EXPECT_EQ(finish(), Flow::State::ended); }};
   const std::jthread asking{[&] {
     for (const char byte : text) {
-      send_all(client_.peer, {&byte, 1});
+      send_all(client_.host, {&byte, 1});
     }
-    end_sending(client_.peer);
+    end_sending(client_.host);
   }};
-  EXPECT_EQ(receive(server_.peer, text.size()), text);
+  EXPECT_EQ(receive(server_.host, text.size()), text);
   moving.join();
   EXPECT_FALSE(was_bulk_);
 }
@@ -83,9 +83,9 @@ TEST_F(FlowTest, SingleBytes)
 TEST_F(FlowTest, EachMessageLeavesAtOnce)
 {
   for (const std::string message : {"one", "another", "the last"}) {
-    send_all(client_.peer, message);
+    send_all(client_.host, message);
     EXPECT_EQ(flow_.advance(), Flow::State::flowing);
-    EXPECT_EQ(receive(server_.peer, message.size()), message);
+    EXPECT_EQ(receive(server_.host, message.size()), message);
     EXPECT_EQ(flow_.awaited().fd, client_.proxy.number());
   }
 }
@@ -93,11 +93,11 @@ TEST_F(FlowTest, EachMessageLeavesAtOnce)
 TEST_F(FlowTest, UrgentByteStaysInItsPlace)
 {
   const std::jthread moving{[&] { finish(); }};
-  send_all(client_.peer, "before");
-  EXPECT_EQ(::send(client_.peer.number(), "!", 1, MSG_OOB), 1);
-  send_all(client_.peer, "after");
-  end_sending(client_.peer);
-  EXPECT_EQ(receive(server_.peer, 12), "before!after");
+  send_all(client_.host, "before");
+  EXPECT_EQ(::send(client_.host.number(), "!", 1, MSG_OOB), 1);
+  send_all(client_.host, "after");
+  end_sending(client_.host);
+  EXPECT_EQ(receive(server_.host, 12), "before!after");
 }
 
 // splice(2) stops in front of an urgent byte and returns 0, as at the end.
@@ -106,17 +106,17 @@ TEST_F(FlowTest, UrgentByteInBulk)
   const auto half = pattern(bulk_bytes / 2, 4);
   const std::jthread moving{[&] { EXPECT_EQ(finish(), Flow::State::ended); }};
   const std::jthread asking{[&] {
-    send_all(client_.peer, half);
-    EXPECT_EQ(::send(client_.peer.number(), "!", 1, MSG_OOB), 1);
-    send_all(client_.peer, half);
-    end_sending(client_.peer);
+    send_all(client_.host, half);
+    EXPECT_EQ(::send(client_.host.number(), "!", 1, MSG_OOB), 1);
+    send_all(client_.host, half);
+    end_sending(client_.host);
   }};
-  EXPECT_TRUE(receive(server_.peer, 2 * half.size() + 1) == half + "!" + half);
+  EXPECT_TRUE(receive(server_.host, 2 * half.size() + 1) == half + "!" + half);
 }
 
 TEST_F(FlowTest, FullSinkStopsTheReading)
 {
-  const std::jthread asking{[&] { send_all(client_.peer, pattern(bulk_bytes * 4, 5)), end_sending(client_.peer); }};
+  const std::jthread asking{[&] { send_all(client_.host, pattern(bulk_bytes * 4, 5)), end_sending(client_.host); }};
   pollfd awaited{};
   int ready = 1;
   do {
@@ -128,7 +128,7 @@ TEST_F(FlowTest, FullSinkStopsTheReading)
   EXPECT_EQ(awaited.fd, server_.proxy.number());
   EXPECT_EQ(awaited.events, POLLOUT);
   EXPECT_FALSE(flow_.is_starved());
-  const std::jthread reading{[&] { EXPECT_TRUE(receive(server_.peer, bulk_bytes * 4) == pattern(bulk_bytes * 4, 5)); }};
+  const std::jthread reading{[&] { EXPECT_TRUE(receive(server_.host, bulk_bytes * 4) == pattern(bulk_bytes * 4, 5)); }};
   EXPECT_EQ(finish(), Flow::State::ended);
 }
 
@@ -140,19 +140,19 @@ TEST_F(FlowTest, EmptySourceIsStarved)
 
 TEST_F(FlowTest, ResetOfTheSourceComesAfterWhatWasSentBefore)
 {
-  send_all(client_.peer, "tail");
+  send_all(client_.host, "tail");
   EXPECT_EQ(flow_.advance(), Flow::State::flowing);
-  reset(client_.peer);
+  reset(client_.host);
   EXPECT_EQ(finish(), Flow::State::source_failed);
   EXPECT_EQ(flow_.error(), ECONNRESET);
-  EXPECT_EQ(receive(server_.peer, 4), "tail");
+  EXPECT_EQ(receive(server_.host, 4), "tail");
 }
 
 TEST_F(FlowTest, ResetOfTheSink)
 {
-  reset(server_.peer);
-  send_all(client_.peer, "for nobody");
-  end_sending(client_.peer);
+  reset(server_.host);
+  send_all(client_.host, "for nobody");
+  end_sending(client_.host);
   EXPECT_EQ(finish(), Flow::State::sink_failed);
   EXPECT_EQ(written_, 0);
 }

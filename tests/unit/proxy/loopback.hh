@@ -19,10 +19,10 @@
 
 namespace pepsal::test {
 
-// A TCP connection over loopback: what a peer holds, and the leg that the proxy holds of it, which does not block.
+// A TCP connection over loopback: what a host holds, and the leg that the proxy holds of it, which does not block.
 struct LoopbackEnds
 {
-  TCPSocket peer;
+  TCPSocket host;
   TCPSocket proxy;
 };
 
@@ -35,8 +35,8 @@ inline TCPSocket new_socket()
 inline LoopbackEnds make_ends(int buffer_bytes = 0)
 {
   auto listener = new_socket();
-  LoopbackEnds ends{.peer = new_socket(), .proxy = {}};
-  for (auto* socket : {&listener, &ends.peer}) {
+  LoopbackEnds ends{.host = new_socket(), .proxy = {}};
+  for (auto* socket : {&listener, &ends.host}) {
     if (buffer_bytes != 0) {
       socket->set_option(SOL_SOCKET, SO_RCVBUF, buffer_bytes, "SO_RCVBUF");
       socket->set_option(SOL_SOCKET, SO_SNDBUF, buffer_bytes, "SO_SNDBUF");
@@ -46,12 +46,12 @@ inline LoopbackEnds make_ends(int buffer_bytes = 0)
   check("bind", ::bind(listener.number(), any.get(), any.length()));
   check("listen", ::listen(listener.number(), 1));
   const SocketAddress there{listener.local_endpoint()};
-  check("connect", ::connect(ends.peer.number(), there.get(), there.length()));
+  check("connect", ::connect(ends.host.number(), there.get(), there.length()));
   ends.proxy =
       TCPSocket{check("accept4", ::accept4(listener.number(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK))};
   ends.proxy.set_nodelay();
   ends.proxy.set_option(SOL_SOCKET, SO_OOBINLINE, 1, "SO_OOBINLINE");
-  ends.peer.set_nodelay();
+  ends.host.set_nodelay();
   return ends;
 }
 

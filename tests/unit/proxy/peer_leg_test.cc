@@ -18,8 +18,8 @@ protected:
   // A warm connection waits in the queue: its other end is `there`.
   PeerLegTest()
   {
-    queue_.give(warm_.peer, 1);
-    warm_.peer.close();
+    queue_.give(warm_.host, 1);
+    warm_.host.close();
   }
 
   PeerLeg dial(const Endpoint& peer)
@@ -54,7 +54,7 @@ protected:
 
 TEST_F(PeerLegTest, WarmConnectionOfThePeerCarriesTheClient)
 {
-  send_all(client_.peer, "question");
+  send_all(client_.host, "question");
   const std::jthread peer{[&] { take_and_answer(1, PeerAnswer::Kind::connected); }};
   EXPECT_EQ(dial(warm_.proxy.local_endpoint()).end, PeerLeg::End::connected);
 }
@@ -66,7 +66,7 @@ TEST_F(PeerLegTest, AllThatARetiredOneHasNotReadIsSentAgain)
   for (std::size_t i = 0; i < upload.size(); ++i) {
     upload[i] = static_cast<char>(i * 7 / 13);
   }
-  const std::jthread client{[&] { send_all(client_.peer, upload); }};
+  const std::jthread client{[&] { send_all(client_.host, upload); }};
   const std::jthread peer{[&] { take_and_answer(2 * upload.size(), PeerAnswer::Kind::retired); }};
   const auto leg = dial(warm_.proxy.local_endpoint());
   EXPECT_EQ(leg.end, PeerLeg::End::unused);
@@ -80,7 +80,7 @@ TEST_F(PeerLegTest, NoMoreIsSentBeforeTheAnswerThanIsKept)
   const std::string upload(8'000'000, 'x');
   std::jthread client{[&] {
     try {
-      send_all(client_.peer, upload);
+      send_all(client_.host, upload);
     } catch (const SystemError&) { // it is closed in the end
     }
   }};
@@ -96,7 +96,7 @@ TEST_F(PeerLegTest, NoMoreIsSentBeforeTheAnswerThanIsKept)
 // A process that could put a connection of its own into the queue would have clients led to where it likes.
 TEST_F(PeerLegTest, ConnectionToSomebodyElseIsNotUsed)
 {
-  send_all(client_.peer, "question");
+  send_all(client_.host, "question");
   EXPECT_EQ(dial(*Endpoint::parse("192.0.2.9", 5001)).end, PeerLeg::End::unused);
   std::byte any{};
   EXPECT_LE(::recv(warm_.proxy.number(), &any, 1, MSG_DONTWAIT), 0) << "something was sent there";

@@ -82,25 +82,25 @@ protected:
 TEST_F(SessionTest, RequestAndAnswer)
 {
   run();
-  send_all(client_.peer, "request");
-  EXPECT_EQ(receive(server_.peer, 7), "request");
-  send_all(server_.peer, "the answer");
-  end_sending(server_.peer);
-  EXPECT_EQ(receive_all(client_.peer), "the answer");
-  end_sending(client_.peer);
-  EXPECT_EQ(receive_all(server_.peer), "");
+  send_all(client_.host, "request");
+  EXPECT_EQ(receive(server_.host, 7), "request");
+  send_all(server_.host, "the answer");
+  end_sending(server_.host);
+  EXPECT_EQ(receive_all(client_.host), "the answer");
+  end_sending(client_.host);
+  EXPECT_EQ(receive_all(server_.host), "");
   expect_closed(Counter::connections_closed, 7, 10);
 }
 
 TEST_F(SessionTest, OneWayEndsAndTheOtherGoesOn)
 {
   run();
-  send_all(client_.peer, "question");
-  end_sending(client_.peer);
-  EXPECT_EQ(receive_all(server_.peer), "question"); // with its end
+  send_all(client_.host, "question");
+  end_sending(client_.host);
+  EXPECT_EQ(receive_all(server_.host), "question"); // with its end
   const auto answer = pattern(1'000'000, 7);
-  const std::jthread answering{[&] { send_all(server_.peer, answer), end_sending(server_.peer); }};
-  EXPECT_TRUE(receive_all(client_.peer) == answer);
+  const std::jthread answering{[&] { send_all(server_.host, answer), end_sending(server_.host); }};
+  EXPECT_TRUE(receive_all(client_.host) == answer);
   expect_closed(Counter::connections_closed, 8, answer.size());
 }
 
@@ -109,16 +109,16 @@ TEST_F(SessionTest, OneWayEndsAndTheOtherGoesOn)
 TEST_F(SessionTest, ServerLegThatHasEndedBothWaysBefore)
 {
   use_connections(0);
-  end_sending(client_.peer);
+  end_sending(client_.host);
   end_sending(session_->server());
-  EXPECT_EQ(receive_all(server_.peer), "");
-  send_all(server_.peer, "the answer");
-  end_sending(server_.peer);
+  EXPECT_EQ(receive_all(server_.host), "");
+  send_all(server_.host, "the answer");
+  end_sending(server_.host);
   while (session_->server().state() != TCP_CLOSE) {
     std::this_thread::sleep_for(std::chrono::milliseconds{1});
   }
   run();
-  EXPECT_EQ(receive_all(client_.peer), "the answer");
+  EXPECT_EQ(receive_all(client_.host), "the answer");
   expect_closed(Counter::connections_closed, 0, 10);
 }
 
@@ -128,10 +128,10 @@ TEST_F(SessionTest, BulkBothWaysAtOnce)
   const auto up = pattern(30'000'000, 1);
   const auto down = pattern(30'000'000, 2);
   {
-    const std::jthread client{[&] { send_all(client_.peer, up), end_sending(client_.peer); }};
-    const std::jthread server{[&] { send_all(server_.peer, down), end_sending(server_.peer); }};
-    const std::jthread reader{[&] { EXPECT_TRUE(receive_all(client_.peer) == down); }};
-    EXPECT_TRUE(receive_all(server_.peer) == up);
+    const std::jthread client{[&] { send_all(client_.host, up), end_sending(client_.host); }};
+    const std::jthread server{[&] { send_all(server_.host, down), end_sending(server_.host); }};
+    const std::jthread reader{[&] { EXPECT_TRUE(receive_all(client_.host) == down); }};
+    EXPECT_TRUE(receive_all(server_.host) == up);
   }
   expect_closed(Counter::connections_closed, up.size(), down.size());
 }
@@ -143,10 +143,10 @@ TEST_F(SessionTest, SlowReadersOfSmallBuffers)
   run();
   const auto text = pattern(500'000, 2);
   {
-    const std::jthread client{[&] { send_all(client_.peer, text), end_sending(client_.peer); }};
-    const std::jthread server{[&] { send_all(server_.peer, text), end_sending(server_.peer); }};
-    const std::jthread reader{[&] { EXPECT_TRUE(receive_all(client_.peer, 1000) == text); }};
-    EXPECT_TRUE(receive_all(server_.peer, 700) == text);
+    const std::jthread client{[&] { send_all(client_.host, text), end_sending(client_.host); }};
+    const std::jthread server{[&] { send_all(server_.host, text), end_sending(server_.host); }};
+    const std::jthread reader{[&] { EXPECT_TRUE(receive_all(client_.host, 1000) == text); }};
+    EXPECT_TRUE(receive_all(server_.host, 700) == text);
   }
   expect_closed(Counter::connections_closed, text.size(), text.size());
 }
@@ -154,10 +154,10 @@ TEST_F(SessionTest, SlowReadersOfSmallBuffers)
 TEST_F(SessionTest, ResetComesAfterWhatWasSentBefore)
 {
   run();
-  send_all(client_.peer, "tail");
-  EXPECT_EQ(receive(server_.peer, 4), "tail");
-  reset(client_.peer);
-  EXPECT_EQ(end_of(server_.peer), ECONNRESET);
+  send_all(client_.host, "tail");
+  EXPECT_EQ(receive(server_.host, 4), "tail");
+  reset(client_.host);
+  EXPECT_EQ(end_of(server_.host), ECONNRESET);
   expect_closed(Counter::connections_reset, 4, 0);
 }
 
@@ -166,15 +166,15 @@ TEST_F(SessionTest, ResetOfASinkDoesNotStopWhatItHadSent)
 {
   const auto text = pattern(40'000, 3); // as much as the proxy's socket takes at once
   use_connections(0);
-  send_all(server_.peer, text);
-  send_all(client_.peer, "never read");
+  send_all(server_.host, text);
+  send_all(client_.host, "never read");
   run();
-  EXPECT_EQ(receive(client_.peer, 1000), text.substr(0, 1000));
-  pollfd readable{.fd = server_.peer.number(), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(receive(client_.host, 1000), text.substr(0, 1000));
+  pollfd readable{.fd = server_.host.number(), .events = POLLIN, .revents = 0};
   ASSERT_EQ(::poll(&readable, 1, 60'000), 1);
-  server_.peer.close();
-  EXPECT_TRUE(receive(client_.peer, text.size() - 1000) == text.substr(1000));
-  EXPECT_EQ(end_of(client_.peer), ECONNRESET);
+  server_.host.close();
+  EXPECT_TRUE(receive(client_.host, text.size() - 1000) == text.substr(1000));
+  EXPECT_EQ(end_of(client_.host), ECONNRESET);
   expect_closed(Counter::connections_reset, 10, text.size());
 }
 
@@ -186,30 +186,30 @@ TEST_F(SessionTest, EndInGoodOrderStaysOneWhateverHappensToItsSource)
   const auto text = pattern(bytes, 4);
   run();
   {
-    const std::jthread sender{[&] { send_all(server_.peer, text), end_sending(server_.peer); }};
-    EXPECT_EQ(receive(client_.peer, 1000), text.substr(0, 1000));
+    const std::jthread sender{[&] { send_all(server_.host, text), end_sending(server_.host); }};
+    EXPECT_EQ(receive(client_.host, 1000), text.substr(0, 1000));
   }
   int unacknowledged = 1;
   while (unacknowledged > 0) { // or the reset would take them away
-    ASSERT_EQ(::ioctl(server_.peer.number(), SIOCOUTQ, &unacknowledged), 0);
+    ASSERT_EQ(::ioctl(server_.host.number(), SIOCOUTQ, &unacknowledged), 0);
     std::this_thread::sleep_for(std::chrono::milliseconds{1});
   }
-  reset(server_.peer);
-  EXPECT_TRUE(receive(client_.peer, bytes - 1000) == text.substr(1000));
+  reset(server_.host);
+  EXPECT_TRUE(receive(client_.host, bytes - 1000) == text.substr(1000));
   char byte{};
-  EXPECT_EQ(::recv(client_.peer.number(), &byte, 1, 0), 0) << "the end of the stream";
+  EXPECT_EQ(::recv(client_.host.number(), &byte, 1, 0), 0) << "the end of the stream";
 }
 
 TEST_F(SessionTest, ResetAfterAHalfCloseReachesASilentPeer)
 {
   run();
-  send_all(client_.peer, "question");
-  end_sending(client_.peer);
-  EXPECT_EQ(receive_all(server_.peer), "question");
-  reset(client_.peer);
-  pollfd silent{.fd = server_.peer.number(), .events = 0, .revents = 0};
+  send_all(client_.host, "question");
+  end_sending(client_.host);
+  EXPECT_EQ(receive_all(server_.host), "question");
+  reset(client_.host);
+  pollfd silent{.fd = server_.host.number(), .events = 0, .revents = 0};
   ASSERT_EQ(::poll(&silent, 1, 60'000), 1);
-  EXPECT_EQ(server_.peer.take_error(), EPIPE) << "a reset after the stream's end";
+  EXPECT_EQ(server_.host.take_error(), EPIPE) << "a reset after the stream's end";
   expect_closed(Counter::connections_reset, 8, 0);
 }
 
