@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
 
 #include <fmt/format.h>
@@ -65,7 +66,9 @@ public:
   // Header and first bytes in one segment, then whatever else the client sends, until the far side answers.
   Outcome run()
   {
-    take_from_client();
+    if (!take_from_client()) {
+      return Outcome::client_gone;
+    }
     while (!header_.empty()) {
       if (const auto outcome = send_header(); outcome != Outcome::open) {
         return outcome;
@@ -94,7 +97,8 @@ public:
 
 private:
   // The first bytes that the client has sent already: they are taken from its socket, as all that is sent is kept.
-  void take_from_client()
+  // False when it has been reset, which a socket tells once: looked at again it seems to have ended in good order.
+  bool take_from_client()
   {
     std::array<std::byte, piece_bytes> piece;
     const auto bytes = ::recv(client_.number(), piece.data(), piece.size(), MSG_DONTWAIT);
@@ -104,6 +108,7 @@ private:
       keep(first);
       passed_bytes_ += first.size();
     }
+    return bytes != -1 || errno == EAGAIN || errno == EINTR;
   }
 
   Outcome send_header()
@@ -262,15 +267,16 @@ PeerLeg dial_by_peer(const Config& config, ConnectionTable& table, WarmQueue& qu
   case Outcome::open:
   case Outcome::in_doubt:
     queue.report_lost(ticket->serial);
-    return {.end = PeerLeg::End::failed, .reason = "peer-lost"};
+    return {.end = PeerLeg::End::failed, .reason = "peer-lost", .error = ECONNRESET};
   case Outcome::silent:
     queue.report_lost(ticket->serial);
-    return {.end = PeerLeg::End::failed, .reason = "peer-silent"};
+    return {.end = PeerLeg::End::failed, .reason = "peer-silent", .error = ETIMEDOUT};
   }
   table.count(Counter::warm_connections_used);
   if (dialler.answer().kind != PeerAnswer::Kind::connected) {
     return {.end = PeerLeg::End::failed,
-            .reason = fmt::format("dial-{}-at-peer", dial_failure(dialler.answer().error))};
+            .reason = fmt::format("dial-{}-at-peer", dial_failure(dialler.answer().error)),
+            .error = dialler.answer().error};
   }
   return {.end = PeerLeg::End::connected, .socket = dialler.take_socket(), .first_bytes = dialler.passed_bytes()};
 }

@@ -67,7 +67,7 @@ ServerLeg open_server_leg(const Config& config, ConnectionTable& table, std::spa
             .first_bytes = by_peer.first_bytes,
             .origin = ServerLeg::Origin::warm};
   case PeerLeg::End::failed:
-    return {.end = DialEnd::failed, .reason = std::move(by_peer.reason)};
+    return {.end = DialEnd::failed, .reason = std::move(by_peer.reason), .error = by_peer.error};
   case PeerLeg::End::client_gone:
     return {.end = DialEnd::client_gone};
   case PeerLeg::End::unused:
