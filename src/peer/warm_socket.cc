@@ -18,8 +18,7 @@ void watch_idle(TCPSocket& socket, Watch watch)
   socket.set_option(IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(std::chrono::milliseconds{patience}.count()),
                     "TCP_USER_TIMEOUT");
   socket.set_option(IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(probe.count()), "TCP_KEEPIDLE");
-  // After an answered probe the kernel waits for this long, too, before it looks again.
-  socket.set_option(IPPROTO_TCP, TCP_KEEPINTVL, static_cast<int>(watched_probe.count()), "TCP_KEEPINTVL");
+  socket.set_option(IPPROTO_TCP, TCP_KEEPINTVL, static_cast<int>(repeated_probe.count()), "TCP_KEEPINTVL");
 }
 
 void open_window(TCPSocket& socket, const Link& link)

@@ -11,6 +11,7 @@ static constexpr std::chrono::seconds watched_probe{30};    // between probes of
 static constexpr std::chrono::seconds watched_patience{60}; // without an answer
 static constexpr std::chrono::seconds idle_probe{600};
 static constexpr std::chrono::seconds idle_patience{900};
+static constexpr std::chrono::seconds repeated_probe{5}; // after an unanswered one: what gets lost proves nothing
 
 enum class Watch
 {
