@@ -239,11 +239,14 @@ private:
     }
   }
 
+  // Another reason for being down is no other beginning of it.
   void change(PeerProblem problem)
   {
     context_.status.problem = problem;
-    context_.status.up = up_;
-    context_.status.since_ns = boot_time_now().count();
+    if (context_.status.up != up_) {
+      context_.status.up = up_;
+      context_.status.since_ns = boot_time_now().count();
+    }
   }
 
   void publish() const
