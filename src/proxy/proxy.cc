@@ -254,10 +254,10 @@ private:
   {
     const auto& config = context_.config;
     const auto* const arrival = link_of(context_.listener, config);
+    context_.set_state(ProcessState::waiting); // of those there is a limit, whoever connects
     PeerGate gate{config, arrival, context_.peer_key, context_.table, retired, SIGTERM};
     const auto header = gate.admit(peer, address, [&] {
       busy = 0; // it may end
-      context_.set_state(ProcessState::waiting);
       set_title(fmt::format("pepsal: proxy waiting for peer {}", address.address_string()));
     });
     busy = 1;

@@ -451,6 +451,7 @@ without_peers() {
   stop_boxes
   satbox start gw
   satbox start term
+  ! listens "$lab-term" 5001 || wrong "a box without --peer has a warm port"
   transfers 0
   half_close
   sends_urgent
@@ -565,6 +566,34 @@ END
     wrong "the warm port is open on the users' side"
 }
 
+# Whoever has the peer's address, says nothing and goes on to connect gets no more processes than a peer is allowed, half of
+# --max-connections, and users' connections go on.
+silent_strangers() {
+  local before connecting proxies
+  case=silent_strangers
+  satbox stop gw >/dev/null 2>&1 || true
+  satbox stop term >/dev/null 2>&1 || true
+  satbox --peers start term --warm-connections 4 --max-connections 40 --spare-proxies 2
+  before=$(processes_of term "proxy" | wc -l)
+  in_role gw timeout 10 python3 -c '
+import socket, time
+sockets = []
+for _ in range(60):
+    s = socket.socket()
+    s.settimeout(5)
+    s.connect(("10.81.2.1", 5001))
+    sockets.append(s)
+time.sleep(60)' & connecting=$!
+  eventually has_proxies $((before + 15)) || wrong "the strangers are not let in"
+  sleep 2
+  proxies=$(processes_of term "proxy" | wc -l)
+  ((proxies <= before + 25)) || wrong "$proxies proxies instead of $before and 20 more"
+  fetch 4 http small || wrong "the file does not arrive whole beside them"
+  wait $connecting || true
+  satbox stop term
+}
+has_proxies() { (($(processes_of term "proxy" | wc -l) >= $1)); }
+
 start_fails() { # STATUS TEXT PEPSAL-OPTION...
   local status=0 lines
   in_role term "$PEPSAL_BIN_DIR/pepsal" --instance $lab-bad --link "sat0" "${@:3}" 2>"$work/error" || status=$?
@@ -576,7 +605,7 @@ start_fails() { # STATUS TEXT PEPSAL-OPTION...
 
 bad_input() {
   case=bad_input
-  satbox stop term
+  satbox stop term >/dev/null 2>&1 || true
   printf short >"$work/short"
   cp "$work/secret" "$work/readable"
   chmod 600 "$work/short"
@@ -597,7 +626,7 @@ set_up
 start_up_boxes
 cases=("$@")
 ((${#cases[@]} > 0)) || cases=(carries keeps_dscp speaks_and_half_closes urgent_byte back_pressure from_the_server refused_there box_itself reset_passes burst many_at_once
-  iperf_both_ways far_proxies_killed keeper_killed peer_goes_and_comes box_restarted forged_syns half_open_ends without_peers mixed_families keys strangers bad_input)
+  iperf_both_ways far_proxies_killed keeper_killed peer_goes_and_comes box_restarted forged_syns half_open_ends without_peers mixed_families keys strangers silent_strangers bad_input)
 for name in "${cases[@]}"; do "$name"; done
 
 end_test
