@@ -41,6 +41,9 @@ public:
   {
     adopt();
     publish();
+    if (policy_.target() == 0) {
+      go_down(PeerProblem::not_wanted);
+    }
     while (!told_to_end()) {
       drop_surplus();
       dial_missing();

@@ -483,6 +483,23 @@ mixed_families() {
   (($(counter term warm_connections_used) == used + 2)) || wrong "the peer was not used"
 }
 
+# A box that keeps no warm connections says so, is served without them, and serves its peer's.
+none_kept() {
+  local missing
+  case=none_kept
+  stop_boxes
+  satbox --peers start gw --warm-connections 4
+  satbox --peers start term --warm-connections 0
+  eventually is_up gw 4 || wrong "the gateway's peer does not come up"
+  eventually is_down term "--warm-connections is 0" || wrong "$(satbox status term | grep '^peer')"
+  (($(satbox log term | grep -c "is down: this box keeps no warm connections") == 1)) || wrong "the log does not say so once"
+  missing=$(counter term warm_connections_missing)
+  fetch 4 http large || wrong "the file does not arrive whole"
+  (($(counter term warm_connections_missing) == missing + 1)) || wrong "what is dialled instead is not counted"
+  server_asks
+  (($(counter term warm_connections_served) == 1)) || wrong "it does not serve its peer's connections"
+}
+
 keys() {
   case=keys
   stop_boxes
@@ -616,8 +633,9 @@ bad_input() {
   start_fails 2 "0 to 1024" --peer 10.81.2.2 --warm-connections many
   start_fails 2 "--peer-port" --peer 10.81.2.2 --peer-port 5000
   start_fails 2 "without --peer" --peer-key "$work/secret"
-  start_fails 1 "No such file" --peer 10.81.2.2 --peer-key "$work/none"
-  start_fails 1 "32 to 4096 bytes" --peer 10.81.2.2 --peer-key "$work/short"
+  start_fails 1 "No such file or directory; it takes a file of 32 to 4096 bytes" --peer 10.81.2.2 --peer-key "$work/none"
+  start_fails 1 "has 5 bytes; it takes a file of 32 to 4096 bytes" --peer 10.81.2.2 --peer-key "$work/short"
+  start_fails 1 "no ordinary file; it takes" --peer 10.81.2.2 --peer-key "$work"
   start_fails 1 "chmod 600" --peer 10.81.2.2 --peer-key "$work/readable"
   start_fails 1 "is not reached by a link's interface" --peer $user
 }
@@ -626,7 +644,7 @@ set_up
 start_up_boxes
 cases=("$@")
 ((${#cases[@]} > 0)) || cases=(carries keeps_dscp speaks_and_half_closes urgent_byte back_pressure from_the_server refused_there box_itself reset_passes burst many_at_once
-  iperf_both_ways far_proxies_killed keeper_killed peer_goes_and_comes box_restarted forged_syns half_open_ends without_peers mixed_families keys strangers silent_strangers bad_input)
+  iperf_both_ways far_proxies_killed keeper_killed peer_goes_and_comes box_restarted forged_syns half_open_ends without_peers mixed_families none_kept keys strangers silent_strangers bad_input)
 for name in "${cases[@]}"; do "$name"; done
 
 end_test
