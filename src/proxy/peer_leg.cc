@@ -19,6 +19,7 @@
 #include "peer/warm_socket.hh"
 #include "proxy/dial.hh"
 #include "tcp/listener.hh"
+#include "tcp/tcp_facts.hh"
 
 namespace pepsal {
 
@@ -91,6 +92,8 @@ public:
   }
 
   const PeerAnswer& answer() const { return answer_; }
+  // Whether all that was sent has been acknowledged there.
+  bool is_heard() const { return tcp_facts(warm_).unacknowledged_segments == 0; }
   TCPSocket take_socket() { return std::move(warm_); }
   std::uint64_t passed_bytes() const { return passed_bytes_; }
   std::vector<std::byte> take_kept() { return std::move(kept_); }
@@ -269,7 +272,9 @@ PeerLeg dial_by_peer(const Config& config, ConnectionTable& table, WarmQueue& qu
     queue.report_lost(ticket->serial);
     return {.end = PeerLeg::End::failed, .reason = "peer-lost", .error = ECONNRESET};
   case Outcome::silent:
-    queue.report_lost(ticket->serial);
+    if (!dialler.is_heard()) { // else the far side lives, and waits for the server longer than this one
+      queue.report_lost(ticket->serial);
+    }
     return {.end = PeerLeg::End::failed, .reason = "peer-silent", .error = ETIMEDOUT};
   }
   table.count(Counter::warm_connections_used);

@@ -500,6 +500,23 @@ none_kept() {
   (($(counter term warm_connections_served) == 1)) || wrong "it does not serve its peer's connections"
 }
 
+# Who waits less long for servers than its peer gives one client up, and none of the connections that are ready.
+less_patient() {
+  local made
+  case=less_patient
+  stop_boxes
+  satbox --peers start gw --warm-connections 4
+  satbox --peers start term --warm-connections 4 --connect-timeout 1
+  eventually both_up || wrong "the peers do not come up"
+  in_role server iptables -A INPUT -p tcp --dport 7998 -j DROP
+  made=$(counter term warm_connections_made)
+  in_role user timeout 20 ncat $server 7998 </dev/null 2>/dev/null || true
+  eventually log_has term "reason=peer-silent" || wrong "the terminal does not give up: $(satbox log term | tail -n 1)"
+  eventually is_up term 4 || wrong "the pool is not filled again"
+  (($(counter term warm_connections_made) == made + 1)) || wrong "$(($(counter term warm_connections_made) - made)) warm connections were made instead of one"
+  in_role server iptables -F INPUT
+}
+
 keys() {
   case=keys
   stop_boxes
@@ -644,7 +661,7 @@ set_up
 start_up_boxes
 cases=("$@")
 ((${#cases[@]} > 0)) || cases=(carries keeps_dscp speaks_and_half_closes urgent_byte back_pressure from_the_server refused_there box_itself reset_passes burst many_at_once
-  iperf_both_ways far_proxies_killed keeper_killed peer_goes_and_comes box_restarted forged_syns half_open_ends without_peers mixed_families none_kept keys strangers silent_strangers bad_input)
+  iperf_both_ways far_proxies_killed keeper_killed peer_goes_and_comes box_restarted forged_syns half_open_ends without_peers mixed_families none_kept less_patient keys strangers silent_strangers bad_input)
 for name in "${cases[@]}"; do "$name"; done
 
 end_test

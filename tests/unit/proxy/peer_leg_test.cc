@@ -1,6 +1,7 @@
 #include "proxy/peer_leg.hh"
 
 #include <cerrno>
+#include <chrono>
 #include <string>
 #include <thread>
 #include <vector>
@@ -12,6 +13,8 @@
 
 namespace pepsal::test {
 namespace {
+
+using namespace std::chrono_literals;
 
 class PeerLegTest : public testing::Test
 {
@@ -88,6 +91,33 @@ TEST_F(PeerLegTest, FailedDialKeepsItsError)
   EXPECT_EQ(leg.end, PeerLeg::End::failed);
   EXPECT_EQ(leg.reason, "dial-refused-at-peer");
   EXPECT_EQ(leg.error, ECONNREFUSED);
+}
+
+// A far side that acknowledges waits for its server. It is given up, and no other of its connections.
+TEST_F(PeerLegTest, SilentDialEndsNoOtherConnections)
+{
+  config_.connect_timeout = -4s; // and five for the answer to come
+  const auto leg = dial(warm_.proxy.local_endpoint());
+  EXPECT_EQ(leg.reason, "peer-silent");
+  const auto taken = queue_.next_notice();
+  EXPECT_TRUE(taken && !taken->lost);
+  EXPECT_FALSE(queue_.next_notice()) << "reported as lost";
+}
+
+// Its control: after a reset nobody knows what the peer still has.
+TEST_F(PeerLegTest, ResetBeforeTheAnswerIsReported)
+{
+  const auto there = warm_.proxy.local_endpoint();
+  send_all(client_.peer, "question");
+  const std::jthread peer{[&] {
+    pollfd readable{.fd = warm_.proxy.number(), .events = POLLIN, .revents = 0};
+    ::poll(&readable, 1, 5000);
+    reset(warm_.proxy);
+  }};
+  EXPECT_EQ(dial(there).reason, "peer-lost");
+  queue_.next_notice(); // that it was taken
+  const auto lost = queue_.next_notice();
+  EXPECT_TRUE(lost && lost->lost);
 }
 
 // A client that has sent much when the far proxy is found to be retired.
