@@ -106,6 +106,15 @@ stop_boxes() {
   daemon=()
 }
 
+start_hub() {
+  local i
+  start_box gw wan0 --warm-connections 2 --link sat1 --link sat2 --link sat3 --peer 10.9.1.1,10.82.1.0/24 \
+    --peer 10.9.2.1,10.82.2.0/24 --peer 10.9.3.1,10.82.3.0/24
+  for i in 1 2 3; do start_box "term$i" lan0 --warm-connections 2 --link sat0 --peer "10.9.$i.2"; done
+  eventually peers_up gw 3 || wrong "the gateway's peers do not come up"
+  for i in 1 2 3; do eventually peers_up "term$i" 1 || wrong "terminal $i's peer does not come up"; done
+}
+
 set_up
 case=control
 eventually says user3 $server server || wrong "no way to the server without the boxes"
@@ -122,12 +131,8 @@ done
 refused_behind_two_boxes
 stop_boxes
 
-case=start_all
-start_box gw wan0 --warm-connections 2 --link sat1 --link sat2 --link sat3 --peer 10.9.1.1,10.82.1.0/24 --peer 10.9.2.1,10.82.2.0/24 \
-  --peer 10.9.3.1,10.82.3.0/24
-for i in 1 2 3; do start_box "term$i" lan0 --warm-connections 2 --link sat0 --peer "10.9.$i.2"; done
-eventually peers_up gw 3 || wrong "the gateway's peers do not come up"
-for i in 1 2 3; do eventually peers_up "term$i" 1 || wrong "terminal $i's peer does not come up"; done
+case=start_hub
+start_hub
 
 case=everybody_talks
 everybody_talks
@@ -149,6 +154,20 @@ for box in term1 gw; do
   eventually grep -q "server=10.82.2.2:7999 .*reason=dial-refused-at-peer" "$work/$box.log" ||
     wrong "$box says '$(grep -F "server=10.82.2.2:7999" "$work/$box.log")'"
 done
+
+# A peer without prefixes has what its own link leads to.
+case=by_link
+stop_boxes
+start_box gw wan0 --warm-connections 2 --link sat1 --link sat2 --link sat3 --peer 10.9.1.1 --peer 10.9.2.1
+for i in 1 2 3; do start_box "term$i" lan0 --warm-connections 2 --link sat0 --peer "10.9.$i.2"; done
+eventually peers_up gw 2 || wrong "the gateway's peers do not come up"
+everybody_talks
+# One to each of both users, and the second user's from the first.
+(($(counter term1 warm_connections_served) == 1)) || wrong "terminal 1 served $(counter term1 warm_connections_served) instead of 1"
+(($(counter term2 warm_connections_served) == 2)) || wrong "terminal 2 served $(counter term2 warm_connections_served) instead of 2"
+(($(counter term3 warm_connections_served) == 0)) || wrong "terminal 3 served $(counter term3 warm_connections_served) without being a peer"
+stop_boxes
+start_hub
 
 case=one_terminal_gone
 kill -TERM "${daemon[term3]}"
