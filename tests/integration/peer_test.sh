@@ -227,6 +227,11 @@ print(b"".join(iter(lambda: s.recv(100), b"")).decode())' "$server" || true)
 # arrives.
 back_pressure() {
   case=back_pressure
+  stops_who_sends
+}
+
+stops_who_sends() {
+  rm -f "$work/taken"
   in_role user timeout 60 python3 - $server "$work/taken" <<'END' || wrong "who does not read does not stop who sends, or not all arrives"
 import hashlib, pathlib, socket, sys, time
 SIZE = 16_000_000
@@ -360,6 +365,10 @@ half_open_ends() {
 
 reset_passes() {
   case=reset_passes
+  resets
+}
+
+resets() {
   in_role user timeout 10 python3 - "$server" <<'END' || wrong "the client cannot reset"
 import socket, struct, sys, time
 s = socket.create_connection((sys.argv[1], 7002))
@@ -455,6 +464,8 @@ without_peers() {
   transfers 0
   half_close
   sends_urgent
+  stops_who_sends
+  resets
   server_asks
   ! in_role user timeout 10 ncat $server 7999 </dev/null 2>/dev/null || wrong "a connection to a closed port ends well"
   five_hundred
