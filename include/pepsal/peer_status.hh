@@ -26,7 +26,8 @@ enum class PeerProblem : std::uint8_t
   key_required, // the peer has a key and this box has none
   key_unknown,  // the other way round
   key_differs,
-  system, // no descriptor or no memory here
+  system,     // no descriptor or no memory here
+  not_wanted, // --warm-connections 0
   count
 };
 
@@ -47,6 +48,7 @@ constexpr std::string_view describe(PeerProblem problem)
       "it has no --peer-key and this box has one",
       "its --peer-key is another one",
       "this box has no descriptors or memory left for it",
+      "this box keeps no warm connections to it: --warm-connections is 0",
   };
   const auto index = static_cast<std::size_t>(problem); // from shared memory: bounded here
   return index < words.size() ? words[index] : "unknown";

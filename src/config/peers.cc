@@ -3,6 +3,7 @@
 
 #include "config/peers.hh"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include <fmt/format.h>
@@ -58,19 +59,21 @@ void complete_peers(PeerOptions& options, std::uint16_t listening_port)
   }
 }
 
-std::optional<std::size_t> choose_peer(const std::vector<Peer>& peers, const Endpoint& destination)
+std::optional<std::size_t> choose_peer(const std::vector<Peer>& peers, const Endpoint& destination,
+                                       const PeerFilter& filter)
 {
+  constexpr int none = -2;
+  constexpr int without_prefixes = -1; // less than any prefix's
   std::optional<std::size_t> chosen;
-  int longest = -1;
+  int longest = none;
   for (std::size_t i = 0; i < peers.size(); ++i) {
-    if (peers[i].prefixes.empty() && longest < 0) {
-      chosen = chosen.value_or(i);
-    }
+    int bits = peers[i].prefixes.empty() ? without_prefixes : none;
     for (const auto& prefix : peers[i].prefixes) {
-      if (prefix.contains(destination) && prefix.bits > longest) {
-        chosen = i;
-        longest = prefix.bits;
-      }
+      bits = prefix.contains(destination) ? std::max<int>(bits, prefix.bits) : bits;
+    }
+    if (bits > longest && (!filter || filter(peers[i]))) {
+      chosen = i;
+      longest = bits;
     }
   }
   return chosen;

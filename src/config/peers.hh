@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -39,9 +40,13 @@ Peer parse_peer(std::string_view text);
 // or the port is --port's.
 void complete_peers(PeerOptions& options, std::uint16_t listening_port);
 
+// Of peers, those that come into question; an empty one means all.
+using PeerFilter = std::function<bool(const Peer&)>;
+
 // The peer behind which a destination lies: the longest prefix that has it counts, and of two the first. Nothing when
-// it is behind none.
-std::optional<std::size_t> choose_peer(const std::vector<Peer>& peers, const Endpoint& destination);
+// it is behind none. `filter` is asked of those alone that would be chosen.
+std::optional<std::size_t> choose_peer(const std::vector<Peer>& peers, const Endpoint& destination,
+                                       const PeerFilter& filter = {});
 
 // The peer that has this address, whatever its port.
 std::optional<std::size_t> find_peer(const std::vector<Peer>& peers, const Endpoint& address);

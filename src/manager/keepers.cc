@@ -52,6 +52,7 @@ void Keepers::start_all()
     auto& status = statuses_[i];
     status.address = config_.peers.peers[i].address;
     status.problem = PeerProblem::not_tried;
+    status.up = false; // in a table that was taken over it may have been
     status.since_ns = boot_time_now().count();
     status.present = true;
     start(static_cast<std::uint16_t>(i));

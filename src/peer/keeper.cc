@@ -41,6 +41,9 @@ public:
   {
     adopt();
     publish();
+    if (policy_.target() == 0) {
+      go_down(PeerProblem::not_wanted);
+    }
     while (!told_to_end()) {
       drop_surplus();
       dial_missing();
@@ -239,11 +242,14 @@ private:
     }
   }
 
+  // Another reason for being down is no other beginning of it.
   void change(PeerProblem problem)
   {
     context_.status.problem = problem;
-    context_.status.up = up_;
-    context_.status.since_ns = boot_time_now().count();
+    if (context_.status.up != up_) {
+      context_.status.up = up_;
+      context_.status.since_ns = boot_time_now().count();
+    }
   }
 
   void publish() const

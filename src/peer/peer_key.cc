@@ -40,11 +40,17 @@ void require(int result, const char* call)
   }
 }
 
+std::string allowed()
+{
+  return fmt::format("it takes a file of {} to {} bytes, such as 'openssl rand -hex 32' writes",
+                     PeerKey::least_file_bytes, PeerKey::most_file_bytes);
+}
+
 void check_owner(const std::string& path, const struct stat& file)
 {
   constexpr mode_t others = 077;
   if (!S_ISREG(file.st_mode)) {
-    throw std::runtime_error{fmt::format("--peer-key: '{}' is no ordinary file", path)};
+    throw std::runtime_error{fmt::format("--peer-key: '{}' is no ordinary file; {}", path, allowed())};
   }
   if ((file.st_mode & others) != 0 || (file.st_uid != 0 && file.st_uid != ::geteuid())) {
     throw std::runtime_error{
@@ -63,7 +69,7 @@ PeerKey PeerKey::load(const std::string& path)
 {
   const FileDescriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
   if (!file.is_open()) {
-    throw std::runtime_error{fmt::format("--peer-key: {}", SystemError{errno, "open " + path}.what())};
+    throw std::runtime_error{fmt::format("--peer-key: {}; {}", SystemError{errno, "open " + path}.what(), allowed())};
   }
   struct stat status
   {};
@@ -78,8 +84,8 @@ PeerKey PeerKey::load(const std::string& path)
     secret.pop_back();
   }
   if (too_long || secret.size() < least_file_bytes) {
-    throw std::runtime_error{fmt::format("--peer-key: '{}' has not {} to {} bytes; 'openssl rand -hex 32' makes a key",
-                                         path, least_file_bytes, most_file_bytes)};
+    throw std::runtime_error{
+        fmt::format("--peer-key: '{}' has {} bytes{}; {}", path, secret.size(), too_long ? " or more" : "", allowed())};
   }
   const auto key = from_secret(secret);
   sodium_memzero(secret.data(), secret.size());

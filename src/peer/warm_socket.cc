@@ -15,11 +15,11 @@ void watch_idle(TCPSocket& socket, Watch watch)
 {
   const auto probe = watch == Watch::often ? watched_probe : idle_probe;
   const auto patience = watch == Watch::often ? watched_patience : idle_patience;
+  const auto repeated = watch == Watch::often ? watched_repeat : idle_repeat;
   socket.set_option(IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(std::chrono::milliseconds{patience}.count()),
                     "TCP_USER_TIMEOUT");
   socket.set_option(IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(probe.count()), "TCP_KEEPIDLE");
-  // After an answered probe the kernel waits for this long, too, before it looks again.
-  socket.set_option(IPPROTO_TCP, TCP_KEEPINTVL, static_cast<int>(watched_probe.count()), "TCP_KEEPINTVL");
+  socket.set_option(IPPROTO_TCP, TCP_KEEPINTVL, static_cast<int>(repeated.count()), "TCP_KEEPINTVL");
 }
 
 void open_window(TCPSocket& socket, const Link& link)

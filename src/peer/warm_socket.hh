@@ -9,8 +9,10 @@ namespace pepsal {
 // probes one often, and all others seldom: that one's death is everybody's.
 static constexpr std::chrono::seconds watched_probe{30};    // between probes of the one that is watched
 static constexpr std::chrono::seconds watched_patience{60}; // without an answer
+static constexpr std::chrono::seconds watched_repeat{5};    // of an unanswered probe: what gets lost proves nothing
 static constexpr std::chrono::seconds idle_probe{600};
 static constexpr std::chrono::seconds idle_patience{900};
+static constexpr std::chrono::seconds idle_repeat{30};
 
 enum class Watch
 {

@@ -7,7 +7,6 @@
 
 #include <netinet/tcp.h>
 
-#include "config/peers.hh"
 #include "link/figures.hh"
 
 namespace pepsal {
@@ -29,15 +28,15 @@ bool wait_for_handshake(const TCPSocket& client)
 
 } // namespace
 
-bool FastOpenTrust::is_proved(const TCPSocket& client, const Endpoint& address) const
+bool FastOpenTrust::is_proved(const TCPSocket& client, const Endpoint& address, const PeerFilter& arrival) const
 {
-  return config_.peers.peers.empty() || is_behind_peer(address) || wait_for_handshake(client);
+  return config_.peers.peers.empty() || is_behind_peer(address, arrival) || wait_for_handshake(client);
 }
 
-bool FastOpenTrust::is_behind_peer(const Endpoint& client) const
+bool FastOpenTrust::is_behind_peer(const Endpoint& client, const PeerFilter& arrival) const
 {
   const auto& options = config_.peers;
-  const auto peer = choose_peer(options.peers, client);
+  const auto peer = choose_peer(options.peers, client, arrival);
   return peer && (options.warm_connections == 0 || table_.peers()[*peer].up);
 }
 

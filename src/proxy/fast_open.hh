@@ -1,6 +1,7 @@
 #pragma once
 
 #include "config/config.hh"
+#include "config/peers.hh"
 #include "link/link.hh"
 #include "shared/connection_table.hh"
 #include "util/socket.hh"
@@ -18,11 +19,12 @@ public:
 
   // Whether an accepted client is who its address says. A SYN's source may be anybody's address: until its owner has
   // answered, nothing is dialled and nothing but the SYN-ACK is sent there. Clients behind a peer, and where there are
-  // no peers those whose cookie the kernel has seen, need not be waited for; others for up to 15 s.
-  bool is_proved(const TCPSocket& client, const Endpoint& address) const;
+  // no peers those whose cookie the kernel has seen, need not be waited for; others for up to 15 s. `arrival` names the
+  // peers across the link that it has come by.
+  bool is_proved(const TCPSocket& client, const Endpoint& address, const PeerFilter& arrival) const;
 
   // Behind one that is up, or is not dialled from here.
-  bool is_behind_peer(const Endpoint& client) const;
+  bool is_behind_peer(const Endpoint& client, const PeerFilter& arrival) const;
 
 private:
   const Config& config_;

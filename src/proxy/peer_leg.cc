@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
 
 #include <fmt/format.h>
@@ -18,6 +19,7 @@
 #include "peer/warm_socket.hh"
 #include "proxy/dial.hh"
 #include "tcp/listener.hh"
+#include "tcp/tcp_facts.hh"
 
 namespace pepsal {
 
@@ -65,7 +67,9 @@ public:
   // Header and first bytes in one segment, then whatever else the client sends, until the far side answers.
   Outcome run()
   {
-    take_from_client();
+    if (!take_from_client()) {
+      return Outcome::client_gone;
+    }
     while (!header_.empty()) {
       if (const auto outcome = send_header(); outcome != Outcome::open) {
         return outcome;
@@ -88,13 +92,16 @@ public:
   }
 
   const PeerAnswer& answer() const { return answer_; }
+  // Whether all that was sent has been acknowledged there.
+  bool is_heard() const { return tcp_facts(warm_).unacknowledged_segments == 0; }
   TCPSocket take_socket() { return std::move(warm_); }
   std::uint64_t passed_bytes() const { return passed_bytes_; }
   std::vector<std::byte> take_kept() { return std::move(kept_); }
 
 private:
   // The first bytes that the client has sent already: they are taken from its socket, as all that is sent is kept.
-  void take_from_client()
+  // False when it has been reset, which a socket tells once: looked at again it seems to have ended in good order.
+  bool take_from_client()
   {
     std::array<std::byte, piece_bytes> piece;
     const auto bytes = ::recv(client_.number(), piece.data(), piece.size(), MSG_DONTWAIT);
@@ -104,6 +111,7 @@ private:
       keep(first);
       passed_bytes_ += first.size();
     }
+    return bytes != -1 || errno == EAGAIN || errno == EINTR;
   }
 
   Outcome send_header()
@@ -262,15 +270,18 @@ PeerLeg dial_by_peer(const Config& config, ConnectionTable& table, WarmQueue& qu
   case Outcome::open:
   case Outcome::in_doubt:
     queue.report_lost(ticket->serial);
-    return {.end = PeerLeg::End::failed, .reason = "peer-lost"};
+    return {.end = PeerLeg::End::failed, .reason = "peer-lost", .error = ECONNRESET};
   case Outcome::silent:
-    queue.report_lost(ticket->serial);
-    return {.end = PeerLeg::End::failed, .reason = "peer-silent"};
+    if (!dialler.is_heard()) { // else the far side lives, and waits for the server longer than this one
+      queue.report_lost(ticket->serial);
+    }
+    return {.end = PeerLeg::End::failed, .reason = "peer-silent", .error = ETIMEDOUT};
   }
   table.count(Counter::warm_connections_used);
   if (dialler.answer().kind != PeerAnswer::Kind::connected) {
     return {.end = PeerLeg::End::failed,
-            .reason = fmt::format("dial-{}-at-peer", dial_failure(dialler.answer().error))};
+            .reason = fmt::format("dial-{}-at-peer", dial_failure(dialler.answer().error)),
+            .error = dialler.answer().error};
   }
   return {.end = PeerLeg::End::connected, .socket = dialler.take_socket(), .first_bytes = dialler.passed_bytes()};
 }

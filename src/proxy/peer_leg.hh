@@ -27,6 +27,7 @@ struct PeerLeg
   TCPSocket socket{};              // non-blocking, when connected
   std::uint64_t first_bytes{};     // of the client's, taken from its socket and carried by it
   std::string reason{};            // for the closing line, when failed
+  std::uint16_t error{};           // errno, when failed: of the far side's dial, or of the way there
   std::vector<std::byte> unsent{}; // when unused: what was taken from the client's socket, for the dial to carry
 };
 

@@ -149,7 +149,7 @@ private:
     const auto* const arrival = link_of(context_.listener, context_.config);
     const bool fast_open = arrival != nullptr && context_.config.fastopen;
     const bool is_half_open = fast_open && client.state() == TCP_SYN_RECV;
-    if (fast_open && !trust_.is_proved(client, address)) {
+    if (fast_open && !trust_.is_proved(client, address, reached_by(arrival))) {
       if (const auto held = context_.table.may_log(LimitedLine::unfinished_handshake, boot_time_now())) {
         log::info("refused client={}: Fast Open, and no handshake; held_back={}", address, *held);
       }
@@ -157,7 +157,7 @@ private:
     }
     if (fast_open && client.has_syn_data()) {
       context_.table.count(Counter::fastopen_accepts);
-      if (trust_.is_behind_peer(address)) {
+      if (trust_.is_behind_peer(address, reached_by(arrival))) {
         expect_peer_window(client, *arrival);
       }
     }
@@ -193,7 +193,8 @@ private:
     }
     if (departure != nullptr && leg->origin == ServerLeg::Origin::dialled && leg->socket.has_syn_data()) {
       context_.table.count(Counter::fastopen_dials_accepted);
-      if (choose_peer(config.peers.peers, destination->connection.server)) { // others' servers may know Fast Open, too
+      if (choose_peer(config.peers.peers, destination->connection.server,
+                      reached_by(departure))) { // others' servers may know Fast Open, too
         expect_peer_window(leg->socket, *departure);
       }
     }
@@ -210,7 +211,10 @@ private:
     if (preserve && !wait_for_old_leg(context_.table, connection, client, context_.self)) {
       return {.end = DialEnd::client_gone};
     }
-    return open_server_leg(context_.config, context_.table, context_.warm_queues, connection, client, departure,
+    const auto peer = departure.link != nullptr
+                          ? choose_peer(context_.config.peers.peers, connection.server, reached_by(departure.link))
+                          : std::nullopt;
+    return open_server_leg(context_.config, context_.table, context_.warm_queues, peer, connection, client, departure,
                            preserve, hops);
   }
 
@@ -245,10 +249,10 @@ private:
   {
     const auto& config = context_.config;
     const auto* const arrival = link_of(context_.listener, config);
+    context_.set_state(ProcessState::waiting); // of those there is a limit, whoever connects
     PeerGate gate{config, arrival, context_.peer_key, context_.table, retired, SIGTERM};
     const auto header = gate.admit(peer, address, [&] {
       busy = 0; // it may end
-      context_.set_state(ProcessState::waiting);
       set_title(fmt::format("pepsal: proxy waiting for peer {}", address.address_string()));
     });
     busy = 1;
@@ -324,6 +328,15 @@ private:
   {
     const auto& links = context_.config.links;
     return links.empty() ? nullptr : find_link(links, routes_->name_of_interface(route.interface));
+  }
+
+  // The peers across this link. Where there is but one link, all are.
+  PeerFilter reached_by(const Link* link) const
+  {
+    if (context_.config.links.size() == 1) {
+      return {};
+    }
+    return [this, link](const Peer& peer) { return link_of_route(routes_->find(peer.address, 0)) == link; };
   }
 
   ProxyContext context_;

@@ -3,7 +3,6 @@
 
 #include "proxy/server_leg.hh"
 
-#include <optional>
 #include <vector>
 
 #include <fmt/format.h>
@@ -48,18 +47,18 @@ ServerLeg dialled_leg(const Config& config, ConnectionTable& table, const Connec
 } // namespace
 
 ServerLeg open_server_leg(const Config& config, ConnectionTable& table, std::span<WarmQueue> queues,
-                          const Connection& connection, const TCPSocket& client, const Departure& departure,
-                          bool preserve_source, std::uint8_t hops)
+                          const std::optional<std::size_t>& peer, const Connection& connection, const TCPSocket& client,
+                          const Departure& departure, bool preserve_source, std::uint8_t hops)
 {
-  const auto* const link = departure.link;
   // Under `source = own`, and after REDIRECT, the client's address would be dialled from by nobody.
-  const auto peer =
-      link != nullptr && preserve_source ? choose_peer(config.peers.peers, connection.server) : std::nullopt;
+  const bool may_use_peer = peer && departure.link != nullptr && preserve_source;
   // The peer itself refuses to be dialled for others (PeerGate): one round trip less by not asking.
-  if (!peer || *peer >= queues.size() || config.peers.peers[*peer].address.address == connection.server.address) {
+  if (!may_use_peer || *peer >= queues.size() ||
+      config.peers.peers[*peer].address.address == connection.server.address) {
     return dialled_leg(config, table, connection, client, departure, preserve_source, {});
   }
-  auto by_peer = dial_by_peer(config, table, queues[*peer], config.peers.peers[*peer], connection, client, *link, hops);
+  auto by_peer =
+      dial_by_peer(config, table, queues[*peer], config.peers.peers[*peer], connection, client, *departure.link, hops);
   switch (by_peer.end) {
   case PeerLeg::End::connected:
     return {.end = DialEnd::connected,
@@ -67,7 +66,7 @@ ServerLeg open_server_leg(const Config& config, ConnectionTable& table, std::spa
             .first_bytes = by_peer.first_bytes,
             .origin = ServerLeg::Origin::warm};
   case PeerLeg::End::failed:
-    return {.end = DialEnd::failed, .reason = std::move(by_peer.reason)};
+    return {.end = DialEnd::failed, .reason = std::move(by_peer.reason), .error = by_peer.error};
   case PeerLeg::End::client_gone:
     return {.end = DialEnd::client_gone};
   case PeerLeg::End::unused:

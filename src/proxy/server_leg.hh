@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,12 +32,12 @@ struct ServerLeg
   std::uint16_t error{}; // errno, when failed; 0 when there is none
 };
 
-// The server leg of `connection` for its client's accepted socket: by a warm connection of the peer behind which the
+// The server leg of `connection` for its client's accepted socket: by a warm connection of `peer`, behind which the
 // server lies, where `departure` has the link that leads there and one is ready; else dialled, see dial(). `queues` are
 // by peer, `hops` is how many warm connections the client's bytes have crossed. Throws as dial() does.
 ServerLeg open_server_leg(const Config& config, ConnectionTable& table, std::span<WarmQueue> queues,
-                          const Connection& connection, const TCPSocket& client, const Departure& departure,
-                          bool preserve_source, std::uint8_t hops);
+                          const std::optional<std::size_t>& peer, const Connection& connection, const TCPSocket& client,
+                          const Departure& departure, bool preserve_source, std::uint8_t hops);
 
 // What a leg that has failed counts as, by its reason, be it this box's or its peer's.
 Counter failure_counter(std::string_view reason);

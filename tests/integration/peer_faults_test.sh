@@ -117,7 +117,7 @@ load_without_peers() {
   satbox stop gw
 }
 
-# A connection that is carried by the peer when it goes: the client is told, whatever way it goes.
+# A connection that is carried by the gateway's box when that goes: the client is told, whatever way it goes.
 held() { # WHAT COMMAND...: holds a connection, runs the command, and waits for the connection's end
   local client
   : >"$work/held"
@@ -131,8 +131,13 @@ held() { # WHAT COMMAND...: holds a connection, runs the command, and waits for 
   wait $client 2>/dev/null || true
 }
 
-used_connections() {
-  case=used_connections peers=(--peers)
+vanish_and_return() {
+  vanish
+  return_from_nowhere
+  start_gateway
+}
+
+when_used() {
   start_box term
   start_gateway
   held "ended" satbox stop gw
@@ -140,10 +145,50 @@ used_connections() {
   held "killed" kill_gateway
   forget_gateway
   start_gateway
+  held "restarted" vanish_and_return
   held "vanished" vanish
   return_from_nowhere
   satbox stop term
 }
+
+used_with_peers() {
+  case=used_with_peers peers=(--peers)
+  when_used
+}
+
+used_without_peers() {
+  case=used_without_peers peers=()
+  when_used
+}
+
+# Of two pools that are idle, one gets no answer any more: its box says that the peer is gone. Of the other one only the
+# first probe gets lost: nothing happens there, though as much time has passed.
+silent_peer() {
+  local made
+  case=silent_peer peers=(--peers)
+  start_box gw
+  start_box term
+  eventually is_full term || wrong "the terminal's peer does not come up: $(satbox status term | grep '^peer')"
+  eventually is_full gw || wrong "the gateway's peer does not come up: $(satbox status gw | grep '^peer')"
+  sleep 1 # for the last acknowledgement of a handshake
+  made=$(counter term warm_connections_made)
+  in_role gw iptables -t raw -I PREROUTING -i sat0 -p tcp --sport 5001 -j DROP
+  in_role gw iptables -t raw -I PREROUTING -i sat0 -p tcp --dport 5001 -j DROP
+  eventually has_met_one || eventually has_met_one || wrong "the terminal does not probe"
+  in_role gw iptables -t raw -D PREROUTING -i sat0 -p tcp --dport 5001 -j DROP
+  eventually is_down gw "it does not answer" || eventually is_down gw "it does not answer" || eventually is_down gw "it does not answer" ||
+    wrong "the gateway does not find out that its peer is silent: $(satbox status gw | grep '^peer')"
+  sleep 5 # more than lies between the ends of both patiences
+  log_has term "is up" || wrong "the terminal's log does not say that its peer is up"
+  ! log_has term "is down" || wrong "one lost probe ended all: $(satbox log term | grep 'peer ')"
+  (($(counter term warm_connections_made) == made)) || wrong "warm connections were made again"
+  in_role gw iptables -t raw -D PREROUTING -i sat0 -p tcp --sport 5001 -j DROP
+  eventually is_up gw || eventually is_up gw || eventually is_up gw || wrong "the gateway's peer does not come up again"
+  satbox stop term
+  satbox stop gw
+}
+is_full() { satbox status "$1" | grep "^peer .* up .* ready=4" >/dev/null; } # ROLE
+has_met_one() { in_role gw iptables -t raw -nvxL PREROUTING 2>/dev/null | awk '/dpt:5001/ { n = $1 } END { exit !(n > 0) }'; }
 
 # What listens at the gateway's warm port instead of PEPsal: takes a greeting and answers by that verdict and version.
 answering_peer() { # VERSION VERDICT
@@ -180,11 +225,13 @@ other_version() {
   start_box term
   eventually is_down term "it speaks another version" || wrong "$(satbox status term | grep '^peer')"
   one_exchange || wrong "nothing gets through beside a peer of another version"
+  eventually is_down_for 3 || wrong "status does not say for how long: $(satbox status term | grep '^peer')"
   kill -TERM -- -$peer
   eventually not_listening || wrong "the other version does not end"
   peers=()
   start_box gw
   eventually is_down term "it has no --peer" || wrong "$(satbox status term | grep '^peer')"
+  is_down_for 3 || wrong "another reason counts as another beginning: $(satbox status term | grep '^peer')"
   one_exchange || wrong "nothing gets through beside a daemon without --peer"
   (($(satbox log term | grep -c "is down: it speaks another version") == 1)) || wrong "the log does not say once why"
   (($(counter term warm_connections_missing) >= 2)) || wrong "what is dialled instead is not counted"
@@ -204,13 +251,14 @@ assert far.recv(1) == b""' || wrong "a greeting of another version is not refuse
   satbox stop term
   satbox stop gw
 }
+is_down_for() { satbox status term | awk -v "least=$1" '/^peer .* down / { sub(/for=/, "", $4); long = $4 } END { exit !(long + 0 >= least) }'; } # SECONDS
 not_listening() { ! listens "$lab-gw" 5001; }
 
 printf '%s\n' DESCRIPTION=test DOWN_MBIT=50 UP_MBIT=20 RTT_MS=100 QUEUE_BDP=2 >"$work/link.conf"
 satlab up link >/dev/null
 serve_beside server $port python3 "$ledger" serve $port "$work/ledger"
 cases=("$@")
-((${#cases[@]} > 0)) || cases=(load_with_peers load_without_peers used_connections other_version)
+((${#cases[@]} > 0)) || cases=(load_with_peers load_without_peers used_with_peers used_without_peers silent_peer other_version)
 for name in "${cases[@]}"; do "$name"; done
 
 end_test

@@ -51,8 +51,7 @@ wire() {
 start_box() { # BOX TERRESTRIAL-INTERFACE PEPSAL-OPTION...
   local box=$1 terrestrial=$2 link take=()
   shift 2
-  setsid ip netns exec "$net-$box" "$PEPSAL_BIN_DIR/pepsal" --instance "$net-$box" --warm-connections 2 \
-    --drain-timeout 1 "$@" >"$work/$box.log" 2>&1 </dev/null &
+  setsid ip netns exec "$net-$box" "$PEPSAL_BIN_DIR/pepsal" --instance "$net-$box" --drain-timeout 1 "$@" >"$work/$box.log" 2>&1 </dev/null &
   daemon[$box]=$!
   disown
   eventually grep -qs ready "$work/$box.log" || wrong "$box does not start: $(tail -n 1 "$work/$box.log")"
@@ -93,17 +92,47 @@ everybody_talks() {
   says user1 10.82.2.2 user2 || wrong "user 1 does not reach user 2"
 }
 
+refused_behind_two_boxes() {
+  ! inside user1 timeout 10 ncat 10.82.2.2 7999 </dev/null 2>/dev/null || wrong "a connection to a closed port ends well"
+}
+
+have_ended() { # PID...
+  local pid
+  for pid; do ! kill -0 "$pid" 2>/dev/null || return 1; done
+}
+stop_boxes() {
+  kill -TERM "${daemon[@]}"
+  eventually have_ended "${daemon[@]}" || wrong "the boxes do not end"
+  daemon=()
+}
+
+start_hub() {
+  local i
+  start_box gw wan0 --warm-connections 2 --link sat1 --link sat2 --link sat3 --peer 10.9.1.1,10.82.1.0/24 \
+    --peer 10.9.2.1,10.82.2.0/24 --peer 10.9.3.1,10.82.3.0/24
+  for i in 1 2 3; do start_box "term$i" lan0 --warm-connections 2 --link sat0 --peer "10.9.$i.2"; done
+  eventually peers_up gw 3 || wrong "the gateway's peers do not come up"
+  for i in 1 2 3; do eventually peers_up "term$i" 1 || wrong "terminal $i's peer does not come up"; done
+}
+
 set_up
 case=control
 eventually says user3 $server server || wrong "no way to the server without the boxes"
 everybody_talks
 
-case=start_all
-start_box gw wan0 --link sat1 --link sat2 --link sat3 --peer 10.9.1.1,10.82.1.0/24 --peer 10.9.2.1,10.82.2.0/24 \
-  --peer 10.9.3.1,10.82.3.0/24
-for i in 1 2 3; do start_box "term$i" lan0 --link sat0 --peer "10.9.$i.2"; done
-eventually peers_up gw 3 || wrong "the gateway's peers do not come up"
-for i in 1 2 3; do eventually peers_up "term$i" 1 || wrong "terminal $i's peer does not come up"; done
+case=without_peers
+start_box gw wan0 --link sat1 --link sat2 --link sat3
+for i in 1 2 3; do start_box "term$i" lan0 --link sat0; done
+everybody_talks
+for box in gw term1 term2 term3; do
+  (($(counter $box connections_opened) >= 2)) || wrong "$box carried $(counter $box connections_opened) connections"
+  (($(counter $box warm_connections_used) == 0)) || wrong "$box has warm connections without a peer"
+done
+refused_behind_two_boxes
+stop_boxes
+
+case=start_hub
+start_hub
 
 case=everybody_talks
 everybody_talks
@@ -117,6 +146,28 @@ for i in 1 2 3; do
 done
 (($(counter gw warm_connections_used) == 4)) || wrong "the gateway used $(counter gw warm_connections_used) instead of 4"
 (($(counter gw warm_connections_served) == 4)) || wrong "the gateway served $(counter gw warm_connections_served) instead of 4"
+
+# The reason comes back over both warm connections.
+case=refused_behind_two_boxes
+refused_behind_two_boxes
+for box in term1 gw; do
+  eventually grep -q "server=10.82.2.2:7999 .*reason=dial-refused-at-peer" "$work/$box.log" ||
+    wrong "$box says '$(grep -F "server=10.82.2.2:7999" "$work/$box.log")'"
+done
+
+# A peer without prefixes has what its own link leads to.
+case=by_link
+stop_boxes
+start_box gw wan0 --warm-connections 2 --link sat1 --link sat2 --link sat3 --peer 10.9.1.1 --peer 10.9.2.1
+for i in 1 2 3; do start_box "term$i" lan0 --warm-connections 2 --link sat0 --peer "10.9.$i.2"; done
+eventually peers_up gw 2 || wrong "the gateway's peers do not come up"
+everybody_talks
+# One to each of both users, and the second user's from the first.
+(($(counter term1 warm_connections_served) == 1)) || wrong "terminal 1 served $(counter term1 warm_connections_served) instead of 1"
+(($(counter term2 warm_connections_served) == 2)) || wrong "terminal 2 served $(counter term2 warm_connections_served) instead of 2"
+(($(counter term3 warm_connections_served) == 0)) || wrong "terminal 3 served $(counter term3 warm_connections_served) without being a peer"
+stop_boxes
+start_hub
 
 case=one_terminal_gone
 kill -TERM "${daemon[term3]}"

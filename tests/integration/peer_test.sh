@@ -120,7 +120,7 @@ set_up
 start_up_boxes
 cases=("$@")
 ((${#cases[@]} > 0)) || cases=(carries keeps_dscp speaks_and_half_closes urgent_byte back_pressure from_the_server refused_there box_itself reset_passes burst many_at_once
-  iperf_both_ways far_proxies_killed keeper_killed peer_goes_and_comes box_restarted forged_syns half_open_ends without_peers mixed_families keys strangers bad_input)
+  iperf_both_ways far_proxies_killed keeper_killed peer_goes_and_comes box_restarted forged_syns half_open_ends without_peers mixed_families none_kept less_patient keys strangers silent_strangers bad_input)
 for name in "${cases[@]}"; do "$name"; done
 
 end_test

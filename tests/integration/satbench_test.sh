@@ -45,14 +45,19 @@ grep -q '^| PEPsal, both ends |' "$work/results/report.md" || wrong "report.md h
 cmp -s "$work/out" "$work/results/report.md" || wrong "the report on standard output differs from report.md"
 grep -q '<svg' "$work/results/plots/received-web.svg" || wrong "there is no plot"
 # A page in a browser, ssh and an upload over TLS: what the programs say of them, and that they went the way they should: by
-# warm connections, and direct as control.
-"$satbench" --quick --only web --workload HTTP/2 --workload ssh --workload 'over TLS' --columns direct,both --jobs 2 \
-  --output "$work/programs" >"$work/out" 2>"$work/err" &
-programs_pid=$!
-status=0
-wait "$programs_pid" || status=$?
-cat "$work/err"
-((status == 0)) || wrong "with programs: exit status $status"
+# warm connections, and direct and between boxes that are no peers as control.
+with_programs() { # FOLDER SATBENCH-OPTION...
+  local status=0
+  "$satbench" --quick --only web --workload HTTP/2 --workload ssh --workload 'over TLS' --jobs 2 \
+    --output "$work/$1" "${@:2}" >"$work/out" 2>"$work/err" &
+  pids+=($!)
+  wait $! || status=$?
+  cat "$work/err"
+  ((status == 0)) || wrong "with programs ($1): exit status $status"
+}
+pids=("$pid")
+with_programs programs --columns direct,both
+with_programs no-peers --columns both --no-peers
 python3 - "$work/programs/results.json" <<'CHECK' || wrong "with programs: results.json is not as expected"
 import json, sys
 every = json.load(open(sys.argv[1]))["runs"]
@@ -65,10 +70,15 @@ assert page["received"] == 1400000 and page["first_byte_s"] < page["paint_s"] an
 assert page["link"]["down"]["offered_bytes"] > 1400000 and upload["link"]["up"]["offered_bytes"] > 1000000, upload
 assert ssh["link"]["up"]["offered_packets"] > 10 and ssh["link"]["down"]["offered_packets"] > 10, ssh
 CHECK
+python3 - "$work/no-peers/results.json" <<'CHECK' || wrong "with programs, no peers: results.json is not as expected"
+import json, sys
+every = json.load(open(sys.argv[1]))["runs"]
+assert len(every) == 3 and all(run["intact"] and not run["error"] and "warm_connections" not in run for run in every), every
+CHECK
 grep -q '| first byte | first paint | loaded |' "$work/programs/report.md" || wrong "report.md has no first paint"
 
 # The wrapper becomes the measuring program, so its number is in the lab's names.
-for number in "$pid" "$programs_pid"; do
+for number in "${pids[@]}"; do
   for trace in /run/{netns,pepsal-satlab,pepsal}/sb"$number"-* /dev/shm/pepsal.sb"$number"-* /dev/shm/satbench"$number"-*; do
     [[ ! -e $trace ]] || wrong "$trace is left behind"
   done

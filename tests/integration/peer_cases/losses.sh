@@ -38,6 +38,10 @@ half_open_ends() {
 
 reset_passes() {
   case=reset_passes
+  resets
+}
+
+resets() {
   in_role user timeout 10 python3 - "$server" <<'END' || wrong "the client cannot reset"
 import socket, struct, sys, time
 s = socket.create_connection((sys.argv[1], 7002))

@@ -7,9 +7,12 @@ without_peers() {
   stop_boxes
   satbox start gw
   satbox start term
+  ! listens "$lab-term" 5001 || wrong "a box without --peer has a warm port"
   transfers 0
   half_close
   sends_urgent
+  stops_who_sends
+  resets
   server_asks
   ! in_role user timeout 10 ncat "$server" 7999 </dev/null 2>/dev/null || wrong "a connection to a closed port ends well"
   five_hundred
@@ -36,6 +39,41 @@ mixed_families() {
     fetch $family http large || wrong "IPv$family over an IPv6 peer: the file does not arrive whole"
   done
   (($(counter term warm_connections_used) == used + 2)) || wrong "the peer was not used"
+}
+
+# A box that keeps no warm connections says so, is served without them, and serves its peer's.
+none_kept() {
+  local missing
+  case=none_kept
+  stop_boxes
+  satbox --peers start gw --warm-connections 4
+  satbox --peers start term --warm-connections 0
+  eventually is_up gw 4 || wrong "the gateway's peer does not come up"
+  eventually is_down term "--warm-connections is 0" || wrong "$(satbox status term | grep '^peer')"
+  (($(satbox log term | grep -c "is down: this box keeps no warm connections") == 1)) || wrong "the log does not say so once"
+  missing=$(counter term warm_connections_missing)
+  fetch 4 http large || wrong "the file does not arrive whole"
+  (($(counter term fastopen_dials) >= 1 && $(counter gw fastopen_accepts) >= 1)) || wrong "what is dialled instead has no data in its SYN"
+  (($(counter term warm_connections_missing) == missing + 1)) || wrong "what is dialled instead is not counted"
+  server_asks
+  (($(counter term warm_connections_served) == 1)) || wrong "it does not serve its peer's connections"
+}
+
+# Who waits less long for servers than its peer gives one client up, and none of the connections that are ready.
+less_patient() {
+  local made
+  case=less_patient
+  stop_boxes
+  satbox --peers start gw --warm-connections 4
+  satbox --peers start term --warm-connections 4 --connect-timeout 1
+  eventually both_up || wrong "the peers do not come up"
+  in_role server iptables -A INPUT -p tcp --dport 7998 -j DROP
+  made=$(counter term warm_connections_made)
+  in_role user timeout 20 ncat $server 7998 </dev/null 2>/dev/null || true
+  eventually log_has term "reason=peer-silent" || wrong "the terminal does not give up: $(satbox log term | tail -n 1)"
+  eventually is_up term 4 || wrong "the pool is not filled again"
+  (($(counter term warm_connections_made) == made + 1)) || wrong "$(($(counter term warm_connections_made) - made)) warm connections were made instead of one"
+  in_role server iptables -F INPUT
 }
 
 keys() {
@@ -109,17 +147,65 @@ for forbidden in "127.0.0.1", "10.81.2.1", "10.81.1.1", "169.254.1.1", "224.0.0.
     answer = s.recv(4)
     assert answer[:2] == b"\xa5\2", (forbidden, answer)
     assert ends(s)
-s = warm(); s.sendall(SIGNATURE + b"\x21\x11\0\x0c" + ADDRESSES + b"hello-")             # and what is right works
+def no_answer(s):
+    try:
+        return s.recv(4) == b""
+    except ConnectionError:
+        return True
+def refused(header, what):
+    s = warm()
+    s.sendall(SIGNATURE + header)
+    answer = s.recv(4)
+    assert answer[:2] == b"\xa5\2", (what, answer)
+    assert ends(s)
+for forbidden in "127.0.0.1", "10.81.2.1", "224.0.0.1":                                  # as a client
+    refused(b"\x21\x11\0\x0c" + socket.inet_aton(forbidden) + ADDRESSES[4:], forbidden)
+for forbidden in "::1", "::", "fe80::1", "ff02::1", "fd00:81:2::1":
+    refused(b"\x21\x21\0\x24" + socket.inet_pton(socket.AF_INET6, "fd00:81:3::2") +
+            socket.inet_pton(socket.AF_INET6, forbidden) + struct.pack("!HH", 4000, 22), forbidden)
+refused(b"\x21\x11\0\x10" + ADDRESSES + b"\xe1\0\1\5", "a fifth box")
+s = warm()
+s.sendall(SIGNATURE + b"\x21\x21\0\x24" + (bytes(10) + b"\xff\xff" + ADDRESSES[:4]) * 2 + struct.pack("!HH", 4000, 22))
+assert no_answer(s)                                                                      # IPv4 in an IPv6 header
+s = warm(); s.sendall(SIGNATURE + b"\x21\x11\0\x10" + ADDRESSES + b"\xe1\0\1\4" + b"hello-") # and what is right works
 assert s.recv(4) == b"\xa5\0\0\0"
 assert s.recv(6) == b"hello-"
 END
-  (($(counter term warm_connections_refused) >= refused + 13)) ||
-    wrong "$(counter term warm_connections_refused) refusals are counted instead of 13 or more"
+  (($(counter term warm_connections_refused) >= refused + 23)) ||
+    wrong "$(counter term warm_connections_refused) refusals are counted in all, which is less than 23 more"
   (($(satbox log term | grep -c refused) >= 1 && $(satbox log term | grep -c "^.*: refused") <= 2)) ||
     wrong "the log has $(satbox log term | grep -c refused) lines about refusals"
   ! in_role user timeout 5 python3 -c 'import socket; socket.create_connection(("10.81.1.1", 5001), 3)' 2>/dev/null ||
     wrong "the warm port is open on the users' side"
 }
+
+# Whoever has the peer's address, says nothing and goes on to connect gets no more processes than a peer is allowed, half of
+# --max-connections, and users' connections go on.
+silent_strangers() {
+  local before connecting proxies
+  case=silent_strangers
+  satbox stop gw >/dev/null 2>&1 || true
+  satbox stop term >/dev/null 2>&1 || true
+  satbox --peers start term --warm-connections 4 --max-connections 40 --spare-proxies 2
+  before=$(processes_of term "proxy" | wc -l)
+  in_role gw timeout 10 python3 -c '
+import socket, time
+sockets = []
+for _ in range(60):
+    s = socket.socket()
+    s.settimeout(5)
+    s.connect(("10.81.2.1", 5001))
+    sockets.append(s)
+time.sleep(60)' & connecting=$!
+  eventually has_proxies $((before + 15)) || wrong "the strangers are not let in"
+  sleep 2
+  proxies=$(processes_of term "proxy" | wc -l)
+  ((proxies <= before + 25)) || wrong "$proxies proxies instead of $before and 20 more"
+  fetch 4 http small || wrong "the file does not arrive whole beside them"
+  wait $connecting || true
+  satbox stop term
+}
+has_proxies() { (($(processes_of term "proxy" | wc -l) >= $1)); }
 
 start_fails() { # STATUS TEXT PEPSAL-OPTION...
   local status=0 lines
@@ -132,7 +218,7 @@ start_fails() { # STATUS TEXT PEPSAL-OPTION...
 
 bad_input() {
   case=bad_input
-  satbox stop term
+  satbox stop term >/dev/null 2>&1 || true
   printf short >"$work/short"
   cp "$work/secret" "$work/readable"
   chmod 600 "$work/short"
@@ -143,8 +229,9 @@ bad_input() {
   start_fails 2 "0 to 1024" --peer 10.81.2.2 --warm-connections many
   start_fails 2 "--peer-port" --peer 10.81.2.2 --peer-port 5000
   start_fails 2 "without --peer" --peer-key "$work/secret"
-  start_fails 1 "No such file" --peer 10.81.2.2 --peer-key "$work/none"
-  start_fails 1 "32 to 4096 bytes" --peer 10.81.2.2 --peer-key "$work/short"
+  start_fails 1 "No such file or directory; it takes a file of 32 to 4096 bytes" --peer 10.81.2.2 --peer-key "$work/none"
+  start_fails 1 "has 5 bytes; it takes a file of 32 to 4096 bytes" --peer 10.81.2.2 --peer-key "$work/short"
+  start_fails 1 "no ordinary file; it takes" --peer 10.81.2.2 --peer-key "$work"
   start_fails 1 "chmod 600" --peer 10.81.2.2 --peer-key "$work/readable"
   start_fails 1 "is not reached by a link's interface" --peer "$user"
 }

@@ -107,6 +107,11 @@ print(b"".join(iter(lambda: s.recv(100), b"")).decode())' "$server" || true)
 # arrives.
 back_pressure() {
   case=back_pressure
+  stops_who_sends
+}
+
+stops_who_sends() {
+  rm -f "$work/taken"
   in_role user timeout 60 python3 - "$server" "$work/taken" <<'END' || wrong "who does not read does not stop who sends, or not all arrives"
 import hashlib, pathlib, socket, sys, time
 SIZE = 16_000_000

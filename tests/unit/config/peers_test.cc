@@ -82,3 +82,16 @@ TEST(Peers, OneWithoutPrefixTakesTheRest)
   EXPECT_EQ(choose_peer(peers, address("2001:db8::1")), 0U);
   EXPECT_EQ(choose_peer({}, address("192.0.2.7")), std::nullopt);
 }
+
+// Who is not across the link in question does not count, whatever lies behind it.
+TEST(Peers, OnlyThoseThatTheFilterLetsPassAreChosen)
+{
+  const std::vector peers{parse_peer("10.9.0.1"), parse_peer("10.9.0.2,10.81.7.0/24"), parse_peer("10.9.0.3")};
+  const auto without = [](std::string_view excluded) {
+    return [excluded](const Peer& peer) { return peer.address.address_string() != excluded; };
+  };
+  EXPECT_EQ(choose_peer(peers, address("192.0.2.7"), without("10.9.0.1")), 2U);
+  EXPECT_EQ(choose_peer(peers, address("10.81.7.9"), without("10.9.0.2")), 0U);
+  EXPECT_EQ(choose_peer(peers, address("10.81.7.9"), without("10.9.0.1")), 1U);
+  EXPECT_EQ(choose_peer(peers, address("192.0.2.7"), [](const Peer&) { return false; }), std::nullopt);
+}

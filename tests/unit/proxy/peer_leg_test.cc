@@ -1,5 +1,7 @@
 #include "proxy/peer_leg.hh"
 
+#include <cerrno>
+#include <chrono>
 #include <string>
 #include <thread>
 #include <vector>
@@ -11,6 +13,8 @@
 
 namespace pepsal::test {
 namespace {
+
+using namespace std::chrono_literals;
 
 class PeerLegTest : public testing::Test
 {
@@ -31,16 +35,19 @@ protected:
     return dial_by_peer(config_, table_, queue_, {.address = peer}, connection, client_.proxy, link, 0);
   }
 
-  // Takes what comes there, until that is so much or nothing comes for a moment, and answers.
-  void take_and_answer(std::size_t bytes, PeerAnswer::Kind kind)
+  // Takes what comes there, until that is so much, it ends or nothing comes for a moment, and answers.
+  void take_and_answer(std::size_t bytes, PeerAnswer::Kind kind, std::uint16_t error = 0)
   {
     std::vector<char> any(65536);
     pollfd readable{.fd = warm_.proxy.number(), .events = POLLIN, .revents = 0};
     for (std::size_t taken = 0; taken < bytes && ::poll(&readable, 1, taken == 0 ? 5000 : 300) == 1;) {
       const auto piece = ::recv(warm_.proxy.number(), any.data(), any.size(), MSG_DONTWAIT);
-      taken += piece > 0 ? static_cast<std::size_t>(piece) : 0;
+      if (piece <= 0) {
+        break;
+      }
+      taken += static_cast<std::size_t>(piece);
     }
-    const auto answer = PeerAnswer{.kind = kind}.encode();
+    const auto answer = PeerAnswer{.kind = kind, .error = error}.encode();
     ::send(warm_.proxy.number(), answer.data(), answer.size(), MSG_NOSIGNAL);
   }
 
@@ -57,6 +64,60 @@ TEST_F(PeerLegTest, WarmConnectionOfThePeerCarriesTheClient)
   send_all(client_.host, "question");
   const std::jthread peer{[&] { take_and_answer(1, PeerAnswer::Kind::connected); }};
   EXPECT_EQ(dial(warm_.proxy.local_endpoint()).end, PeerLeg::End::connected);
+}
+
+// Looked at twice, a socket that was reset seems to have ended in good order.
+TEST_F(PeerLegTest, NobodyIsDialledForAClientThatHasSentNothingButAReset)
+{
+  reset(client_.peer);
+  EXPECT_EQ(dial(warm_.proxy.local_endpoint()).end, PeerLeg::End::client_gone);
+  std::byte any{};
+  EXPECT_LE(::recv(warm_.proxy.number(), &any, 1, MSG_DONTWAIT), 0) << "something was sent there";
+}
+
+// Its control: one that ends without a word is carried, as its server may speak.
+TEST_F(PeerLegTest, ClientThatHasSentNothingButItsEndIsCarried)
+{
+  end_sending(client_.peer);
+  const std::jthread peer{[&] { take_and_answer(1, PeerAnswer::Kind::connected); }};
+  EXPECT_EQ(dial(warm_.proxy.local_endpoint()).end, PeerLeg::End::connected);
+}
+
+// For a box that stands between two peers and has to tell the near one.
+TEST_F(PeerLegTest, FailedDialKeepsItsError)
+{
+  const std::jthread peer{[&] { take_and_answer(1, PeerAnswer::Kind::dial_failed, ECONNREFUSED); }};
+  const auto leg = dial(warm_.proxy.local_endpoint());
+  EXPECT_EQ(leg.end, PeerLeg::End::failed);
+  EXPECT_EQ(leg.reason, "dial-refused-at-peer");
+  EXPECT_EQ(leg.error, ECONNREFUSED);
+}
+
+// A far side that acknowledges waits for its server. It is given up, and no other of its connections.
+TEST_F(PeerLegTest, SilentDialEndsNoOtherConnections)
+{
+  config_.connect_timeout = -4s; // and five for the answer to come
+  const auto leg = dial(warm_.proxy.local_endpoint());
+  EXPECT_EQ(leg.reason, "peer-silent");
+  const auto taken = queue_.next_notice();
+  EXPECT_TRUE(taken && !taken->lost);
+  EXPECT_FALSE(queue_.next_notice()) << "reported as lost";
+}
+
+// Its control: after a reset nobody knows what the peer still has.
+TEST_F(PeerLegTest, ResetBeforeTheAnswerIsReported)
+{
+  const auto there = warm_.proxy.local_endpoint();
+  send_all(client_.peer, "question");
+  const std::jthread peer{[&] {
+    pollfd readable{.fd = warm_.proxy.number(), .events = POLLIN, .revents = 0};
+    ::poll(&readable, 1, 5000);
+    reset(warm_.proxy);
+  }};
+  EXPECT_EQ(dial(there).reason, "peer-lost");
+  queue_.next_notice(); // that it was taken
+  const auto lost = queue_.next_notice();
+  EXPECT_TRUE(lost && lost->lost);
 }
 
 // A client that has sent much when the far proxy is found to be retired.
