@@ -8,7 +8,7 @@ set -euo pipefail
 source "$(dirname "$0")/../support/shell.sh"
 
 need_root "to make network namespaces"
-need_programs ip ncat
+need_programs ip ncat python3
 
 readonly net=phb$$ server=10.84.0.2
 work=$(mktemp -d)
@@ -115,6 +115,16 @@ start_hub() {
   for i in 1 2 3; do eventually peers_up "term$i" 1 || wrong "terminal $i's peer does not come up"; done
 }
 
+forged_syn() { # TERMINAL: out of its box, to the server; what had been opened before is in `opened`
+  local accepted
+  opened=$(counter gw connections_opened)
+  accepted=$(counter gw connections_accepted)
+  inside "term$1" python3 "$root/tests/support/forged_syn.py" "10.82.$1.77" 4001 data $server 7001
+  eventually accepted_more "$accepted" || wrong "the gateway did not get the SYN from behind terminal $1"
+}
+accepted_more() { (($(counter gw connections_accepted) > $1)); }
+opened_more() { (($(counter gw connections_opened) > $1)); }
+
 set_up
 case=control
 eventually says user3 $server server || wrong "no way to the server without the boxes"
@@ -158,7 +168,8 @@ done
 # A peer without prefixes has what its own link leads to.
 case=by_link
 stop_boxes
-start_box gw wan0 --warm-connections 2 --link sat1 --link sat2 --link sat3 --peer 10.9.1.1 --peer 10.9.2.1
+inside gw sysctl -qw net.ipv4.tcp_fastopen=3
+start_box gw wan0 --warm-connections 2 --fastopen --link sat1 --link sat2 --link sat3 --peer 10.9.1.1 --peer 10.9.2.1
 for i in 1 2 3; do start_box "term$i" lan0 --warm-connections 2 --link sat0 --peer "10.9.$i.2"; done
 eventually peers_up gw 2 || wrong "the gateway's peers do not come up"
 everybody_talks
@@ -166,6 +177,11 @@ everybody_talks
 (($(counter term1 warm_connections_served) == 1)) || wrong "terminal 1 served $(counter term1 warm_connections_served) instead of 1"
 (($(counter term2 warm_connections_served) == 2)) || wrong "terminal 2 served $(counter term2 warm_connections_served) instead of 2"
 (($(counter term3 warm_connections_served) == 0)) || wrong "terminal 3 served $(counter term3 warm_connections_served) without being a peer"
+# Nor does a SYN's source lie behind a peer across another link than the one that it arrives by.
+forged_syn 3
+! eventually opened_more "$opened" || wrong "the gateway dials for a forged SYN of a link without a peer"
+forged_syn 1
+eventually opened_more "$opened" || wrong "the gateway does not dial for what comes from behind its peer"
 stop_boxes
 start_hub
 
