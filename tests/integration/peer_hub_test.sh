@@ -8,7 +8,7 @@ set -euo pipefail
 source "$(dirname "$0")/../support/shell.sh"
 
 need_root "to make network namespaces"
-need_programs ip ncat python3
+need_programs ip iptables ncat python3
 
 readonly net=phb$$ server=10.84.0.2
 work=$(mktemp -d)
@@ -125,6 +125,8 @@ forged_syn() { # TERMINAL: out of its box, to the server; what had been opened b
 accepted_more() { (($(counter gw connections_accepted) > $1)); }
 opened_more() { (($(counter gw connections_opened) > $1)); }
 
+met() { inside "$1" iptables -t raw -nvxL PREROUTING 2>/dev/null | awk '/dpt:7001/ { n = $1 } END { print n + 0 }'; } # TERMINAL
+
 set_up
 case=control
 eventually says user3 $server server || wrong "no way to the server without the boxes"
@@ -182,6 +184,20 @@ forged_syn 3
 ! eventually opened_more "$opened" || wrong "the gateway dials for a forged SYN of a link without a peer"
 forged_syn 1
 eventually opened_more "$opened" || wrong "the gateway does not dial for what comes from behind its peer"
+# And a SYN that leaves by such a link carries no data before there is a cookie.
+for i in 1 3; do
+  inside "term$i" iptables -t raw -I PREROUTING -i sat0 -p tcp --syn --dport 7001 -m length --length 160: 2>/dev/null
+done
+kill -TERM "${daemon[term1]}" # so that its connections are dialled
+unset 'daemon[term1]'
+eventually peers_up gw 1 || wrong "the gateway does not notice that terminal 1 has gone"
+for i in 1 3; do
+  opened=$(counter gw connections_opened)
+  inside server sh -c "printf %0100d 0 | timeout 5 ncat 10.82.$i.2 7001" >/dev/null 2>&1 || true # who answers did not listen
+  opened_more "$opened" || wrong "the gateway did not connect to user $i"
+done
+(($(met term1) == 1)) || wrong "$(met term1) SYNs with data go to a peer's side instead of one"
+(($(met term3) == 0)) || wrong "$(met term3) SYNs with data go where no peer is"
 stop_boxes
 start_hub
 
