@@ -44,6 +44,7 @@ struct Departure
 {
   const Link* link;   // nullptr: on the terrestrial side
   std::uint32_t mark; // by which it is routed there
+  bool to_peer{};     // there is a peer across the link, which takes a SYN's data without a cookie
 };
 
 // Makes the socket of a dial to `connection.server`: mark and profile of its leg, the SYN's DSCP, the hop limit that a

@@ -96,7 +96,7 @@ private:
     if (available <= 0) {
       return connect(socket);
     }
-    if (choose_peer(config_.peers.peers, connection_.server)) { // any other side gives a cookie first (RFC 7413)
+    if (departure_.to_peer) { // any other side gives a cookie first (RFC 7413)
       socket.set_option(IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, 1, "TCP_FASTOPEN_NO_COOKIE");
     }
     const auto sent = ::sendto(socket.number(), bytes.data(), static_cast<std::size_t>(available),

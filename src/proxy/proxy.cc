@@ -205,7 +205,7 @@ private:
     carry(session, arrival, departure, is_half_open);
   }
 
-  ServerLeg server_leg(const Connection& connection, const TCPSocket& client, const Departure& departure, bool preserve,
+  ServerLeg server_leg(const Connection& connection, const TCPSocket& client, Departure departure, bool preserve,
                        std::uint8_t hops)
   {
     if (preserve && !wait_for_old_leg(context_.table, connection, client, context_.self)) {
@@ -214,6 +214,7 @@ private:
     const auto peer = departure.link != nullptr
                           ? choose_peer(context_.config.peers.peers, connection.server, reached_by(departure.link))
                           : std::nullopt;
+    departure.to_peer = peer.has_value();
     return open_server_leg(context_.config, context_.table, context_.warm_queues, peer, connection, client, departure,
                            preserve, hops);
   }

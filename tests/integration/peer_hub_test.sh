@@ -8,7 +8,7 @@ set -euo pipefail
 source "$(dirname "$0")/../support/shell.sh"
 
 need_root "to make network namespaces"
-need_programs ip ncat
+need_programs ip iptables ncat python3
 
 readonly net=phb$$ server=10.84.0.2
 work=$(mktemp -d)
@@ -115,6 +115,18 @@ start_hub() {
   for i in 1 2 3; do eventually peers_up "term$i" 1 || wrong "terminal $i's peer does not come up"; done
 }
 
+forged_syn() { # TERMINAL: out of its box, to the server; what had been opened before is in `opened`
+  local accepted
+  opened=$(counter gw connections_opened)
+  accepted=$(counter gw connections_accepted)
+  inside "term$1" python3 "$root/tests/support/forged_syn.py" "10.82.$1.77" 4001 data $server 7001
+  eventually accepted_more "$accepted" || wrong "the gateway did not get the SYN from behind terminal $1"
+}
+accepted_more() { (($(counter gw connections_accepted) > $1)); }
+opened_more() { (($(counter gw connections_opened) > $1)); }
+
+met() { inside "$1" iptables -t raw -nvxL PREROUTING 2>/dev/null | awk '/dpt:7001/ { n = $1 } END { print n + 0 }'; } # TERMINAL
+
 set_up
 case=control
 eventually says user3 $server server || wrong "no way to the server without the boxes"
@@ -158,7 +170,8 @@ done
 # A peer without prefixes has what its own link leads to.
 case=by_link
 stop_boxes
-start_box gw wan0 --warm-connections 2 --link sat1 --link sat2 --link sat3 --peer 10.9.1.1 --peer 10.9.2.1
+inside gw sysctl -qw net.ipv4.tcp_fastopen=3
+start_box gw wan0 --warm-connections 2 --fastopen --link sat1 --link sat2 --link sat3 --peer 10.9.1.1 --peer 10.9.2.1
 for i in 1 2 3; do start_box "term$i" lan0 --warm-connections 2 --link sat0 --peer "10.9.$i.2"; done
 eventually peers_up gw 2 || wrong "the gateway's peers do not come up"
 everybody_talks
@@ -166,6 +179,25 @@ everybody_talks
 (($(counter term1 warm_connections_served) == 1)) || wrong "terminal 1 served $(counter term1 warm_connections_served) instead of 1"
 (($(counter term2 warm_connections_served) == 2)) || wrong "terminal 2 served $(counter term2 warm_connections_served) instead of 2"
 (($(counter term3 warm_connections_served) == 0)) || wrong "terminal 3 served $(counter term3 warm_connections_served) without being a peer"
+# Nor does a SYN's source lie behind a peer across another link than the one that it arrives by.
+forged_syn 3
+! eventually opened_more "$opened" || wrong "the gateway dials for a forged SYN of a link without a peer"
+forged_syn 1
+eventually opened_more "$opened" || wrong "the gateway does not dial for what comes from behind its peer"
+# And a SYN that leaves by such a link carries no data before there is a cookie.
+for i in 1 3; do
+  inside "term$i" iptables -t raw -I PREROUTING -i sat0 -p tcp --syn --dport 7001 -m length --length 160: 2>/dev/null
+done
+kill -TERM "${daemon[term1]}" # so that its connections are dialled
+unset 'daemon[term1]'
+eventually peers_up gw 1 || wrong "the gateway does not notice that terminal 1 has gone"
+for i in 1 3; do
+  opened=$(counter gw connections_opened)
+  inside server sh -c "printf %0100d 0 | timeout 5 ncat 10.82.$i.2 7001" >/dev/null 2>&1 || true # who answers did not listen
+  opened_more "$opened" || wrong "the gateway did not connect to user $i"
+done
+(($(met term1) == 1)) || wrong "$(met term1) SYNs with data go to a peer's side instead of one"
+(($(met term3) == 0)) || wrong "$(met term3) SYNs with data go where no peer is"
 stop_boxes
 start_hub
 

@@ -38,22 +38,5 @@ serve_beside() { # ROLE PORT COMMAND...
 # A SYN to the server's port 80 that comes out of the terminal's box with anybody's address: with a request in it, or
 # with the wish for a Fast Open cookie alone.
 forged_syn() { # SOURCE PORT data|wish
-  in_role term python3 - "$@" "$server" <<'PYTHON'
-import socket, struct, sys
-source, port = socket.inet_aton(sys.argv[1]), int(sys.argv[2])
-server = socket.inet_aton(sys.argv[4])
-options, data = (b"\x22\2\1\1", b"") if sys.argv[3] == "wish" else (b"", b"GET /large HTTP/1.0\r\n\r\n")
-def checksum(text):
-    text += b"\0" * (len(text) % 2)
-    total = sum(struct.unpack(f"!{len(text) // 2}H", text))
-    while total >> 16:
-        total = (total & 0xffff) + (total >> 16)
-    return ~total & 0xffff
-def segment(check):
-    return struct.pack("!HHIIBBHHH", port, 80, 1000, 0, 5 + len(options) // 4 << 4, 2, 65535, check, 0) + options + data
-tcp = segment(checksum(source + server + struct.pack("!BBH", 0, 6, len(segment(0))) + segment(0)))
-ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), 1, 0, 64, 6, 0, source, server)
-raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-raw.sendto(ip + tcp, (sys.argv[4], 0))
-PYTHON
+  in_role term python3 "$root/tests/support/forged_syn.py" "$@" "$server" 80
 }
