@@ -1,5 +1,5 @@
-// The layout of --help, which CLI11 asks for option by option, and command by command; and what CLI11 finds wrong, in our
-// words. Cannot fail.
+// The layout of --help, which CLI11 asks for option by option, and command by command; and what CLI11 finds wrong, in
+// our words. Cannot fail.
 
 #include "config/help.hh"
 

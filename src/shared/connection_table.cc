@@ -2,10 +2,10 @@
 // collects, pepsalctl looks. An operation either happens or reports that there is no such entry or no
 // room; nothing here blocks, throws or waits for another process.
 //
-// The order of steps is what keeps the table whole when a process is killed between two of them (docs/ARCHITECTURE.md, The
-// shared table). An entry comes: reserve() takes a free slot's control word and sets its tag, fill() writes the record,
-// expose() sets the bit by which it is found, and only then the control word says pending or connecting. It goes the other
-// way round: control word, bit, control word (free_reserved()).
+// The order of steps is what keeps the table whole when a process is killed between two of them (docs/ARCHITECTURE.md,
+// The shared table). An entry comes: reserve() takes a free slot's control word and sets its tag, fill() writes the
+// record, expose() sets the bit by which it is found, and only then the control word says pending or connecting. It
+// goes the other way round: control word, bit, control word (free_reserved()).
 
 #include "shared/connection_table.hh"
 

@@ -69,7 +69,7 @@ TEST_F(PeerLegTest, WarmConnectionOfThePeerCarriesTheClient)
 // Looked at twice, a socket that was reset seems to have ended in good order.
 TEST_F(PeerLegTest, NobodyIsDialledForAClientThatHasSentNothingButAReset)
 {
-  reset(client_.peer);
+  reset(client_.host);
   EXPECT_EQ(dial(warm_.proxy.local_endpoint()).end, PeerLeg::End::client_gone);
   std::byte any{};
   EXPECT_LE(::recv(warm_.proxy.number(), &any, 1, MSG_DONTWAIT), 0) << "something was sent there";
@@ -78,7 +78,7 @@ TEST_F(PeerLegTest, NobodyIsDialledForAClientThatHasSentNothingButAReset)
 // Its control: one that ends without a word is carried, as its server may speak.
 TEST_F(PeerLegTest, ClientThatHasSentNothingButItsEndIsCarried)
 {
-  end_sending(client_.peer);
+  end_sending(client_.host);
   const std::jthread peer{[&] { take_and_answer(1, PeerAnswer::Kind::connected); }};
   EXPECT_EQ(dial(warm_.proxy.local_endpoint()).end, PeerLeg::End::connected);
 }
@@ -108,7 +108,7 @@ TEST_F(PeerLegTest, SilentDialEndsNoOtherConnections)
 TEST_F(PeerLegTest, ResetBeforeTheAnswerIsReported)
 {
   const auto there = warm_.proxy.local_endpoint();
-  send_all(client_.peer, "question");
+  send_all(client_.host, "question");
   const std::jthread peer{[&] {
     pollfd readable{.fd = warm_.proxy.number(), .events = POLLIN, .revents = 0};
     ::poll(&readable, 1, 5000);
