@@ -1,5 +1,5 @@
 """What happens to the boxes: one object a kind of fault. begin() does it, end() undoes it; an Event tells the judge which
-connections it may have cost, and when it was over."""
+connections it may have cost, and when it was over. One long file, as it is one list: what fails is seen at one glance."""
 
 import asyncio
 import contextlib

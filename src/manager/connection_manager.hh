@@ -105,7 +105,9 @@ private:
   [[noreturn]] void give_way();
   void log_counters() const;
 
-  // In a child: closes what is the manager's alone, and leaves of the table what that child writes.
+  // A forked child begins in a copy of this object. First of all it lets go of what is not its own: here of what is the
+  // manager's alone, and of the table but what that child writes; then, by the let_go() of the other parts, of theirs.
+  // It comes back to none of them: run_proxy() and its like are given by name what they use (ProxyContext).
   void let_go(SharedSegment::Writer child);
 
   ManagerStart start_;

@@ -30,9 +30,10 @@ private:
   std::size_t capacity_bytes_{};
 };
 
-// One way of a connection: reads one socket and writes all of it to the other, neither of which blocks. Messages go
-// through a buffer at once; bulk goes by splice(2), without a copy to user space. A full sink stops the reading, which
-// is all the flow control there is. It knows no ends but its own: what an end means is the session's to say.
+// Carries one direction of a connection: reads one socket and writes all of it to the other, neither of which blocks.
+// Messages go through a buffer at once; bulk goes by splice(2), without a copy to user space. A full sink stops the
+// reading, which is all the flow control there is. It knows no ends but its own: what an end means is the session's to
+// say.
 class Flow
 {
 public:

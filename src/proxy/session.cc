@@ -81,79 +81,79 @@ void Session::run()
   finish();
 }
 
-void Session::move(Way& way)
+void Session::move(Direction& direction)
 {
-  follow_dscp(way);
-  if (!moves_here(way) || !way.ready) {
+  follow_dscp(direction);
+  if (!moves_here(direction) || !direction.ready) {
     return;
   }
-  way.flow->advance();
-  settle(way);
+  direction.flow->advance();
+  settle(direction);
 }
 
 // A packet with another DSCP is noted before it reaches its socket, and so before its bytes are read.
-void Session::follow_dscp(Way& way)
+void Session::follow_dscp(Direction& direction)
 {
-  if (way.told_dscp == nullptr) {
+  if (direction.told_dscp == nullptr) {
     return;
   }
-  const std::uint8_t told = way.told_dscp->load(std::memory_order_relaxed) & SynAttributes::dscp_mask;
-  if (told != way.dscp) {
-    way.dscp = told;
-    way.to.socket.set_traffic_class(told);
+  const std::uint8_t told = direction.told_dscp->load(std::memory_order_relaxed) & SynAttributes::dscp_mask;
+  if (told != direction.dscp) {
+    direction.dscp = told;
+    direction.to.socket.set_traffic_class(told);
   }
 }
 
 // What follows from where a flow has come to.
-void Session::settle(Way& way)
+void Session::settle(Direction& direction)
 {
-  switch (way.flow->state()) {
+  switch (direction.flow->state()) {
   case Flow::State::flowing:
-    if (way.from.is_silent && way.flow->is_starved()) {
-      source_ended(way); // it is gone, and so is all that it had sent
+    if (direction.from.is_silent && direction.flow->is_starved()) {
+      source_ended(direction); // it is gone, and so is all that it had sent
     }
     return;
   case Flow::State::ended:
-    source_ended(way);
+    source_ended(direction);
     return;
   case Flow::State::source_failed:
-    fail_leg(way.from, way.flow->error());
-    source_ended(way);
+    fail_leg(direction.from, direction.flow->error());
+    source_ended(direction);
     return;
   case Flow::State::sink_failed:
-    fail_leg(way.to, way.flow->error());
+    fail_leg(direction.to, direction.flow->error());
     return;
   }
 }
 
-void Session::source_ended(Way& way)
+void Session::source_ended(Direction& direction)
 {
-  if (!way.is_open()) {
+  if (!direction.is_open()) {
     return;
   }
-  if (way.from.has_failed() && !way.from.fin_arrived) {
-    way.end = Way::End::broken;
+  if (direction.from.has_failed() && !direction.from.fin_arrived) {
+    direction.end = Direction::End::broken;
     return;
   }
-  way.from.fin_arrived = true;
-  way.fin_due = true;
+  direction.from.fin_arrived = true;
+  direction.fin_due = true;
   if (!in_handshake_) { // in which a FIN would get lost on some kernels
-    pass_fin(way);
+    pass_fin(direction);
   }
 }
 
-void Session::pass_fin(Way& way)
+void Session::pass_fin(Direction& direction)
 {
-  if (::shutdown(way.to.socket.number(), SHUT_WR) == -1) {
+  if (::shutdown(direction.to.socket.number(), SHUT_WR) == -1) {
     // A warm connection may have got the FIN while its answer was awaited, and have ended the other way since: then it
     // is closed, in good order.
-    const int error = errno == ENOTCONN ? way.to.socket.take_error() : errno;
+    const int error = errno == ENOTCONN ? direction.to.socket.take_error() : errno;
     if (error != 0) {
-      fail_leg(way.to, error);
+      fail_leg(direction.to, error);
       return;
     }
   }
-  way.end = Way::End::passed_on;
+  direction.end = Direction::End::passed_on;
 }
 
 // What flows to a failed leg has nowhere to go. What it had sent before is still read and passed on.
@@ -166,7 +166,7 @@ void Session::fail_leg(Leg& leg, int error)
   }
   auto& towards = &leg == &client_ ? down_ : up_;
   if (towards.is_open()) {
-    towards.end = Way::End::broken;
+    towards.end = Direction::End::broken;
   }
 }
 
@@ -191,9 +191,9 @@ void Session::take_flow_back()
 short Session::events_of(const Leg& leg) const
 {
   unsigned events = leg.fin_arrived ? 0 : POLLRDHUP;
-  for (const auto* way : {&up_, &down_}) {
-    if (moves_here(*way)) {
-      const auto awaited = way->flow->awaited();
+  for (const auto* direction : {&up_, &down_}) {
+    if (moves_here(*direction)) {
+      const auto awaited = direction->flow->awaited();
       events |= awaited.fd == leg.socket.number() ? static_cast<unsigned>(awaited.events) : 0U;
     }
   }
@@ -202,8 +202,9 @@ short Session::events_of(const Leg& leg) const
 
 int Session::time_to_wait_ms() const
 {
-  for (const auto* way : {&up_, &down_}) {
-    if (moves_here(*way) && way->from.is_silent && way->flow->awaited().fd == way->from.socket.number()) {
+  for (const auto* direction : {&up_, &down_}) {
+    if (moves_here(*direction) && direction->from.is_silent &&
+        direction->flow->awaited().fd == direction->from.socket.number()) {
       return 0; // what is left there is there
     }
   }
@@ -238,14 +239,14 @@ void Session::wait()
   }
   note_events(client_, watched[0].revents);
   note_events(server_, watched[1].revents);
-  for (auto* way : {&up_, &down_}) {
-    if (!moves_here(*way)) {
+  for (auto* direction : {&up_, &down_}) {
+    if (!moves_here(*direction)) {
       continue;
     }
-    const auto awaited = way->flow->awaited();
+    const auto awaited = direction->flow->awaited();
     const bool at_client = awaited.fd == client_.socket.number();
     const auto events = watched[at_client ? 0 : 1].revents;
-    way->ready = (events & (awaited.events | ended)) != 0 || (at_client ? client_ : server_).is_silent;
+    direction->ready = (events & (awaited.events | ended)) != 0 || (at_client ? client_ : server_).is_silent;
   }
   if (in_handshake_) {
     push_handshake();

@@ -20,9 +20,10 @@
 
 namespace pepsal {
 
-// One proxied connection: its two legs, its slot in the table if it has one, its byte counts. What a host has sent in
-// good order reaches the other one, however slow that is, as long as it lives; only then the end follows: a FIN for a
-// FIN, a reset for a reset. Sockets do not block. Destroyed before its end (by an exception), both hosts see a reset.
+// One proxied connection: its two legs (sockets), its two directions, each of which a flow carries from one leg to the
+// other, its slot in the table if it has one, its byte counts. What a host has sent in good order reaches the other
+// one, however slow that is, as long as it lives; only then the end follows: a FIN for a FIN, a reset for a reset.
+// Sockets do not block. Destroyed before its end (by an exception), both hosts see a reset.
 class Session
 {
 public:
@@ -53,8 +54,8 @@ public:
   void fail(Counter counter, std::string_view reason) { close(counter, reason); }
 
 private:
-  // One of the two directions.
-  struct Way
+  // Up, from the client to the server, or down.
+  struct Direction
   {
     enum class End
     {
@@ -63,7 +64,7 @@ private:
       broken     // a leg has failed before
     };
 
-    Way(Leg& source, Leg& sink)
+    Direction(Leg& source, Leg& sink)
         : from{source}
         , to{sink}
     {}
@@ -84,12 +85,13 @@ private:
 
   using Clock = std::chrono::steady_clock;
 
-  // Copying.
-  void move(Way& way);
-  static void follow_dscp(Way& way);
-  void settle(Way& way);
-  void source_ended(Way& way);
-  void pass_fin(Way& way);
+  // Copying. run() lets each direction move() what it can, and settle() what follows from where its flow has come to;
+  // then it waits for events of both legs.
+  void move(Direction& direction);
+  static void follow_dscp(Direction& direction);
+  void settle(Direction& direction);
+  void source_ended(Direction& direction);
+  void pass_fin(Direction& direction);
   void fail_leg(Leg& leg, int error);
   void share_work();
   void take_flow_back();
@@ -99,9 +101,9 @@ private:
   int time_to_wait_ms() const;
   short events_of(const Leg& leg) const;
   void note_events(Leg& leg, short events);
-  bool moves_here(const Way& way) const
+  bool moves_here(const Direction& direction) const
   {
-    return way.is_open() && !way.fin_due && !(&way == &down_ && thread_.is_running());
+    return direction.is_open() && !direction.fin_due && !(&direction == &down_ && thread_.is_running());
   }
   void push_handshake();
 
@@ -111,7 +113,7 @@ private:
   // The end.
   void finish();
   void deliver(Leg& leg);
-  static bool ended_in_good_order(const Leg& failed, const Way& from_failed, const Way& to_failed);
+  static bool ended_in_good_order(const Leg& failed, const Direction& from_failed, const Direction& to_failed);
   void close_after(const Leg& failed);
   void close(Counter counter, std::string_view reason);
 
@@ -123,8 +125,8 @@ private:
   LogConnections log_;
   Memory& memory_;
   BootTime started_;
-  Way up_{client_, server_};
-  Way down_{server_, client_};
+  Direction up_{client_, server_};
+  Direction down_{server_, client_};
   CopyThread thread_;
   bool thread_refused_{};
   bool in_handshake_{};

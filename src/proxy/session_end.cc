@@ -22,7 +22,7 @@ void Session::finish()
   for (auto* leg : {&client_, &server_}) {
     // What fits into the host's window the kernel delivers alone.
     const auto bytes = leg->unacknowledged_bytes();
-    if (first_failed_ == nullptr && bytes > 0 && bytes > tcp_facts(leg->socket).peer_window_bytes) {
+    if (first_failed_ == nullptr && bytes > 0 && bytes > tcp_facts(leg->socket).host_window_bytes) {
       deliver(*leg);
     }
   }
@@ -44,12 +44,12 @@ void Session::deliver(Leg& leg)
 
 // Whether the failure of a leg takes nothing from anybody: its host had said all and been told all, and so has the
 // other, or it is about to end without having more to say.
-bool Session::ended_in_good_order(const Leg& failed, const Way& from_failed, const Way& to_failed)
+bool Session::ended_in_good_order(const Leg& failed, const Direction& from_failed, const Direction& to_failed)
 {
-  if (from_failed.end != Way::End::passed_on || from_failed.to.has_failed()) {
+  if (from_failed.end != Direction::End::passed_on || from_failed.to.has_failed()) {
     return false;
   }
-  if (to_failed.end == Way::End::passed_on) {
+  if (to_failed.end == Direction::End::passed_on) {
     constexpr std::uint32_t fin = 1;
     return failed.unacknowledged_bytes() <= fin;
   }

@@ -1,6 +1,11 @@
 // The connection array's operations. Queuers insert, proxies claim and release, the manager
 // collects, pepsalctl looks. An operation either happens or reports that there is no such entry or no
 // room; nothing here blocks, throws or waits for another process.
+//
+// The order of steps is what keeps the table whole when a process is killed between two of them (docs/ARCHITECTURE.md,
+// The shared table). An entry comes: reserve() takes a free slot's control word and sets its tag, fill() writes the
+// record, expose() sets the bit by which it is found, and only then the control word says pending or connecting. It
+// goes the other way round: control word, bit, control word (free_reserved()).
 
 #include "shared/connection_table.hh"
 
@@ -216,7 +221,7 @@ ConnectionTable::Insertion ConnectionTable::insert_pending(const Connection& con
   }
 
   Control control;
-  const auto slot = of_client < max_per_client ? reserve(place, queuer, control) : std::nullopt;
+  const auto slot = of_client < max_per_client_port ? reserve(place, queuer, control) : std::nullopt;
   if (!slot) {
     return Insertion::full;
   }
@@ -273,7 +278,7 @@ std::optional<ConnectionTable::Claim> ConnectionTable::insert_connecting(const C
     return false;
   });
   Control control;
-  const auto slot = of_client < max_per_client ? reserve(place, proxy, control) : std::nullopt;
+  const auto slot = of_client < max_per_client_port ? reserve(place, proxy, control) : std::nullopt;
   if (!slot) {
     return std::nullopt;
   }

@@ -33,7 +33,7 @@ public:
   // How many entries one client address and port may have. They all want the same bucket: without this
   // bound, SYNs from one source to a thousand servers would fill the buckets in its reach and make
   // every search there walk through all of them.
-  static constexpr std::uint32_t max_per_client = 64;
+  static constexpr std::uint32_t max_per_client_port = 64;
 
   enum class Insertion
   {
@@ -72,8 +72,8 @@ public:
 
   // Queuer: notes a SYN. A retransmitted SYN refreshes its pending entry, which stays to be claimed
   // meanwhile unless its attributes changed. `full` when the limit on connections is reached, the
-  // client has `max_per_client` of them, or all buckets in reach are full. Unless it is full, `entry` tells where it
-  // is.
+  // client has `max_per_client_port` of them, or all buckets in reach are full. Unless it is full, `entry` tells where
+  // it is.
   Insertion insert_pending(const Connection& connection, Owner queuer, BootTime now, Pending& entry);
   Insertion insert_pending(const Connection& connection, Owner queuer, BootTime now);
 

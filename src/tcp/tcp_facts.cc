@@ -23,7 +23,7 @@ TcpFacts tcp_facts(const TCPSocket& socket)
           .unacknowledged_segments = info.tcpi_unacked,
           .segments_received = info.tcpi_segs_in,
           .data_segments_received = info.tcpi_data_segs_in,
-          .peer_window_bytes = info.tcpi_snd_wnd,
+          .host_window_bytes = info.tcpi_snd_wnd,
           .rtt = std::chrono::microseconds{info.tcpi_rtt},
           .retransmissions = info.tcpi_total_retrans,
           .since_data_sent = std::chrono::milliseconds{info.tcpi_last_data_sent},

@@ -15,7 +15,7 @@ struct TcpFacts
   std::uint32_t unacknowledged_segments{};     // sent, and neither acknowledged nor given up
   std::uint32_t segments_received{};           // all, also those without data or out of order; wraps around
   std::uint32_t data_segments_received{};      // those with data; wraps around
-  std::uint32_t peer_window_bytes{};           // room that the peer announced last
+  std::uint32_t host_window_bytes{};           // room that the host announced last
   std::chrono::microseconds rtt{};             // smoothed; 0 before the first measurement
   std::uint32_t retransmissions{};             // segments sent again
   std::chrono::milliseconds since_data_sent{}; // retransmissions included, probes not

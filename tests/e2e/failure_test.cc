@@ -1,5 +1,5 @@
-// What goes wrong: resets, refused and unreachable destinations, and processes of the daemon that are
-// killed. The rule is that nobody sees a clean end that was none, and that only what was hit is hurt.
+// What goes wrong between the hosts: resets, refused and unreachable destinations. The rule is that nobody sees a clean end
+// that was none.
 
 #include "fixture.hh"
 

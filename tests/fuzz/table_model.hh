@@ -12,33 +12,10 @@
 
 #include <fmt/format.h>
 
+#include "choices.hh"
 #include "shared/connection_table.hh"
 
 namespace pepsal::test {
-
-// Numbers taken one by one from a byte string; zeros when it is used up.
-class Choices
-{
-public:
-  explicit Choices(std::span<const std::uint8_t> bytes)
-      : bytes_{bytes}
-  {}
-
-  bool empty() const { return bytes_.empty(); }
-
-  std::uint32_t below(std::uint32_t limit)
-  {
-    if (bytes_.empty()) {
-      return 0;
-    }
-    const auto byte = bytes_.front();
-    bytes_ = bytes_.subspan(1);
-    return byte % limit;
-  }
-
-private:
-  std::span<const std::uint8_t> bytes_;
-};
 
 // Plays a sequence of operations, read from bytes, on a table and on a plain std::multimap, and throws
 // std::logic_error where they differ. The tables are of at most 16 buckets, so that any entry may stand
@@ -147,7 +124,7 @@ private:
   bool must_be_full(const Connection& connection) const
   {
     return entries_.size() >= std::min<std::size_t>(segment_.header().max_connections, table_.slot_count()) ||
-           entries_.count(connection.client) >= ConnectionTable::max_per_client;
+           entries_.count(connection.client) >= ConnectionTable::max_per_client_port;
   }
 
   void operate()
