@@ -119,6 +119,16 @@ while read -r option; do
 done < <(help_of "$PEPSAL_BIN_DIR/pepsal" 2 | cut -d ' ' -f 1 |
   grep -vxE -- '--(config|check|daemon|help|print-links|print-rules|version)')
 
+# What a reload cannot change: the same options in the source, in the manual page and, marked R or S, in the example.
+fixed=$(sed -n '/^std::vector<std::string_view> differing_options/,/^}/s/^  compare("\([a-z-]*\)",.*/\1/p' "$root/src/config/config.cc" | sort)
+told=$(paste -sd ' ' "$root/docs/pepsal.8" | sed -nE 's/.*The options ([a-z, -]+) and ([a-z-]+) take a restart\..*/\1, \2/p' |
+  sed 's/, */\n/g')
+[[ -n $fixed ]] || wrong "src/config/config.cc compares no options"
+diff <(echo "$fixed") <(printf '%s\n' "$told" instance user | sort) ||
+  wrong "what a reload leaves alone differs between src/config/config.cc (<) and docs/pepsal.8 (>)"
+diff <(grep -vx daemon <<<"$fixed") <(sed -nE 's/^#([a-z-]+) = [^#]*# [RS](;.*)?$/\1/p' "$root/scripts/system/pepsal.conf" | sort) ||
+  wrong "what a reload leaves alone differs between src/config/config.cc (<) and scripts/system/pepsal.conf (>)"
+
 # What a terminal of 80 columns shows.
 fits() { # PROGRAM [COMMAND]
   local wide
