@@ -114,10 +114,14 @@ expect_as_noted() { # when
 
 # ---- the cases -------------------------------------------------------------------------------------------------------
 
-for part in settings shaper interfaces refusals; do
-  # shellcheck source=/dev/null
-  source "tests/integration/satlink_cases/$part.sh"
-done
+# shellcheck source=tests/integration/pepsal_satlink_cases/settings.sh
+source tests/integration/pepsal_satlink_cases/settings.sh
+# shellcheck source=tests/integration/pepsal_satlink_cases/shaper.sh
+source tests/integration/pepsal_satlink_cases/shaper.sh
+# shellcheck source=tests/integration/pepsal_satlink_cases/interfaces.sh
+source tests/integration/pepsal_satlink_cases/interfaces.sh
+# shellcheck source=tests/integration/pepsal_satlink_cases/refusals.sh
+source tests/integration/pepsal_satlink_cases/refusals.sh
 
 # Flows, Jain's index and Mbit/s of ten downloads that start at once and run for 30 s.
 ten_downloads() {

@@ -31,8 +31,9 @@ def is_test(name):
 
 
 def has_case(test, case):
-    script = root / "tests/integration" / f"{test}_test.sh"
-    return script.exists() and re.search(rf"^(case_)?{case}\(\)", script.read_text(), re.M)
+    folder = root / "tests/integration"
+    texts = [script.read_text() for script in [*folder.glob(f"{test}_test.sh"), *folder.glob(f"{test}_cases/*.sh")]]
+    return any(re.search(rf"^(case_)?{case}\(\)", text, re.M) for text in texts)
 
 
 def names_in(part):

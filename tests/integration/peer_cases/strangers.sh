@@ -1,0 +1,150 @@
+# Cases of peer_test.sh, which sources this: who is no peer, or not yet: no peers, other keys, garbage, wrong options.
+# shellcheck shell=bash disable=SC2034,SC2154
+
+# The same programs without peers, as control.
+without_peers() {
+  case=without_peers
+  stop_boxes
+  satbox start gw
+  satbox start term
+  transfers 0
+  half_close
+  sends_urgent
+  server_asks
+  ! in_role user timeout 10 ncat "$server" 7999 </dev/null 2>/dev/null || wrong "a connection to a closed port ends well"
+  five_hundred
+  iperf --bidir
+  (($(counter term warm_connections_used) + $(counter gw warm_connections_used) == 0)) || wrong "warm connections without --peer"
+  (($(counter term connections_opened) >= 500)) || wrong "only $(counter term connections_opened) by the boxes"
+  kill_gateway
+  fetch 4 http small || wrong "the file does not arrive whole after the gateway's daemon was killed"
+  satbox stop gw >/dev/null 2>&1 || true
+  satbox start gw
+  fetch 4 http large || wrong "the file does not arrive whole after its return"
+}
+
+# Over a peer of the one family, clients of both.
+mixed_families() {
+  local family used
+  case=mixed_families
+  stop_boxes
+  satbox start gw --peer fd00:81:2::1 --warm-connections 4
+  satbox start term --peer fd00:81:2::2 --warm-connections 4
+  eventually both_up || wrong "the peers do not come up over IPv6"
+  used=$(counter term warm_connections_used)
+  for family in 4 6; do
+    fetch $family http large || wrong "IPv$family over an IPv6 peer: the file does not arrive whole"
+  done
+  (($(counter term warm_connections_used) == used + 2)) || wrong "the peer was not used"
+}
+
+keys() {
+  case=keys
+  stop_boxes
+  start_up_boxes --peer-key "$work/secret"
+  fetch 4 https large || wrong "the file does not arrive whole with a key"
+  (($(counter term warm_connections_used) == 1)) || wrong "the peer with the same key was not used"
+  stop_boxes
+  satbox --peers start gw --peer-key "$work/other"
+  satbox --peers start term --peer-key "$work/secret"
+  eventually is_down term "its --peer-key is another one" || wrong "another key: $(satbox status term | grep '^peer')"
+  fetch 4 http small || wrong "the file does not arrive whole beside a peer with another key"
+  stop_boxes
+  satbox --peers start gw
+  satbox --peers start term --peer-key "$work/secret"
+  eventually is_down term "it has no --peer-key and this box has one" || wrong "no key there: $(satbox status term | grep '^peer')"
+  eventually is_down gw "it has a --peer-key and this box has none" || wrong "no key here: $(satbox status gw | grep '^peer')"
+  eventually log_has gw "at the warm port" || wrong "the refusal is not logged"
+  (($(counter gw warm_connections_refused) >= 1)) || wrong "the refusal is not counted"
+  fetch 4 http small || wrong "the file does not arrive whole beside a peer without a key"
+}
+
+# What is no peer, says nothing sensible, or stops half-way, comes to nothing and harms nobody.
+strangers() {
+  local refused
+  case=strangers
+  stop_boxes
+  satbox --peers start term --warm-connections 4
+  in_role gw ip address add 10.81.2.9/32 dev sat0
+  refused=$(counter term warm_connections_refused)
+  in_role gw timeout 60 python3 - <<'END' || wrong "the terminal lets strangers or garbage in"
+import socket, struct
+def connect(source):
+    s = socket.socket()
+    s.settimeout(10)
+    s.bind((source, 0))
+    s.connect(("10.81.2.1", 5001))
+    return s
+def ends(s):
+    try:
+        while s.recv(4096):
+            pass
+    except ConnectionError:
+        pass
+    s.close()
+    return True
+GREETING = b"PEPw" + bytes([1, 0, 0, 0]) + bytes(32)
+SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+ADDRESSES = socket.inet_aton("10.81.3.2") + socket.inet_aton("10.81.1.2") + struct.pack("!HH", 4000, 7001)
+def warm():
+    s = connect("10.81.2.2")
+    s.sendall(GREETING)
+    got = b""
+    while len(got) < 72:
+        got += s.recv(72 - len(got))
+    assert got[:6] == b"PEPw\1\0", got
+    s.sendall(bytes(32))
+    return s
+assert ends(connect("10.81.2.9"))                       # a stranger
+s = connect("10.81.2.2"); s.sendall(b"GET / HTTP/1.1\r\n\r\n" + bytes(60)); assert ends(s)
+s = connect("10.81.2.2"); s.sendall(GREETING[:20]); s.shutdown(socket.SHUT_WR); assert ends(s)
+s = warm(); s.sendall(bytes(range(256))); assert ends(s)
+s = warm(); s.sendall(SIGNATURE + b"\x21\x11\xff\xff" + bytes(100)); assert ends(s)      # longer than any
+s = warm(); s.sendall(SIGNATURE + b"\x21\x11\0\x0c" + ADDRESSES[:5]); s.shutdown(socket.SHUT_WR); assert ends(s)
+s = warm(); s.sendall(SIGNATURE + b"\x20\0\0\0"); assert ends(s)                         # LOCAL
+s = warm(); s.sendall(SIGNATURE + b"\x21\x11\0\x0f" + ADDRESSES + b"\xe0\xff\xff"); assert ends(s)  # TLV outside
+for forbidden in "127.0.0.1", "10.81.2.1", "10.81.1.1", "169.254.1.1", "224.0.0.1", "0.0.0.0":
+    s = warm()
+    s.sendall(SIGNATURE + b"\x21\x11\0\x0c" + socket.inet_aton("10.81.3.2") + socket.inet_aton(forbidden) + struct.pack("!HH", 4000, 22))
+    answer = s.recv(4)
+    assert answer[:2] == b"\xa5\2", (forbidden, answer)
+    assert ends(s)
+s = warm(); s.sendall(SIGNATURE + b"\x21\x11\0\x0c" + ADDRESSES + b"hello-")             # and what is right works
+assert s.recv(4) == b"\xa5\0\0\0"
+assert s.recv(6) == b"hello-"
+END
+  (($(counter term warm_connections_refused) >= refused + 13)) ||
+    wrong "$(counter term warm_connections_refused) refusals are counted instead of 13 or more"
+  (($(satbox log term | grep -c refused) >= 1 && $(satbox log term | grep -c "^.*: refused") <= 2)) ||
+    wrong "the log has $(satbox log term | grep -c refused) lines about refusals"
+  ! in_role user timeout 5 python3 -c 'import socket; socket.create_connection(("10.81.1.1", 5001), 3)' 2>/dev/null ||
+    wrong "the warm port is open on the users' side"
+}
+
+start_fails() { # STATUS TEXT PEPSAL-OPTION...
+  local status=0 lines
+  in_role term "$PEPSAL_BIN_DIR/pepsal" --instance "$lab-bad" --link "sat0" "${@:3}" 2>"$work/error" || status=$?
+  lines=$(wc -l <"$work/error")
+  [[ $status == "$1" && $lines == 1 ]] || wrong "'${*:3}' ends with $status and $lines lines instead of $1 and one: $(cat "$work/error")"
+  [[ ! -e /dev/shm/pepsal.$lab-bad ]] || wrong "'${*:3}' leaves its table"
+  grep -qF -- "$2" "$work/error" || wrong "'${*:3}' says '$(cat "$work/error")' instead of '$2'"
+}
+
+bad_input() {
+  case=bad_input
+  satbox stop term
+  printf short >"$work/short"
+  cp "$work/secret" "$work/readable"
+  chmod 600 "$work/short"
+  chmod 644 "$work/readable"
+  start_fails 2 "ADDRESS[,PREFIX...]" --peer gateway
+  start_fails 2 "is no prefix" --peer 10.81.2.2,10.81.0.0/40
+  start_fails 2 "given twice" --peer 10.81.2.2 --peer 10.81.2.2,10.81.0.0/16
+  start_fails 2 "0 to 1024" --peer 10.81.2.2 --warm-connections many
+  start_fails 2 "--peer-port" --peer 10.81.2.2 --peer-port 5000
+  start_fails 2 "without --peer" --peer-key "$work/secret"
+  start_fails 1 "No such file" --peer 10.81.2.2 --peer-key "$work/none"
+  start_fails 1 "32 to 4096 bytes" --peer 10.81.2.2 --peer-key "$work/short"
+  start_fails 1 "chmod 600" --peer 10.81.2.2 --peer-key "$work/readable"
+  start_fails 1 "is not reached by a link's interface" --peer "$user"
+}
