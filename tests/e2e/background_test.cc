@@ -1,4 +1,4 @@
-// The daemon in the background: what it leaves behind of who started it, and how it speaks to syslog.
+// The daemon in the background: what it keeps of whoever started it, and how it speaks to syslog.
 
 #include "start.hh"
 

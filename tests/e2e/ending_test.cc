@@ -78,6 +78,19 @@ protected:
     return {std::move(pair.client), std::move(pair.server), net().client(), seed};
   }
 
+  // One each way, of which the receiver has not taken all that was sent.
+  std::vector<Transfer> held_transfers()
+  {
+    std::vector<Transfer> transfers;
+    transfers.push_back(download(1));
+    transfers.push_back(upload(2));
+    for (auto& transfer : transfers) {
+      shrink_receive_buffer(transfer.receiver);
+      transfer.sender.send_stream(transfer.seed, held_bytes);
+    }
+    return transfers;
+  }
+
   // The host's packets vanish, in both directions; and come through again.
   static void cut_off(const Host& host) { change_firewall(host, "-I"); }
   static void reconnect(const Host& host) { change_firewall(host, "-D"); }
@@ -100,12 +113,8 @@ TEST_P(EndingTest, SenderThatForgotDoesNotCutItsTransfer)
 {
   net().server().set_sysctl("ipv4/tcp_fin_timeout", "1");
   net().client().set_sysctl("ipv4/tcp_fin_timeout", "1");
-  std::vector<Transfer> transfers;
-  transfers.push_back(download(1));
-  transfers.push_back(upload(2));
+  auto transfers = held_transfers();
   for (auto& transfer : transfers) {
-    shrink_receive_buffer(transfer.receiver);
-    transfer.sender.send_stream(transfer.seed, held_bytes);
     transfer.sender.close();
   }
   if (proxied()) {
@@ -200,13 +209,7 @@ protected:
 // A reset waits behind what had arrived before it, for as long as the receiver answers.
 TEST_P(ProxiedEndingTest, SlowReceiverGetsAllThatCameBeforeAReset)
 {
-  std::vector<Transfer> transfers;
-  transfers.push_back(download(1));
-  transfers.push_back(upload(2));
-  for (auto& transfer : transfers) {
-    shrink_receive_buffer(transfer.receiver);
-    transfer.sender.send_stream(transfer.seed, held_bytes);
-  }
+  auto transfers = held_transfers();
   const auto acknowledged = [](const Connection& connection) {
     tcp_info info{};
     socklen_t length = sizeof info;

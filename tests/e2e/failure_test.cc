@@ -1,5 +1,5 @@
-// What goes wrong between the hosts: resets, refused and unreachable destinations. The rule is that nobody sees a clean end
-// that was none.
+// What goes wrong between the hosts: resets, refused and unreachable destinations. The rule is that nobody sees a clean
+// end that was none.
 
 #include "fixture.hh"
 

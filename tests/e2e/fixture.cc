@@ -3,7 +3,6 @@
 #include "fixture.hh"
 
 #include <csignal>
-#include <cstdlib>
 #include <filesystem>
 
 #include <fmt/format.h>
@@ -91,12 +90,10 @@ std::string arrangement_name(const testing::TestParamInfo<Arrangement>& info)
 
 void NetworkTest::SetUp()
 {
-  if (::geteuid() != 0) {
-    const char* ci = std::getenv("CI");
-    ASSERT_FALSE(ci != nullptr && std::string{ci} == "true") << "end-to-end tests need root, and CI must have it";
-    GTEST_SKIP() << "needs root, for network namespaces";
+  RootTest::SetUp();
+  if (!IsSkipped() && !HasFatalFailure()) {
+    topology_ = std::make_unique<Topology>();
   }
-  topology_ = std::make_unique<Topology>();
 }
 
 void NetworkTest::TearDown()

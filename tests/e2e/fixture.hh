@@ -2,6 +2,7 @@
 
 #include "support/daemon.hh"
 #include "support/eventually.hh"
+#include "support/root.hh"
 #include "support/socket.hh"
 #include "support/topology.hh"
 
@@ -55,7 +56,7 @@ int end_of(const Connection& connection);
 
 // A test with the three hosts. Skipped without root, except in CI, where that is a failure. After each
 // test: the daemon stops with exit 0 and leaves nothing on the box, and no sanitizer has reported.
-class NetworkTest : public testing::Test
+class NetworkTest : public RootTest
 {
 protected:
   void SetUp() override;

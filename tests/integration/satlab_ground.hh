@@ -2,9 +2,9 @@
 
 #include "support/child_process.hh"
 #include "support/eventually.hh"
+#include "support/root.hh"
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -23,16 +23,12 @@ inline std::string content(const std::string& path)
 }
 
 // A lab of this process's own, and what of it is left.
-class Satlab : public testing::Test
+class Satlab : public RootTest
 {
 protected:
   void SetUp() override
   {
-    if (::geteuid() != 0) {
-      const char* ci = std::getenv("CI");
-      ASSERT_FALSE(ci != nullptr && std::string{ci} == "true") << "needs root, and CI must have it";
-      GTEST_SKIP() << "needs root, for network namespaces";
-    }
+    RootTest::SetUp();
     std::filesystem::create_directory(folder_);
   }
 

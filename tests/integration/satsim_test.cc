@@ -6,6 +6,7 @@
 
 #include "support/child_process.hh"
 #include "support/eventually.hh"
+#include "support/root.hh"
 #include "support/sandbox.hh"
 
 #include "satsim/loss_model.hh"
@@ -33,18 +34,9 @@
 namespace pepsal::test {
 namespace {
 
-class Satsim : public testing::Test
+class Satsim : public RootTest
 {
 protected:
-  void SetUp() override
-  {
-    if (::geteuid() != 0) {
-      const char* ci = std::getenv("CI");
-      ASSERT_FALSE(ci != nullptr && std::string{ci} == "true") << "needs root, and CI must have it";
-      GTEST_SKIP() << "needs root, for network namespaces";
-    }
-  }
-
   static bool has_interface(const NetworkNamespace& network, const char* name)
   {
     const Visit visit{network};
