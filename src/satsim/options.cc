@@ -125,7 +125,7 @@ void read_delays(Options& options, const Texts& texts)
   const bool one_way = !texts.delay_down.empty() && !texts.delay_up.empty();
   const bool any_one_way = !texts.delay_down.empty() || !texts.delay_up.empty();
   if (texts.rtt.empty() ? !one_way : any_one_way) {
-    throw UsageError{"the delay is wanted either as --rtt or as --delay-down and --delay-up"};
+    throw UsageError{"the delay is given either as --rtt or as --delay-down and --delay-up"};
   }
   constexpr double most_ms = 60'000;
   if (one_way) {

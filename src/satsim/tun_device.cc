@@ -111,7 +111,7 @@ void add_address(int control, const std::string& name, const std::string& text)
   } else if (has_length && length <= 128 && inet_pton(AF_INET6, host.c_str(), &six) == 1) {
     add_ipv6(name, text, six, length);
   } else {
-    throw SystemError{EINVAL, fmt::format("set address '{}' (ADDRESS/LENGTH is wanted)", text)};
+    throw SystemError{EINVAL, fmt::format("set address '{}' (must be ADDRESS/LENGTH)", text)};
   }
 }
 
