@@ -73,12 +73,8 @@ public:
       line.task = CommandLine::Task::print_text;
       line.text = std::string{version.what()} + "\n";
       return false;
-    } catch (const CLI::ArgumentMismatch& error) {
-      const std::string_view text = error.what();
-      throw UsageError{fmt::format("{}: needs a value", text.substr(0, text.find_first_of(": ")))};
     } catch (const CLI::ParseError& error) {
-      const std::string_view text = error.what();
-      throw UsageError{std::string{text.substr(0, text.find('\n'))}};
+      throw usage_error_of(error);
     }
     refuse_extras({argv + 1, argv + argc});
     line.task = *check_         ? CommandLine::Task::check

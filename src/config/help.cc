@@ -1,4 +1,5 @@
-// The layout of --help, which CLI11 asks for option by option, and command by command. Cannot fail.
+// The layout of --help, which CLI11 asks for option by option, and command by command; and what CLI11 finds wrong, in
+// our words. Cannot fail.
 
 #include "config/help.hh"
 
@@ -64,6 +65,15 @@ std::string HelpFormatter::make_option(const CLI::Option* option, bool is_positi
     text += fmt::format(" (default {})", option->get_default_str());
   }
   return entry(head, text);
+}
+
+UsageError usage_error_of(const CLI::ParseError& error)
+{
+  const std::string_view text = error.what();
+  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
+    return UsageError{fmt::format("{}: needs a value", text.substr(0, text.find_first_of(": ")))};
+  }
+  return UsageError{std::string{text.substr(0, text.find('\n'))}};
 }
 
 } // namespace pepsal

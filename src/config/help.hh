@@ -4,6 +4,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "util/usage_error.hh"
+
 namespace pepsal {
 
 // Help of at most 80 columns: names and value, or a command, then what it does, then the default.
@@ -13,5 +15,8 @@ public:
   std::string make_subcommand(const CLI::App* command) const override;
   std::string make_option(const CLI::Option* option, bool is_positional) const override;
 };
+
+// What CLI11 finds wrong with a command line, in one line.
+UsageError usage_error_of(const CLI::ParseError& error);
 
 } // namespace pepsal

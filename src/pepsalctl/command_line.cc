@@ -258,12 +258,8 @@ CommandOptions parse_command_line(int argc, char** argv)
     refuse_extra(app);
   } catch (const CLI::RequiredError&) {
     refuse_without(app.get_subcommands().empty() ? app : *app.get_subcommands().front());
-  } catch (const CLI::ArgumentMismatch& error) {
-    const std::string_view text = error.what();
-    throw UsageError{fmt::format("{}: needs a value", text.substr(0, text.find_first_of(": ")))};
   } catch (const CLI::ParseError& error) {
-    const std::string_view text = error.what();
-    throw UsageError{std::string{text.substr(0, text.find('\n'))}};
+    throw usage_error_of(error);
   }
   if (!line.command) {
     throw UsageError{fmt::format("no command: {}", usage())};
