@@ -69,6 +69,7 @@ int run_in_background(const std::function<int(const std::function<void()>& ready
   if (text == ready_word) {
     return EXIT_SUCCESS;
   }
+  ::waitpid(child, nullptr, 0); // whoever reads of the failure finds nothing left of the service
   throw std::runtime_error{text.empty() ? "ended at its start without a word" : std::string{text}};
 }
 
