@@ -149,7 +149,8 @@ TEST_F(PeerLegTest, NoMoreIsSentBeforeTheAnswerThanIsKept)
     const std::jthread peer{[&] { take_and_answer(upload.size(), PeerAnswer::Kind::connected); }};
     const auto leg = dial(warm_.proxy.local_endpoint());
     EXPECT_EQ(leg.end, PeerLeg::End::connected);
-    EXPECT_EQ(leg.first_bytes, most_kept);
+    EXPECT_LE(leg.first_bytes, most_kept);
+    EXPECT_GT(leg.first_bytes, most_kept / 2) << "the peer gave it time for all of it";
   }
   client_.proxy.close();
 }
