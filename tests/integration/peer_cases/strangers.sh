@@ -69,7 +69,7 @@ less_patient() {
   eventually both_up || wrong "the peers do not come up"
   in_role server iptables -A INPUT -p tcp --dport 7998 -j DROP
   made=$(counter term warm_connections_made)
-  in_role user timeout 20 ncat $server 7998 </dev/null 2>/dev/null || true
+  in_role user timeout 20 ncat "$server" 7998 </dev/null 2>/dev/null || true
   eventually log_has term "reason=peer-silent" || wrong "the terminal does not give up: $(satbox log term | tail -n 1)"
   eventually is_up term 4 || wrong "the pool is not filled again"
   (($(counter term warm_connections_made) == made + 1)) || wrong "$(($(counter term warm_connections_made) - made)) warm connections were made instead of one"
