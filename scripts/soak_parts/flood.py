@@ -191,8 +191,9 @@ async def recovered(path, begin):
     return None
 
 
-async def measure(path, seconds):
+async def measure(path, seconds, transfers):
     """One round: what was there before the flood goes on, 200 new connections come, the flood ends."""
+    rate = [] if transfers is None else ["-b", f"{transfers * 1000 // FLOWS}K"]
     listener = socket_in(path["server"])
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((SERVER, ECHO_PORT))
@@ -202,7 +203,7 @@ async def measure(path, seconds):
     figures = {}
     try:
         await asyncio.sleep(0.5)
-        bulk = await program(path, "client", "iperf3", "-c", SERVER, "-p", BULK_PORT, "-P", FLOWS, "-O", 2, "-t", seconds, "-J")
+        bulk = await program(path, "client", "iperf3", "-c", SERVER, "-p", BULK_PORT, "-P", FLOWS, "-O", 2, "-t", seconds, "-J", *rate)
         await asyncio.sleep(2)
         flood = await program(path, "flooder", BIN / "syn_blast", "up0", path.address_of("flooder", "up0"),
                               path.address_of("box", "flood"), SERVER, 4_000_000_000, seconds)
@@ -257,7 +258,7 @@ async def run(options, folder, say, text):
     for number in range(options.rounds):
         for subject in SUBJECTS if number % 2 == 0 else reversed(SUBJECTS):
             with Path3(subject, folder) as path:
-                figures = await measure(path, options.flood)
+                figures = await measure(path, options.flood, options.transfers)
             results[subject].append(figures)
             say(f"round {number + 1} of {options.rounds}, {subject}: "
                 + ", ".join(f"{name} {value:.4g}" for name, value in figures.items() if isinstance(value, (int, float))))

@@ -35,6 +35,8 @@ def parse(arguments):
                         help="instead: a SYN flood from spoofed sources at a box with PEPsal and at one without, by turns, of "
                         "so many seconds each (default 30)")
     parser.add_argument("--rounds", type=whole(1, 100), default=3, metavar="N", help="of the flood, of which medians are told (default 3)")
+    parser.add_argument("--transfers", type=whole(1, 1_000_000), default=None, metavar="MBIT",
+                        help="what the transfers under the flood send, together, in Mb/s (default: all they can)")
     parser.add_argument("--seed", type=whole(0, 2**63), default=None, metavar="N", help="repeats the faults of another run (default: a new one)")
     parser.add_argument("--only", action="append", metavar="TEXT", help="only faults whose name has this text (repeatable)")
     parser.add_argument("--crowd", type=whole(1, 1000), default=24, metavar="N", help="connections at once (default 24)")
