@@ -59,8 +59,9 @@ class Network:
             subprocess.run(["ip", "netns", "delete", self.full_name(name)], check=False)
         if self.allowed_before is not None:
             ALLOWED_CONGESTION.write_text(self.allowed_before)
-        for table in Path("/dev/shm").glob(f"pepsal.{self.prefix}-*"):
-            table.unlink(missing_ok=True)
+        # Of daemons that were killed: the table and the control socket.
+        for left in (*Path("/dev/shm").glob(f"pepsal.{self.prefix}-*"), *Path("/run/pepsal").glob(f"{self.prefix}-*.ctl")):
+            left.unlink(missing_ok=True)
         shutil.rmtree(self.work, ignore_errors=True)
 
     def full_name(self, name):
