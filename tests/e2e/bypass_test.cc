@@ -86,7 +86,7 @@ TEST_P(OtherRulesTest, WithAnotherMarkShiftSendNothingRoundAndRound)
   EXPECT_EQ(path_of_new_connection(listener), Path::direct);
   EXPECT_EQ(daemon().counter("syns_marked_already"), 1);
   EXPECT_EQ(daemon().counter("packets_queued"), 2);
-  EXPECT_EQ(daemon().log_lines("--mark-shift"), 1);
+  expect_log_lines("--mark-shift", 1);
 }
 
 INSTANTIATE_TEST_SUITE_P(Proxied, OtherRulesTest, testing::ValuesIn(proxied_modes()), arrangement_name);

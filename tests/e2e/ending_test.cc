@@ -131,7 +131,7 @@ TEST_P(EndingTest, SenderThatForgotDoesNotCutItsTransfer)
   }
   expect_closing_lines(2);
   if (proxied()) {
-    EXPECT_EQ(daemon().log_lines("reason=finished"), 2);
+    expect_log_lines("reason=finished", 2);
   }
 }
 
@@ -201,8 +201,8 @@ protected:
     EXPECT_TRUE(error == ECONNRESET || error == EPIPE) << error;
     EXPECT_EQ(end_of(idle.sender), ECONNRESET);
     expect_closing_lines(2);
-    EXPECT_EQ(daemon().log_lines("closed client="), 2);
-    EXPECT_EQ(daemon().log_lines(reason), 2);
+    expect_log_lines("closed client=", 2);
+    expect_log_lines(reason, 2);
   }
 };
 

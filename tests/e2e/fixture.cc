@@ -117,6 +117,12 @@ void NetworkTest::start_daemon(DaemonOptions options)
   daemon_ = std::make_unique<Daemon>(*topology_, std::move(options));
 }
 
+void NetworkTest::expect_log_lines(const std::string& text, std::size_t number)
+{
+  eventually([&] { return daemon().log_lines(text) >= number; });
+  EXPECT_EQ(daemon().log_lines(text), number) << text << '\n' << daemon().log();
+}
+
 Listener NetworkTest::listen(Family family, std::uint16_t port)
 {
   return {net().server(), Topology::server_address(family, port)};

@@ -66,6 +66,8 @@ protected:
   void start_daemon(DaemonOptions options = {});
   Daemon& daemon() { return *daemon_; }
   bool has_daemon() const { return daemon_ != nullptr; }
+  // A line may come a moment after what it tells.
+  void expect_log_lines(const std::string& text, std::size_t number);
   // A listener on the server, and a connection of the client to it.
   static constexpr std::uint16_t server_port = 7000;
   Listener listen(Family family = Family::ipv4, std::uint16_t port = server_port);

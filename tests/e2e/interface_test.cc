@@ -38,7 +38,7 @@ TEST_P(InterfaceTest, OneMadeAnewIsServedAgain)
     add_link();
     EXPECT_TRUE(eventually([&] { return listeners() == 1; })) << daemon().log();
   }
-  EXPECT_EQ(daemon().log_lines("interface sat9 is back"), 2U);
+  expect_log_lines("interface sat9 is back", 2);
   EXPECT_TRUE(eventually([&] { return daemon().counter("idle") >= 16; })) << "idle proxies at both listeners";
 }
 

@@ -63,7 +63,7 @@ TEST_P(KillTest, ProxiesThatDieAtOnceAreForkedEverMoreSlowly)
   is_over = true;
   killing.get();
   EXPECT_LT(daemon().counter("proxies_forked"), 100);
-  EXPECT_EQ(daemon().log_lines("before it had a connection"), 1);
+  expect_log_lines("before it had a connection", 1);
   EXPECT_TRUE(eventually([&] { return daemon().counter("overloaded") == 0; }));
   EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
 }
@@ -240,8 +240,8 @@ TEST_P(DrainTimeoutTest, ConnectionsThatStayAreReset)
   EXPECT_EQ(daemon().process().wait(), 0);
   EXPECT_EQ(end_of(pair.client), ECONNRESET);
   EXPECT_EQ(end_of(pair.server), ECONNRESET);
-  EXPECT_EQ(daemon().log_lines("closed client="), 1);
-  EXPECT_EQ(daemon().log_lines("reason=drain-timeout"), 1);
+  expect_log_lines("closed client=", 1);
+  expect_log_lines("reason=drain-timeout", 1);
   EXPECT_EQ(daemon().log_lines("was lost"), 0);
 }
 

@@ -59,7 +59,7 @@ TEST_P(TakenPortTest, IsReplacedByAnotherReservedOne)
   if (proxied()) {
     EXPECT_NE(pair.server.remote().port, reserved_port);
     EXPECT_EQ(daemon().counter("source_ports_changed"), 1);
-    EXPECT_EQ(daemon().log_lines("source port changed"), 1);
+    expect_log_lines("source port changed", 1);
   }
 }
 
