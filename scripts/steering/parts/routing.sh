@@ -15,7 +15,14 @@ rules_for() { # record
   echo "$((first + 3)) from all nop proto $protocol"
 }
 
-all_rules() { ip -N "-$1" rule show | sed 's/^\([0-9]*\):[[:space:]]*/\1 /; s/ *$//; s/ \[unresolved\]//; s/ \[detached\]//; s/ ipproto ipproto-/ ipproto /'; } # family
+all_rules() { # family; a line each, as ip_rule takes it
+  local number line
+  ip -N "-$1" rule show | while read -r number line; do
+    line=${line/ \[unresolved\]/}
+    line=${line/ \[detached\]/}
+    echo "${number%:} ${line/ ipproto ipproto-/ ipproto }"
+  done
+}
 
 # ip rules of the site that select by the interface packets arrive on: a server leg, which comes from the box, does not meet them.
 rules_by_interface() { all_rules "$1" | grep ' iif ' | grep -vE " iif lo | proto $protocol\$" || true; } # family
@@ -43,7 +50,7 @@ wanted_rules() { # family record
 
 routes_of() { ip "-$1" route show table "$2" 2>/dev/null || true; } # family table; ip fails for one never used
 
-has_route() { routes_of "$1" "$2" | grep "^local default dev lo proto $protocol " >/dev/null; } # family table
+has_route() { [[ $'\n'$(routes_of "$1" "$2") == *$'\n'"local default dev lo proto $protocol "* ]]; } # family table
 
 # Adds or deletes an ip rule as all_rules prints it.
 ip_rule() { # family add|del line

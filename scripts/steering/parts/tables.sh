@@ -45,9 +45,14 @@ load() { # family
     kind == "jump" { print table, "ours jump", $0 }' <<<"${saved[$1]}")
 }
 
-records() { sed -n "s/^$2 \(instance=.*\)/\1/p" <<<"$1"; } # noted-text table: the record of every instance, one a line
+records() { # noted-text table [instance]: the records of all instances or of one, one a line
+  local line
+  while read -r line; do
+    [[ $line != "$2 instance=${3:+$3 }"* ]] || echo "${line#* }"
+  done <<<"$1"
+}
 
-my_record() { sed -n "s/^$2 \(instance=${instance//./\\.} .*\)/\1/p" <<<"$1"; } # noted-text table
+my_record() { records "$1" "$2" "$instance"; } # noted-text table
 
 field() { if [[ " $2" =~ \ $1=([^ ]*) ]]; then echo "${BASH_REMATCH[1]}"; fi; } # name record
 
@@ -59,7 +64,8 @@ find_had() { # family table
     return
   fi
   line=$(my_record "${noted[$1]}" "$2")
-  [[ -n $line ]] || line=$(records "${noted[$1]}" "$2" | sed -n 1p)
+  [[ -n $line ]] || line=$(records "${noted[$1]}" "$2")
+  line=${line%%$'\n'*}
   if [[ -n $line ]]; then
     field had "$line"
   elif [[ $'\n'${noted[$1]} != *$'\n'"$2 is there"* ]]; then
@@ -72,7 +78,12 @@ find_had() { # family table
   fi
 }
 
-except() { grep -vxFf <(printf '%s\n' "$1") || true; } # lines of stdin that are not among those given
+except() { # lines; prints those of stdin that are not among them
+  local line
+  while IFS= read -r line; do
+    [[ $'\n'$1$'\n' == *$'\n'"$line"$'\n'* ]] || echo "$line"
+  done
+}
 
 # Our part of a table, out of what iptables-save printed.
 own() { # saved-text table
