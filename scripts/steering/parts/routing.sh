@@ -25,13 +25,20 @@ all_rules() { # family; a line each, as ip_rule takes it
 }
 
 # ip rules of the site that select by the interface packets arrive on: a server leg, which comes from the box, does not meet them.
-rules_by_interface() { all_rules "$1" | grep ' iif ' | grep -vE " iif lo | proto $protocol\$" || true; } # family
+rules_by_interface() { # family
+  local line
+  while read -r line; do
+    [[ $line != *" iif "* || $line == *" iif lo "* || $line == *" proto $protocol" ]] || echo "$line"
+  done < <(all_rules "$1")
+}
 
 # The same for the mark that the daemon gives a server leg to have it go as its client's packets would (LegWay).
 repeated_rules() { # family record
-  local mark
+  local mark lines
+  lines=$(rules_by_interface "$1")
+  [[ -n $lines ]] || return 0
   printf -v mark '0x%x/0x%x' $((12 << $(field shift "$2"))) $((15 << $(field shift "$2")))
-  rules_by_interface "$1" | grep ' lookup ' | grep -vE '^[0-9]+ not | fwmark ' |
+  grep ' lookup ' <<<"$lines" | grep -vE '^[0-9]+ not | fwmark ' |
     sed -E "s: iif [^ ]+: fwmark $mark:; s/ proto [^ ]+$//; s/$/ proto $protocol/" | awk '!seen[$0]++' || true
 }
 
@@ -39,8 +46,9 @@ repeated_rules() { # family record
 unrepeated_rules() { # family
   local line
   while read -r line; do
-    [[ -z $line ]] || echo "IPv$1: ip rule '$line' does not hold for server legs: --exclude what it is about"
-  done < <(rules_by_interface "$1" | awk '/^[0-9]+ not / || / fwmark / || !/ lookup /')
+    [[ ! $line =~ ^[0-9]+\ not\ |\ fwmark\  && $line == *" lookup "* ]] ||
+      echo "IPv$1: ip rule '$line' does not hold for server legs: --exclude what it is about"
+  done < <(rules_by_interface "$1")
 }
 
 wanted_rules() { # family record

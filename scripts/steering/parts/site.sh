@@ -5,6 +5,7 @@
 # stand before whatever attaches one. Prints for each built-in chain of table raw that has such a rule: the chain, the
 # number of the rule, not counting ours, and "late" if our jump is behind it.
 ct_rules() { # saved-text
+  [[ $1 == *" CT "* || $1 == *" NOTRACK"* ]] || return 0
   awk "${our_lines[@]}" "$know_ours"'
     BEGIN { others = "^PEPSAL_(.*_)?(" roles ")$"; gsub(" ", "|", others) }
     /^\*/ { inside = ($0 == "*raw") }
@@ -36,6 +37,7 @@ ct_rules() { # saved-text
 
 # The matches of those rules of a built-in chain that have a target, and the target's options: "MATCHES<tab>OPTIONS".
 site_rules() { # saved-text table chain target-pattern
+  [[ $1 == *"-A $3 "* ]] || return 0
   awk -v "table=*$2" -v "chain=$3" -v "pattern=^($4)$" '
     /^\*/ { inside = ($0 == table) }
     !inside || $1 != "-A" || $2 != chain { next }
@@ -49,42 +51,42 @@ site_rules() { # saved-text table chain target-pattern
     }' <<<"$1"
 }
 
-# What the site sends elsewhere by NAT, for an address that need not be the box's, passes by: only the first hook that
-# forwards it knows where to. Untracked as table raw is, a match of a connection's state would never be true here.
-spare_translated() { # family
+# Lets pass what such rules match. Untracked as table raw is, a match of a connection's state would never be true here.
+spare() { # what site_rules prints
   local matches options
+  [[ -n $1 ]] || return 0
   while IFS=$'\t' read -r matches options; do
     echo "-A ${prefix}_ASK${matches:+ $matches} -j RETURN"
-  done < <(site_rules "${saved[$1]}" nat PREROUTING 'DNAT|REDIRECT|NETMAP' |
-    sed -E 's/-m (conntrack --ctstate|state --state) [^[:space:]]+ ?//; s/ \t/\t/')
+  done < <(sed -E 's/-m (conntrack --ctstate|state --state) [^[:space:]]+ ?//; s/ \t/\t/' <<<"$1")
 }
+
+# What the site sends elsewhere by NAT, for an address that need not be the box's, passes by: only the first hook that
+# forwards it knows where to.
+spare_translated() { spare "$(site_rules "${saved[$1]}" nat PREROUTING 'DNAT|REDIRECT|NETMAP')"; } # family
 
 # Whether ip rules of the site select by marks, and none is about those of server legs.
 routes_by_mark() { # family
   local line found=1
   while read -r line; do
+    [[ $line == *" fwmark "* && $line != *" proto $protocol" ]] || continue
     [[ $line != *" fwmark $server_leg/$value_mask "* ]] || return 1
     found=0
-  done < <(all_rules "$1" | grep ' fwmark ' | grep -v " proto $protocol\$")
+  done < <(all_rules "$1")
   return $found
 }
 
 # What gets its way by a mark of the site's in mangle PREROUTING, which is set after a SYN is decided upon and which the
 # server leg does not get, passes by, too.
 spare_marked() { # family
-  local matches options
-  routes_by_mark "$1" || return 0
-  while IFS=$'\t' read -r matches options; do
-    echo "-A ${prefix}_ASK${matches:+ $matches} -j RETURN"
-  done < <(site_rules "${saved[$1]}" mangle PREROUTING MARK |
-    sed -E 's/-m (conntrack --ctstate|state --state) [^[:space:]]+ ?//; s/ \t/\t/')
+  ! routes_by_mark "$1" || spare "$(site_rules "${saved[$1]}" mangle PREROUTING MARK)"
 }
 
 marking_rules() { # family; says so
   local line
   while read -r line; do
-    echo "IPv$1: connections that the site marks for ip rules pass direct (-A PREROUTING${line#"-A ${prefix}_ASK"})"
-  done < <(spare_marked "$1" | sed 's/ -j RETURN$//')
+    line=${line#"-A ${prefix}_ASK"}
+    echo "IPv$1: connections that the site marks for ip rules pass direct (-A PREROUTING${line% -j RETURN})"
+  done < <(spare_marked "$1")
 }
 
 # Rules of the site that limit the segment size of what is forwarded do not see the legs, which come in by INPUT and leave

@@ -41,10 +41,14 @@ need_room() { # family
       broken "--priority: $priority is too near to that of instance '$other' ($other_priority); they must be 4 apart"
   done < <(records "${noted[$1]}" raw)
   [[ $mode == tproxy ]] || return 0
-  line=$(all_rules "$1" | awk -v "low=$priority" -v "ours= proto $protocol\$" '$1 >= low && $1 <= low + 3 && $0 !~ ours' | sed -n 1p)
-  [[ -z $line ]] || broken "--priority: $priority to $((priority + 3)) must be free, and there is an ip rule '$line'"
-  ! routes_of "$1" "$table" | grep -v "^local default dev lo proto $protocol " >/dev/null ||
-    broken "--table: routing table $table holds other routes already; choose an empty one"
+  while read -r line; do
+    ((${line%% *} < priority || ${line%% *} > priority + 3)) || [[ $line == *" proto $protocol" ]] ||
+      broken "--priority: $priority to $((priority + 3)) must be free, and there is an ip rule '$line'"
+  done < <(all_rules "$1")
+  while read -r line; do
+    [[ "$line " == "local default dev lo proto $protocol "* ]] ||
+      broken "--table: routing table $table holds other routes already; choose an empty one"
+  done < <(routes_of "$1" "$table")
 }
 
 install() { # family; prints the reason and returns 1 on failure

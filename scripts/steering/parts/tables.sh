@@ -16,10 +16,11 @@ other_command() { # family
 
 # The instance that has rules by the other variant, if any.
 elsewhere() { # family
-  local name
+  local name text
   name=$(other_command "$1")-save
   [[ -n $(type -P "$name") ]] || return 0
-  "$name" -t raw 2>/dev/null | sed -n 's/^-A PEPSAL[^ ]* -m comment --comment "pepsal instance=\([^ ]*\) .*/\1/p' | sed -n 1p
+  text=$("$name" -t raw 2>/dev/null)
+  [[ ! $text =~ --comment\ \"pepsal\ instance=([^ ]*) ]] || echo "${BASH_REMATCH[1]}"
 }
 
 # iptables-nft-save prints built-in chains whether they exist or not; only nft tells.
@@ -87,6 +88,7 @@ except() { # lines; prints those of stdin that are not among them
 
 # Our part of a table, out of what iptables-save printed.
 own() { # saved-text table
+  [[ $1 == *"${prefix}_"* ]] || return 0
   awk "${our_lines[@]}" "$know_ours"'
     /^\*/ { table = substr($0, 2) }
     table != wanted { next }
@@ -131,7 +133,10 @@ change() { # family table wanted-lines
   local now reason command lines places=
   now=$(own "${saved[$1]}" "$2")
   case $2 in
-    raw) places=$(ct_rules "${saved[$1]}" | paste -sd ' ') ;;
+    raw)
+      places=$(ct_rules "${saved[$1]}")
+      places=${places//$'\n'/ }
+      ;;
     filter) places="FORWARD 1 fine" ;; # before what lets all of a network or a connection pass
   esac
   lines=$(plan "$now" "$3" "$2" "$places")
