@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A peer that ends, is killed, vanishes and comes back while connections by it are used, idle or made all the time: no
 # client gets what is not its own, and no server gets anything twice. The same without --peer as control, and a peer of
-# another version. Needs root. PEPSAL_BIN_DIR names the folder of the programs. Names of cases run these alone.
+# another version. Needs root. PEPSAL_BIN_DIR names the folder of the programs. Names of groups of cases, or of cases, run
+# these alone.
 set -euo pipefail
 
 # shellcheck source=tests/support/shell.sh
@@ -257,8 +258,11 @@ not_listening() { ! listens "$lab-gw" 5001; }
 printf '%s\n' DESCRIPTION=test DOWN_MBIT=50 UP_MBIT=20 RTT_MS=100 QUEUE_BDP=2 >"$work/link.conf"
 satlab up link >/dev/null
 serve_beside server $port python3 "$ledger" serve $port "$work/ledger"
-cases=("$@")
-((${#cases[@]} > 0)) || cases=(load_with_peers load_without_peers used_with_peers used_without_peers silent_peer other_version)
-for name in "${cases[@]}"; do "$name"; done
+# shellcheck disable=SC2034 # run_groups reads it
+declare -rA groups=(
+  [load]="load_with_peers load_without_peers"
+  [use]="used_with_peers used_without_peers silent_peer other_version"
+)
+run_groups "$@"
 
 end_test

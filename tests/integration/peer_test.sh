@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Two boxes that are each other's peers: warm connections with real programs, and what happens when the peer is killed,
 # restarted, silent, a stranger or has another key. Needs root. PEPSAL_BIN_DIR names the folder of the programs. Names of
-# cases run these alone.
+# groups of cases, or of cases, run these alone.
 set -euo pipefail
 
 # shellcheck source=tests/support/shell.sh
@@ -118,9 +118,13 @@ source "$(dirname "$0")/peer_cases/strangers.sh"
 
 set_up
 start_up_boxes
-cases=("$@")
-((${#cases[@]} > 0)) || cases=(carries keeps_dscp speaks_and_half_closes urgent_byte back_pressure from_the_server refused_there box_itself reset_passes burst many_at_once
-  iperf_both_ways far_proxies_killed keeper_killed peer_goes_and_comes box_restarted forged_syns half_open_ends without_peers mixed_families none_kept less_patient keys strangers silent_strangers bad_input)
-for name in "${cases[@]}"; do "$name"; done
+# shellcheck disable=SC2034 # run_groups reads it
+declare -rA groups=(
+  [transfers]="carries keeps_dscp speaks_and_half_closes urgent_byte back_pressure from_the_server refused_there box_itself burst
+    many_at_once iperf_both_ways"
+  [losses]="reset_passes far_proxies_killed keeper_killed peer_goes_and_comes box_restarted forged_syns half_open_ends"
+  [others]="without_peers mixed_families none_kept less_patient keys strangers silent_strangers bad_input"
+)
+run_groups "$@"
 
 end_test

@@ -40,6 +40,15 @@ eventually() { # COMMAND...: waits for it to succeed, 20 s at most
 # Whether a program of that namespace listens at a TCP port.
 listens() { [[ -n $(ip netns exec "$1" ss -Htln "sport = :$2") ]]; } # NAMESPACE PORT
 
+# Runs cases by name. A key of the array `groups` stands for its cases; without names all groups are run.
+run_groups() { # [NAME...]
+  local name each
+  (($# > 0)) || set -- "${!groups[@]}"
+  for name in "$@"; do
+    for each in ${groups[$name]:-$name}; do "$each"; done
+  done
+}
+
 end_test() {
   ((failures == 0)) || exit 1
   echo "all cases pass"
