@@ -208,6 +208,12 @@ struct Mistake
   std::vector<std::string> told; // the value, and what is allowed
 };
 
+// In the name of the test.
+void PrintTo(const Mistake& mistake, std::ostream* stream)
+{
+  *stream << testing::PrintToString(mistake.words);
+}
+
 class MistakeTest : public testing::TestWithParam<Mistake>
 {};
 

@@ -78,6 +78,12 @@ struct WrongFile
   std::string told; // behind the file's name
 };
 
+// In the name of the test.
+void PrintTo(const WrongFile& file, std::ostream* stream)
+{
+  *stream << testing::PrintToString(file.text);
+}
+
 class WrongFileTest : public ConfigFileTest, public testing::WithParamInterface<WrongFile>
 {};
 

@@ -81,6 +81,12 @@ struct WrongLink
   std::string told;
 };
 
+// In the name of the test.
+void PrintTo(const WrongLink& link, std::ostream* stream)
+{
+  *stream << testing::PrintToString(link.text);
+}
+
 class WrongLinkTest : public testing::TestWithParam<WrongLink>
 {};
 
