@@ -68,6 +68,7 @@ class Connection:
         self.server_done = asyncio.get_running_loop().create_future()
         self.client = self.seen = None  # the client's end, of its own and as its server sees it
         self.client_task = self.server_task = None
+        self.client_ended = False
         self.resting = False
         self.release = asyncio.Event()  # of one that is held
 
@@ -164,10 +165,13 @@ class Traffic:
             self._note(connection, "lost", f"client: {errno.errorcode.get(error.errno, error)}")
         finally:
             sock.close()
+            connection.client_ended = True
             if connection.outcome != "whole" and connection.server_task is not None:
-                # The server's end must hear of it by itself.
-                with contextlib.suppress(asyncio.TimeoutError, Exception):
+                try:
                     await asyncio.wait_for(asyncio.shield(connection.server_done), 30)
+                except asyncio.TimeoutError:
+                    self._note(connection, "hung", f"its server heard nothing of the end ({connection.detail})")
+                    connection.server_task.cancel()
             connection.ended = time.monotonic()
             self.open.pop(connection.number, None)
             self.done.append(connection)
@@ -321,14 +325,16 @@ class Traffic:
                 await asyncio.sleep(0.05)
 
     async def watch(self, patience):
-        """A connection on which nothing moves hangs, and is given up."""
+        """A connection on which nothing moves hangs, and is given up; also one of which only the server has heard the end."""
         while True:
             await asyncio.sleep(1)
             now = time.monotonic()
             for connection in list(self.open.values()):
-                if not connection.resting and connection.outcome is None and now - connection.moved > patience:
+                waits = connection.outcome is None or (connection.outcome == "lost" and not connection.client_ended)
+                if not connection.resting and waits and now - connection.moved > patience:
                     self._note(connection, "hung", f"nothing moved for {patience} s"
-                               + ("" if connection.opened else ", and it never came to its server"))
+                               + ("" if connection.opened else ", and it never came to its server")
+                               + (f" ({connection.detail})" if connection.detail else ""))
                     connection.client_task.cancel()
                     if connection.server_task:
                         connection.server_task.cancel()
