@@ -154,7 +154,7 @@ class Traffic:
             connection.client = text_of(sock.getsockname())
             await self.loop.sock_sendall(sock, HEADER.pack(MAGIC, connection.number))
             await self._speak(connection, sock, connection.up, connection.down, True)
-            await connection.server_done
+            await asyncio.shield(connection.server_done)
             connection.outcome = connection.outcome or "whole"
         except Wrong as error:
             self._note(connection, "wrong", str(error))
