@@ -68,8 +68,7 @@ class Connection:
         self.server_done = asyncio.get_running_loop().create_future()
         self.client = self.seen = None  # the client's end, of its own and as its server sees it
         self.client_task = self.server_task = None
-        self.client_ended = False
-        self.resting = False
+        self.client_ended = self.resting = False
         self.release = asyncio.Event()  # of one that is held
 
     def moves(self):
@@ -167,9 +166,7 @@ class Traffic:
             sock.close()
             connection.client_ended = True
             if connection.outcome != "whole" and connection.server_task is not None:
-                try:
-                    await asyncio.wait_for(asyncio.shield(connection.server_done), 30)
-                except asyncio.TimeoutError:
+                if not (await asyncio.wait([connection.server_done], timeout=30))[0]:
                     self._note(connection, "hung", f"its server heard nothing of the end ({connection.detail})")
                     connection.server_task.cancel()
             connection.ended = time.monotonic()
@@ -325,7 +322,7 @@ class Traffic:
                 await asyncio.sleep(0.05)
 
     async def watch(self, patience):
-        """A connection on which nothing moves hangs, and is given up; also one of which only the server has heard the end."""
+        """A connection on which nothing moves hangs, and is given up; so does one whose end only the server has heard."""
         while True:
             await asyncio.sleep(1)
             now = time.monotonic()
@@ -333,8 +330,7 @@ class Traffic:
                 waits = connection.outcome is None or (connection.outcome == "lost" and not connection.client_ended)
                 if not connection.resting and waits and now - connection.moved > patience:
                     self._note(connection, "hung", f"nothing moved for {patience} s"
-                               + ("" if connection.opened else ", and it never came to its server")
-                               + (f" ({connection.detail})" if connection.detail else ""))
+                               + ("" if connection.opened else ", and it never came to its server"))
                     connection.client_task.cancel()
                     if connection.server_task:
                         connection.server_task.cancel()
