@@ -68,7 +68,7 @@ class Connection:
         self.server_done = asyncio.get_running_loop().create_future()
         self.client = self.seen = None  # the client's end, of its own and as its server sees it
         self.client_task = self.server_task = None
-        self.resting = False
+        self.client_ended = self.resting = False
         self.release = asyncio.Event()  # of one that is held
 
     def moves(self):
@@ -153,7 +153,7 @@ class Traffic:
             connection.client = text_of(sock.getsockname())
             await self.loop.sock_sendall(sock, HEADER.pack(MAGIC, connection.number))
             await self._speak(connection, sock, connection.up, connection.down, True)
-            await connection.server_done
+            await asyncio.shield(connection.server_done)
             connection.outcome = connection.outcome or "whole"
         except Wrong as error:
             self._note(connection, "wrong", str(error))
@@ -164,10 +164,11 @@ class Traffic:
             self._note(connection, "lost", f"client: {errno.errorcode.get(error.errno, error)}")
         finally:
             sock.close()
+            connection.client_ended = True
             if connection.outcome != "whole" and connection.server_task is not None:
-                # The server's end must hear of it by itself.
-                with contextlib.suppress(asyncio.TimeoutError, Exception):
-                    await asyncio.wait_for(asyncio.shield(connection.server_done), 30)
+                if not (await asyncio.wait([connection.server_done], timeout=30))[0]:
+                    self._note(connection, "hung", f"its server heard nothing of the end ({connection.detail})")
+                    connection.server_task.cancel()
             connection.ended = time.monotonic()
             self.open.pop(connection.number, None)
             self.done.append(connection)
@@ -321,12 +322,13 @@ class Traffic:
                 await asyncio.sleep(0.05)
 
     async def watch(self, patience):
-        """A connection on which nothing moves hangs, and is given up."""
+        """A connection on which nothing moves hangs, and is given up; so does one whose end only the server has heard."""
         while True:
             await asyncio.sleep(1)
             now = time.monotonic()
             for connection in list(self.open.values()):
-                if not connection.resting and connection.outcome is None and now - connection.moved > patience:
+                waits = connection.outcome is None or (connection.outcome == "lost" and not connection.client_ended)
+                if not connection.resting and waits and now - connection.moved > patience:
                     self._note(connection, "hung", f"nothing moved for {patience} s"
                                + ("" if connection.opened else ", and it never came to its server"))
                     connection.client_task.cancel()

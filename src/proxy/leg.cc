@@ -70,6 +70,18 @@ int Leg::deliver()
   }
 }
 
+// A reset would often end nothing here. The kernel sends none in LAST_ACK and CLOSING once all is sent
+// (tcp_disconnect()). One that it sends is not believed by a host that lacks packets before it, but questioned (RFC
+// 5961 section 3.2), and nobody may be left to answer: the other host has ended, too. Bytes that were not read from the
+// socket still make the kernel send one.
+void Leg::leave_rest_to_kernel()
+{
+  using namespace std::chrono_literals;
+  constexpr std::chrono::milliseconds longest = 24h; // to a host that does not answer, when nobody looks any more
+  socket.set_reset_on_close(false);
+  socket.set_option(IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(longest.count()), "TCP_USER_TIMEOUT");
+}
+
 void Leg::end_in_good_order()
 {
   socket.set_reset_on_close(false);

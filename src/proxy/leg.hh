@@ -43,12 +43,17 @@ struct Leg
   void expect_handshake() { handshake_deadline = std::chrono::steady_clock::now() + handshake_patience; }
   bool handshake_is_late() const { return std::chrono::steady_clock::now() >= handshake_deadline; }
 
+  // The host has ended its stream and been sent the other one's end. Should the process be killed from now on, the
+  // kernel delivers what is under way.
+  void leave_rest_to_kernel();
+
   // What is to happen when the socket is closed: the connection ends when all is delivered, which the kernel sees to
   // for the user timeout, instead of being reset.
   void end_in_good_order();
 
   TCPSocket socket;
   bool fin_arrived{}; // the host's stream ends in good order, all of it read or not
+  bool fin_sent{};    // the other host's, behind all its bytes
   bool probes{true};  // keepalives are sent
   int error{};        // errno that ended it
   bool is_silent{};   // no more events come from it; what it has left can be read without waiting

@@ -23,7 +23,8 @@ namespace pepsal {
 // One proxied connection: its two legs (sockets), its two directions, each of which a flow carries from one leg to the
 // other, its slot in the table if it has one, its byte counts. What a host has sent in good order reaches the other
 // one, however slow that is, as long as it lives; only then the end follows: a FIN for a FIN, a reset for a reset.
-// Sockets do not block. Destroyed before its end (by an exception), both hosts see a reset.
+// Sockets do not block. Destroyed before its end (by an exception), each host that has not ended its stream sees a
+// reset.
 class Session
 {
 public:

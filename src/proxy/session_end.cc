@@ -94,8 +94,12 @@ void Session::close(Counter counter, std::string_view reason)
   table_.count(Counter::bytes_down, down);
   table_.count(Counter::retransmissions_client, line.client().retransmissions);
   table_.count(Counter::retransmissions_server, line.server().retransmissions);
-  client_.socket.close();
-  server_.socket.close();
+  for (auto* leg : {&client_, &server_}) {
+    if (leg->has_failed()) {
+      leg->socket.set_reset_on_close(true); // the kernel is not to go on with it
+    }
+    leg->socket.close();
+  }
   if (log_ == LogConnections::all || (log_ == LogConnections::failed && counter != Counter::connections_closed)) {
     line.write(up, down, reason);
   }

@@ -141,6 +141,13 @@ NetworkTest::Path NetworkTest::path_of_new_connection(const Listener& listener)
   return net().box().snmp("Tcp", "PassiveOpens") > before ? Path::proxied : Path::direct;
 }
 
+ProcessInfo NetworkTest::proxy_of(const Connection& client)
+{
+  const auto title = fmt::format("proxy {} -> {}", client.local().to_string(), client.remote().to_string());
+  EXPECT_TRUE(eventually([&] { return daemon().processes(title).size() == 1; })) << title;
+  return daemon().processes(title).at(0);
+}
+
 void NetworkTest::kill_everything()
 {
   const auto alive = [&] {

@@ -80,6 +80,9 @@ protected:
   };
   Path path_of_new_connection(const Listener& listener);
 
+  // The proxy of a connection, found by its title.
+  ProcessInfo proxy_of(const Connection& client);
+
   // For tests that end the daemon themselves.
   void forget_daemon() { daemon_.reset(); }
 

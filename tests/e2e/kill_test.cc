@@ -15,14 +15,6 @@ namespace pepsal::test {
 class KillTest : public ConnectionTest
 {
 protected:
-  // The proxy of a connection, found by its title.
-  ProcessInfo proxy_of(const Connection& client)
-  {
-    const auto title = fmt::format("proxy {} -> {}", client.local().to_string(), client.remote().to_string());
-    EXPECT_TRUE(eventually([&] { return daemon().processes(title).size() == 1; })) << title;
-    return daemon().processes(title).at(0);
-  }
-
   static void kill(const ProcessInfo& process) { ASSERT_EQ(::kill(process.pid, SIGKILL), 0) << process.title; }
 };
 

@@ -40,6 +40,7 @@ check_rules() { # family
     probe "$1" mangle "match conntrack" xt_conntrack "-m conntrack --ctstate SNAT --ctdir REPLY"
     probe "$1" mangle "match connmark" xt_connmark "-m connmark --mark 0x1/0x1"
     probe "$1" mangle "target CONNMARK" xt_connmark "-j CONNMARK --set-xmark 0x1/0x1"
+    probe "$1" filter "target REJECT" ipt_REJECT "-p tcp -m connmark --mark 0x1/0x1 -j REJECT --reject-with tcp-reset" FORWARD
     probe "$1" mangle "target TPROXY" xt_TPROXY "-p tcp -j TPROXY --on-port 1 --tproxy-mark 0x1/0x1"
     reason=$(try_rule "$1" mangle "-p tcp -m dscp ! --dscp 0x00 -m hashlimit --hashlimit-upto 30/min --hashlimit-mode srcip \
 --hashlimit-name pepsal -j NFQUEUE --queue-num 0 --queue-bypass" INPUT) ||

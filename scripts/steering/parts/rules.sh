@@ -26,7 +26,12 @@ wanted() { # family table
       mangle_mss "$1" "-m addrtype --dst-type LOCAL"
       guard_port "$intercepted" "$value_mask"
       ;;
-    filter:*)
+    filter:tproxy)
+      chains GONE ${quic:+QUIC} INFO
+      reset_server
+      [[ -z $quic ]] || reject_quic "$1"
+      ;;
+    filter:redirect)
       [[ -n $quic ]] || return 0
       chains QUIC INFO
       reject_quic "$1"
@@ -60,7 +65,10 @@ jumps() { # table mode quic
       echo "-A POSTROUTING -p tcp -m tcp --tcp-flags SYN,RST SYN -j ${prefix}_MSSO"
       ;;
     raw:redirect | nat:redirect) echo "-A PREROUTING -j ${prefix}_PRE" ;;
-    filter:*) [[ -z ${3#off} ]] || echo "-A FORWARD -p udp -j ${prefix}_QUIC" ;;
+    filter:*)
+      [[ $2 != tproxy ]] || echo "-A FORWARD -p tcp -j ${prefix}_GONE"
+      [[ -z ${3#off} ]] || echo "-A FORWARD -p udp -j ${prefix}_QUIC"
+      ;;
   esac
 }
 
@@ -236,6 +244,14 @@ show_dscp() {
 # What no rule has brought to the daemon's port costs it a process to refuse. From this machine itself the daemon answers.
 guard_port() { # mark mask; of what a rule has brought
   echo "-A ${prefix}_IN ! -i lo -p tcp --dport $port --syn -m mark ! --mark $1/$2 -m addrtype --dst-type LOCAL -j DROP"
+}
+
+# A packet to a server leg that is here no more would go on to the client, whose connection it is not: the numbers are
+# others. A server that has not believed the leg's reset, as it lacks packets before it, asks by such a packet (RFC 5961
+# section 3.2). Its answer is a reset that it believes. Resets go on: a client may have asked the server in the same way.
+reset_server() {
+  echo "-A ${prefix}_GONE -p tcp -m tcp ! --tcp-flags RST RST -m connmark --mark $server_leg/$value_mask" \
+    "-j REJECT --reject-with tcp-reset"
 }
 
 # Nobody can split QUIC. A client that is told so at its first packet uses TCP at once.

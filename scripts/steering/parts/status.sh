@@ -70,6 +70,7 @@ show() { # family record: prints what is there, returns 1 if it is not whole
     echo "  packets of server legs in $(($(count "$text" raw HERE MARK) - $(count "$text" raw LEG notrack) +
       $(count "$text" mangle PRE -m\ socket)))"
     echo "  packets whose DSCP the daemon was shown $(count "$text" mangle DSCP NFQUEUE)"
+    echo "  packets to server legs that are gone, answered by a reset $(count "$text" filter GONE REJECT)"
   else
     echo "  SYNs given to the daemon $(count "$text" nat PRE REDIRECT)"
   fi
