@@ -76,8 +76,8 @@ TEST_P(LostProxyTest, ResetIsBelievedWhenTheClientHasEnded)
   pair.talk();
   const auto proxy = proxy_of(pair.client);
   cut_off(net().server());
-  pair.client.send_stream(1,
-                          80'000); // more than the box's kernel takes for the server, less than it takes of the client
+  constexpr std::size_t bytes = 80'000; // more than the box's kernel takes for the server, less than of the client
+  pair.client.send_stream(1, bytes);
   pair.client.end_sending();
   pair.server.end_sending();
   EXPECT_EQ(pair.client.receive_all(), "");

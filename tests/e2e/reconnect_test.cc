@@ -65,6 +65,35 @@ TEST_P(TakenPortTest, IsReplacedByAnotherReservedOne)
 
 INSTANTIATE_TEST_SUITE_P(All, TakenPortTest, testing::ValuesIn(modes_that_keep_ports()), arrangement_name);
 
+class AfterResetTest : public ReconnectTest
+{};
+
+// Connection tracking may take the new connection for the old one, whose server leg the box resets when it is gone.
+TEST_P(AfterResetTest, NewConnectionsWorkWithoutTheDaemon)
+{
+  const auto listener = listen_here();
+  for (const bool by_server : {true, false}) {
+    SCOPED_TRACE(by_server ? "server" : "client");
+    auto pair = connect_again(listener);
+    pair.talk();
+    (by_server ? pair.server : pair.client).reset();
+    EXPECT_EQ(end_of(by_server ? pair.client : pair.server), ECONNRESET);
+  }
+  auto pair = connect_again(listener);
+  pair.talk();
+  pair.server.reset();
+  EXPECT_EQ(end_of(pair.client), ECONNRESET);
+  pair.client.close();
+  if (proxied()) {
+    EXPECT_EQ(daemon().stop(), 0);
+    forget_daemon();
+  }
+  const auto direct = connect_again(listener);
+  direct.talk();
+}
+
+INSTANTIATE_TEST_SUITE_P(All, AfterResetTest, testing::ValuesIn(modes_that_keep_ports()), arrangement_name);
+
 // A server that has closed refuses a SYN that overtakes the reset of the connection before: it still waits for that
 // one's end (FIN-WAIT-2).
 TEST_P(ReconnectTest, FollowsTheReset)

@@ -248,9 +248,10 @@ guard_port() { # mark mask; of what a rule has brought
 
 # A packet to a server leg that is here no more would go on to the client, whose connection it is not: the numbers are
 # others. A server that has not believed the leg's reset, as it lacks packets before it, asks by such a packet (RFC 5961
-# section 3.2). Its answer is a reset that it believes. Resets go on: a client may have asked the server in the same way.
+# section 3.2). Its answer is a reset that it believes. Resets go on: a client may have asked the server in the same way;
+# and so do SYNs, with which a connection of its own begins.
 reset_server() {
-  echo "-A ${prefix}_GONE -p tcp -m tcp ! --tcp-flags RST RST -m connmark --mark $server_leg/$value_mask" \
+  echo "-A ${prefix}_GONE -p tcp -m tcp --tcp-flags SYN,RST NONE -m connmark --mark $server_leg/$value_mask" \
     "-j REJECT --reject-with tcp-reset"
 }
 

@@ -97,7 +97,7 @@ undo() {
     if [[ -n $line ]]; then
       route_here "$family" "$line"
     fi
-    for t in mangle nat raw filter; do change "$family" $t "$(own "${before[$family]}" $t)"; done
+    for t in filter mangle nat raw; do change "$family" $t "$(own "${before[$family]}" $t)"; done
     tidy "$family"
   done >/dev/null
   set_demux >/dev/null
@@ -142,7 +142,7 @@ stop() {
   trap '' INT TERM HUP # half a stop helps nobody, and it is short
   begin
   for family in "${families[@]}"; do
-    for t in $all_tables; do
+    for t in filter raw mangle nat; do # first what answers packets that find no leg
       reason=$(change "$family" "$t" "") || failed=${failed:-IPv$family: $reason}
     done
     tidy "$family"
