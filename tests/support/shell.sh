@@ -41,6 +41,7 @@ eventually() { # COMMAND...: waits for it to succeed, 20 s at most
 listens() { [[ -n $(ip netns exec "$1" ss -Htln "sport = :$2") ]]; } # NAMESPACE PORT
 
 # Runs cases by name. A key of the array `groups` stands for its cases; without names all groups are run.
+# shellcheck disable=SC2154 # the test has them
 run_groups() { # [NAME...]
   local name each
   (($# > 0)) || set -- "${!groups[@]}"
