@@ -261,7 +261,8 @@ serve_beside server $port python3 "$ledger" serve $port "$work/ledger"
 # shellcheck disable=SC2034 # run_groups reads it
 declare -rA groups=(
   [load]="load_with_peers load_without_peers"
-  [use]="used_with_peers used_without_peers silent_peer other_version"
+  [use]="used_with_peers used_without_peers"
+  [silence]="silent_peer other_version"
 )
 run_groups "$@"
 

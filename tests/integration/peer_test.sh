@@ -123,7 +123,8 @@ declare -rA groups=(
   [transfers]="carries keeps_dscp speaks_and_half_closes urgent_byte back_pressure from_the_server refused_there box_itself burst
     many_at_once iperf_both_ways"
   [losses]="reset_passes far_proxies_killed keeper_killed peer_goes_and_comes box_restarted forged_syns half_open_ends"
-  [others]="without_peers mixed_families none_kept less_patient keys strangers silent_strangers bad_input"
+  [unlike]="without_peers mixed_families none_kept less_patient keys"
+  [unknown]="strangers silent_strangers bad_input"
 )
 run_groups "$@"
 
