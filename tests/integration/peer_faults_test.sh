@@ -150,6 +150,8 @@ when_used() {
   held "vanished" vanish
   return_from_nowhere
   satbox stop term
+  start_box gw # takes over what the killed one has left
+  satbox stop gw
 }
 
 used_with_peers() {

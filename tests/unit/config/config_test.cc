@@ -211,7 +211,7 @@ struct Mistake
 // In the name of the test.
 void PrintTo(const Mistake& mistake, std::ostream* stream)
 {
-  *stream << testing::PrintToString(mistake.words);
+  *stream << testing::PrintToString(std::vector<std::string>(mistake.words.begin(), mistake.words.end()));
 }
 
 class MistakeTest : public testing::TestWithParam<Mistake>
