@@ -5,7 +5,7 @@
 # stand before whatever attaches one. Prints for each built-in chain of table raw that has such a rule: the chain, the
 # number of the rule, not counting ours, and "late" if our jump is behind it.
 ct_rules() { # saved-text
-  [[ $1 == *" CT "* || $1 == *" NOTRACK"* ]] || return 0
+  [[ $1 == *" CT"* || $1 == *" NOTRACK"* ]] || return 0
   awk "${our_lines[@]}" "$know_ours"'
     BEGIN { others = "^PEPSAL_(.*_)?(" roles ")$"; gsub(" ", "|", others) }
     /^\*/ { inside = ($0 == "*raw") }
