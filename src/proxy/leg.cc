@@ -76,6 +76,9 @@ int Leg::deliver()
 // socket still make the kernel send one.
 void Leg::leave_rest_to_kernel()
 {
+  if (!fin_arrived || !fin_sent) {
+    return;
+  }
   using namespace std::chrono_literals;
   constexpr std::chrono::milliseconds longest = 24h; // to a host that does not answer, when nobody looks any more
   socket.set_reset_on_close(false);

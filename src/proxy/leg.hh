@@ -43,8 +43,8 @@ struct Leg
   void expect_handshake() { handshake_deadline = std::chrono::steady_clock::now() + handshake_patience; }
   bool handshake_is_late() const { return std::chrono::steady_clock::now() >= handshake_deadline; }
 
-  // The host has ended its stream and been sent the other one's end. Should the process be killed from now on, the
-  // kernel delivers what is under way.
+  // Once the host has ended its stream and been sent the other one's end, has the kernel deliver what is under way,
+  // should the process be killed from now on.
   void leave_rest_to_kernel();
 
   // What is to happen when the socket is closed: the connection ends when all is delivered, which the kernel sees to

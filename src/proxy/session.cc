@@ -136,9 +136,7 @@ void Session::source_ended(Direction& direction)
     return;
   }
   direction.from.fin_arrived = true;
-  if (direction.from.fin_sent) {
-    direction.from.leave_rest_to_kernel();
-  }
+  direction.from.leave_rest_to_kernel();
   direction.fin_due = true;
   if (!in_handshake_) { // in which a FIN would get lost on some kernels
     pass_fin(direction);
@@ -158,9 +156,7 @@ void Session::pass_fin(Direction& direction)
   }
   direction.end = Direction::End::passed_on;
   direction.to.fin_sent = true;
-  if (direction.to.fin_arrived) {
-    direction.to.leave_rest_to_kernel();
-  }
+  direction.to.leave_rest_to_kernel();
 }
 
 // What flows to a failed leg has nowhere to go. What it had sent before is still read and passed on.

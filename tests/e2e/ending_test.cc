@@ -21,12 +21,6 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t held_bytes = 200'000; // more than a small receiver takes, less than the box's sockets do
 
-void shrink_receive_buffer(const Connection& connection)
-{
-  constexpr int bytes = 16 * 1024;
-  ASSERT_EQ(::setsockopt(connection.number(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes), 0);
-}
-
 // Waits until a socket's connection is broken, without reading; then its error.
 int error_without_reading(const Connection& connection)
 {
@@ -85,24 +79,15 @@ protected:
     transfers.push_back(download(1));
     transfers.push_back(upload(2));
     for (auto& transfer : transfers) {
-      shrink_receive_buffer(transfer.receiver);
+      transfer.receiver.set_receive_buffer(small_receive_buffer);
       transfer.sender.send_stream(transfer.seed, held_bytes);
     }
     return transfers;
   }
 
   // The host's packets vanish, in both directions; and come through again.
-  static void cut_off(const Host& host) { change_firewall(host, "-I"); }
-  static void reconnect(const Host& host) { change_firewall(host, "-D"); }
-
-  static void change_firewall(const Host& host, const char* action)
-  {
-    for (const auto* program : {"iptables", "ip6tables"}) {
-      for (const auto* chain : {"INPUT", "OUTPUT"}) {
-        host.must_run({program, "-w", action, chain, "-p", "tcp", "-j", "DROP"});
-      }
-    }
-  }
+  static void cut_off(const Host& host) { change_firewall(host, "-I", {"INPUT", "OUTPUT"}); }
+  static void reconnect(const Host& host) { change_firewall(host, "-D", {"INPUT", "OUTPUT"}); }
 
   std::optional<Listener> listener_;
 };
@@ -144,7 +129,7 @@ TEST_P(EndingTest, PausedReceiverLives)
   std::vector<std::future<void>> sending;
   constexpr std::size_t bytes = 20'000'000; // more than all sockets take
   for (auto& transfer : transfers) {
-    shrink_receive_buffer(transfer.receiver);
+    transfer.receiver.set_receive_buffer(small_receive_buffer);
     sending.push_back(in_background(
         [&transfer] { transfer.sender.send_stream(transfer.seed, bytes), transfer.sender.end_sending(); }));
   }
@@ -152,7 +137,7 @@ TEST_P(EndingTest, PausedReceiverLives)
   std::vector<std::future<std::size_t>> receiving;
   for (auto& transfer : transfers) {
     constexpr int ample = 4 * 1024 * 1024;
-    ASSERT_EQ(::setsockopt(transfer.receiver.number(), SOL_SOCKET, SO_RCVBUF, &ample, sizeof ample), 0);
+    transfer.receiver.set_receive_buffer(ample);
     receiving.push_back(in_background([&transfer] { return transfer.receiver.receive_stream(transfer.seed); }));
   }
   for (auto& each : receiving) {

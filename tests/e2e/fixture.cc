@@ -148,6 +148,20 @@ ProcessInfo NetworkTest::proxy_of(const Connection& client)
   return daemon().processes(title).at(0);
 }
 
+void NetworkTest::kill(const ProcessInfo& process)
+{
+  ASSERT_EQ(::kill(process.pid, SIGKILL), 0) << process.title;
+}
+
+void NetworkTest::change_firewall(const Host& host, const char* action, std::initializer_list<const char*> chains)
+{
+  for (const auto* program : {"iptables", "ip6tables"}) {
+    for (const auto* chain : chains) {
+      host.must_run({program, "-w", action, chain, "-p", "tcp", "-j", "DROP"});
+    }
+  }
+}
+
 void NetworkTest::kill_everything()
 {
   const auto alive = [&] {

@@ -82,6 +82,10 @@ protected:
 
   // The proxy of a connection, found by its title.
   ProcessInfo proxy_of(const Connection& client);
+  static void kill(const ProcessInfo& process); // SIGKILL
+
+  // Puts rules that drop TCP into a host's chains, or takes them away: "-I" or "-D".
+  static void change_firewall(const Host& host, const char* action, std::initializer_list<const char*> chains);
 
   // For tests that end the daemon themselves.
   void forget_daemon() { daemon_.reset(); }

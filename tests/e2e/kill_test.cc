@@ -13,10 +13,7 @@
 namespace pepsal::test {
 
 class KillTest : public ConnectionTest
-{
-protected:
-  static void kill(const ProcessInfo& process) { ASSERT_EQ(::kill(process.pid, SIGKILL), 0) << process.title; }
-};
+{};
 
 TEST_P(KillTest, ProxyTakesItsConnectionWithIt)
 {

@@ -4,39 +4,18 @@
 #include "fixture.hh"
 
 #include <cerrno>
-#include <csignal>
 #include <regex>
 
 #include <fmt/format.h>
-#include <sys/socket.h>
 
 namespace pepsal::test {
-
-namespace {
-
-void shrink_receive_buffer(const Connection& connection)
-{
-  constexpr int bytes = 16 * 1024;
-  ASSERT_EQ(::setsockopt(connection.number(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes), 0);
-}
-
-} // namespace
 
 class LostProxyTest : public ConnectionTest
 {
 protected:
   // What comes to a host vanishes; and comes through again.
-  static void cut_off(const Host& host) { change_input(host, "-I"); }
-  static void reconnect(const Host& host) { change_input(host, "-D"); }
-
-  static void change_input(const Host& host, const char* action)
-  {
-    for (const auto* program : {"iptables", "ip6tables"}) {
-      host.must_run({program, "-w", action, "INPUT", "-p", "tcp", "-j", "DROP"});
-    }
-  }
-
-  static void kill(const ProcessInfo& process) { ASSERT_EQ(::kill(process.pid, SIGKILL), 0) << process.title; }
+  static void cut_off(const Host& host) { change_firewall(host, "-I", {"INPUT"}); }
+  static void reconnect(const Host& host) { change_firewall(host, "-D", {"INPUT"}); }
 
   // Waits until the box has a leg in this state of which all is read, and whose host has not acknowledged so much.
   bool box_has(const char* state, const char* unacknowledged)
@@ -99,7 +78,7 @@ TEST_P(LostProxyTest, WhatBothHaveSaidArrives)
       const auto pair = connect(listener);
       const auto& sender = down ? pair.server : pair.client;
       const auto& receiver = down ? pair.client : pair.server;
-      shrink_receive_buffer(receiver);
+      receiver.set_receive_buffer(small_receive_buffer);
       pair.talk();
       const auto proxy = proxy_of(pair.client);
       if (receiver_ends_first) {
@@ -126,7 +105,7 @@ TEST_P(LostProxyTest, LastWordsAreSentAgain)
   constexpr std::size_t bytes = 60'000; // keep the process until the server takes them
   const auto listener = listen_here();
   const auto pair = connect(listener);
-  shrink_receive_buffer(pair.server);
+  pair.server.set_receive_buffer(small_receive_buffer);
   pair.talk();
   const auto proxy = proxy_of(pair.client);
   pair.client.send_stream(1, bytes);

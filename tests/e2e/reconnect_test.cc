@@ -72,18 +72,13 @@ class AfterResetTest : public ReconnectTest
 TEST_P(AfterResetTest, NewConnectionsWorkWithoutTheDaemon)
 {
   const auto listener = listen_here();
-  for (const bool by_server : {true, false}) {
+  for (const bool by_server : {true, false, true}) {
     SCOPED_TRACE(by_server ? "server" : "client");
     auto pair = connect_again(listener);
     pair.talk();
     (by_server ? pair.server : pair.client).reset();
     EXPECT_EQ(end_of(by_server ? pair.client : pair.server), ECONNRESET);
   }
-  auto pair = connect_again(listener);
-  pair.talk();
-  pair.server.reset();
-  EXPECT_EQ(end_of(pair.client), ECONNRESET);
-  pair.client.close();
   if (proxied()) {
     EXPECT_EQ(daemon().stop(), 0);
     forget_daemon();

@@ -150,8 +150,7 @@ TEST_P(StreamTest, SlowReaderGetsAll)
   const auto listener = listen_here();
   auto [client, server] = connect(listener);
   // So that what waits for the reader does so in all places between the two.
-  constexpr int small_buffer = 16 * 1024;
-  ASSERT_EQ(::setsockopt(server.number(), SOL_SOCKET, SO_RCVBUF, &small_buffer, sizeof small_buffer), 0);
+  server.set_receive_buffer(small_receive_buffer);
   auto sending = in_background([&, &client = client] { client.send_stream(8, bytes), client.close(); });
   Stream expected{8};
   std::vector<std::byte> buffer(32 * 1024);

@@ -84,6 +84,11 @@ void Connection::send(std::span<const std::byte> bytes) const
   }
 }
 
+void Connection::set_receive_buffer(int bytes) const
+{
+  check("setsockopt SO_RCVBUF", ::setsockopt(number(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes));
+}
+
 void Connection::send_urgent(char byte) const
 {
   check("send urgent", ::send(number(), &byte, 1, MSG_OOB | MSG_NOSIGNAL));

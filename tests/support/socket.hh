@@ -15,6 +15,8 @@
 
 namespace pepsal::test {
 
+constexpr int small_receive_buffer = 16 * 1024; // bytes, with which a receiver soon holds its sender up
+
 // A TCP connection of the test itself. Every call gives up after `patience`, with SystemError EAGAIN,
 // so a hang of the proxy is a failure, not a hang of the test. A reset is SystemError ECONNRESET.
 class Connection
@@ -41,6 +43,9 @@ public:
   std::string receive_all() const;
   // Reads up to the end and returns how many bytes came; throws std::runtime_error when they differ from the stream.
   std::size_t receive_stream(std::uint64_t seed) const;
+
+  // SO_RCVBUF, in bytes; the kernel takes twice as much (socket(7)).
+  void set_receive_buffer(int bytes) const;
 
   // Closes with a reset (SO_LINGER 0).
   void reset();
