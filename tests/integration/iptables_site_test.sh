@@ -43,6 +43,14 @@ case_tracking_rule_of_the_site() {
     "$(tables -t raw -S PREROUTING | sed -n 2p)"
 }
 
+# Which iptables-save prints with nothing behind it.
+case_tracking_rule_without_options() {
+  set_up
+  rules start --intercept client0
+  both -t raw -I PREROUTING -j CT
+  reports check "PREROUTING, before its rule 1, which tracks connections"
+}
+
 # For an address that is routed to the box but on no interface of its own, only the site's NAT knows the server.
 case_address_that_is_translated() {
   local mode
