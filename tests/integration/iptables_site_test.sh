@@ -46,9 +46,10 @@ case_tracking_rule_of_the_site() {
 # Which iptables-save prints with nothing behind it.
 case_tracking_rule_without_options() {
   set_up
+  both -t raw -A PREROUTING -j CT
   rules start --intercept client0
-  both -t raw -I PREROUTING -j CT
-  reports check "PREROUTING, before its rule 1, which tracks connections"
+  expect "place of the site's rule" "-A PREROUTING -j PEPSAL_PRE -A PREROUTING -j CT" \
+    "$(tables -t raw -S PREROUTING | sed 1d | paste -sd ' ')"
 }
 
 # For an address that is routed to the box but on no interface of its own, only the site's NAT knows the server.
