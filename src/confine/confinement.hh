@@ -28,6 +28,9 @@ public:
   // (docs/SECURITY.md). Throws SystemError.
   void enter(Role role);
 
+  // Of the empty root, which a child must keep until it enters its role; -1 without one.
+  int descriptor() const { return root_.number(); }
+
   // What the system lacks, for the log; empty when it lacks nothing.
   const std::string& missing() const { return missing_; }
 

@@ -63,8 +63,6 @@ public:
   ControlSocket& operator=(const ControlSocket&) = delete;
 
   int number() const { return socket_.number(); } // readable when somebody asks
-  // In a child: lets go of it without removing its name.
-  void abandon() { socket_.close(); }
 
   // Takes the next request, if there is one, and gives it to `handle`; what that throws is the refusal. One that says
   // nothing for 200 ms, or may not ask, is turned away.

@@ -24,7 +24,6 @@ public:
   // without it nothing is ever found.
   void open(int inherited);
   int descriptor() const { return table_.number(); } // -1: there is none
-  void close() { table_.close(); }
 
   // The queues of which that is so now.
   std::vector<std::uint16_t> look(Time now);
