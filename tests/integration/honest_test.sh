@@ -14,26 +14,26 @@ counter() { ctl status | awk -v "name=$1" '$1 == name { print $2 }'; }
 reached() { (($(counter "$1") >= $2)); } # counter at-least
 
 at_server() { # iptables arguments, for both families
-  ip netns exec server "iptables-$variant" "$@"
-  ip netns exec server "ip6tables-$variant" "$@"
+  in_namespace server "iptables-$variant" "$@"
+  in_namespace server "ip6tables-$variant" "$@"
 }
 
 # Port 80 is open, 81 closed, 82 silent, 83 to 85 are rejected in three ways.
 prepare_server() {
   set_up
-  ip netns exec server sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0
+  in_namespace server sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0
   at_server -A INPUT -p tcp --dport 82 -j DROP
   at_server -A INPUT -p tcp --dport 85 -j REJECT --reject-with tcp-reset
-  ip netns exec server "iptables-$variant" -A INPUT -p tcp --dport 83 -j REJECT --reject-with icmp-port-unreachable
-  ip netns exec server "iptables-$variant" -A INPUT -p tcp --dport 84 -j REJECT --reject-with icmp-admin-prohibited
-  ip netns exec server "ip6tables-$variant" -A INPUT -p tcp --dport 83 -j REJECT --reject-with icmp6-port-unreachable
-  ip netns exec server "ip6tables-$variant" -A INPUT -p tcp --dport 84 -j REJECT --reject-with icmp6-adm-prohibited
+  in_namespace server "iptables-$variant" -A INPUT -p tcp --dport 83 -j REJECT --reject-with icmp-port-unreachable
+  in_namespace server "iptables-$variant" -A INPUT -p tcp --dport 84 -j REJECT --reject-with icmp-admin-prohibited
+  in_namespace server "ip6tables-$variant" -A INPUT -p tcp --dport 83 -j REJECT --reject-with icmp6-port-unreachable
+  in_namespace server "ip6tables-$variant" -A INPUT -p tcp --dport 84 -j REJECT --reject-with icmp6-adm-prohibited
   serve 80
 }
 
 # "PORT STATE REASON" of ports 80 to 85, IPv4 and IPv6; long time-outs, as a busy machine answers late.
 scan() {
-  local -ra nmap=(ip netns exec client nmap -sT -Pn -n --reason -p 80-85 --max-retries 1
+  local -ra nmap=(in_namespace client nmap -sT -Pn -n --reason -p 80-85 --max-retries 1
     --initial-rtt-timeout 3s --min-rtt-timeout 3s --max-rtt-timeout 3s)
   { "${nmap[@]}" "$target4" && "${nmap[@]}" -6 "$target6"; } | awk '$1 ~ /^[0-9]+\/tcp$/ { print $1, $2, $4 }'
 }
@@ -80,14 +80,14 @@ case_two_addresses() {
   for round in direct "honest tproxy" "honest redirect" "fast tproxy"; do
     case="two_addresses, $round"
     set_up
-    ip netns exec server "ip6tables-$variant" -A INPUT -p tcp --dport 8080 -j DROP
+    in_namespace server "ip6tables-$variant" -A INPUT -p tcp --dport 8080 -j DROP
     start_in server busybox httpd -f -p "$target4:8080" -h "$work/www"
     wait_for "server" listening server 8080 1
     if [[ $round != direct ]]; then
       daemon --connect "${round% *}"
       rules start --intercept client0 --mode "${round#* }"
     fi
-    got=$(ip netns exec client curl -s --max-time 15 --resolve "name.test:8080:[$target6],$target4" \
+    got=$(in_namespace client curl -s --max-time 15 --resolve "name.test:8080:[$target6],$target4" \
       http://name.test:8080/file | sha256sum) || true
     if [[ $round == fast* ]]; then
       [[ $got != "$sum" ]] || wrong "where clients are answered at once, the dead address does no harm"
@@ -116,7 +116,7 @@ case_killed() {
     for round in 1 2 3 4 5 6; do
       to=$target4
       ((round % 2)) || to="[$target6]"
-      (echo to and fro | timeout 60 ip netns exec client socat -t 20 - "TCP:$to:80" >"$work/said.$round" 2>&1) &
+      (echo to and fro | in_namespace client timeout 60 socat -t 20 - "TCP:$to:80" >"$work/said.$round" 2>&1) &
       talks+=($!)
     done
     wait_for "dials" reached dials_ahead $((before + 6))
@@ -150,14 +150,14 @@ case_forged() {
   serve 80
   daemon --connect honest
   rules start --intercept client0
-  ip netns exec client nmap -sS -Pn -n -e box0 -S 10.1.0.77 --host-timeout 10s -p 80 $target4 >>"$work/background.log" 2>&1 || true
-  ip netns exec client nmap -6 -sS -Pn -n -e box0 -S fd01::77 --host-timeout 10s -p 80 $target6 >>"$work/background.log" 2>&1 || true
+  in_namespace client nmap -sS -Pn -n -e box0 -S 10.1.0.77 --host-timeout 10s -p 80 $target4 >>"$work/background.log" 2>&1 || true
+  in_namespace client nmap -6 -sS -Pn -n -e box0 -S fd01::77 --host-timeout 10s -p 80 $target6 >>"$work/background.log" 2>&1 || true
   wait_for "dials for forged SYNs" reached dials_ahead 2
   wait_for "end of forged connections at the server" no_connections server
   wait_for "end of forged connections at the box" no_connections box
   expect "legs that a proxy has taken" 0 "$(counter dials_ahead_used)"
 }
 
-no_connections() { [[ -z $(ip netns exec "$1" ss -Htn state connected exclude time-wait exclude syn-recv) ]]; } # namespace
+no_connections() { [[ -z $(in_namespace "$1" ss -Htn state connected exclude time-wait exclude syn-recv) ]]; } # namespace
 
 run_cases "$@"

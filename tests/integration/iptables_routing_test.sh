@@ -31,7 +31,7 @@ policy_routing() {
   ip -n box -4 route add default via 10.3.0.2 table 100
   ip -n box -6 route add default via fd03::2 table 100
   for family in iptables ip6tables; do
-    ip netns exec "$far" "$family-$variant" -A INPUT -i sat0 -p tcp --syn -m comment --comment satellite
+    in_namespace "$far" "$family-$variant" -A INPUT -i sat0 -p tcp --syn -m comment --comment satellite
   done
   for round in control tproxy redirect; do
     [[ $round != tproxy ]] || daemon "${daemon_options[@]}"
@@ -75,7 +75,7 @@ policy() { # add|del iif|from|mark
 syns_by_satellite() {
   local family
   for family in iptables ip6tables; do
-    ip netns exec "$far" "$family-$variant" -nvxL INPUT | awk '/satellite/ { print $1 }'
+    in_namespace "$far" "$family-$variant" -nvxL INPUT | awk '/satellite/ { print $1 }'
   done | paste -sd ' '
 }
 talk_unseen() { talk_to_far '' ''; }

@@ -93,10 +93,10 @@ case_limit_of_the_segment_size() {
   serve_in client 80
   head -c 300000 /dev/zero | tr '\0' x >"$work/page"
   # What is longer is lost at the link's end, whoever cut it into segments.
-  ip netns exec client ethtool -K box0 tso off gso off gro off >/dev/null 2>&1 || true
+  in_namespace client ethtool -K box0 tso off gso off gro off >/dev/null 2>&1 || true
   box ethtool -K client0 tso off gso off gro off >/dev/null 2>&1 || true
   for to in iptables ip6tables; do
-    ip netns exec client "$to-$variant" -t raw -A PREROUTING -i box0 -m length --length 1281: -j DROP
+    in_namespace client "$to-$variant" -t raw -A PREROUTING -i box0 -m length --length 1281: -j DROP
     box "$to-$variant" -t raw -A PREROUTING -i client0 -m length --length 1281: -j DROP
   done
   for name in client server; do
@@ -117,7 +117,7 @@ case_limit_of_the_segment_size() {
 echoed() { # namespace client server patience; bytes of the page that come back from the other one
   local to=$3
   [[ $1 == client ]] || to=$2
-  timeout "$4" ip netns exec "$1" socat -t 20 - "TCP:$to:80" <"$work/page" | tail -n +2 | wc -c
+  in_namespace "$1" timeout "$4" socat -t 20 - "TCP:$to:80" <"$work/page" | tail -n +2 | wc -c
 }
 
 case_port_of_the_daemon() {
@@ -129,14 +129,14 @@ case_port_of_the_daemon() {
   for mode in tproxy redirect; do
     rules start --intercept client0 --mode $mode
     for to in 10.1.0.1 10.2.0.1 '[fd01::1]' '[fd02::1]'; do
-      ! timeout 2 ip netns exec client socat - "TCP:$to:5000" </dev/null >/dev/null 2>&1 || wrong "$to port 5000 answers"
+      ! in_namespace client timeout 2 socat - "TCP:$to:5000" </dev/null >/dev/null 2>&1 || wrong "$to port 5000 answers"
       expect "connections that reached a proxy" 0 "$(refused_count)"
     done
     [[ $(counted 'port dropped') != "0 0" ]] || wrong "status counts no dropped SYN"
     rules stop
   done
   # Without rules the daemon refuses them itself; and a port 5000 of another host is none of its business.
-  timeout 5 ip netns exec client socat - TCP:10.1.0.1:5000 </dev/null >/dev/null 2>&1 || true
+  in_namespace client timeout 5 socat - TCP:10.1.0.1:5000 </dev/null >/dev/null 2>&1 || true
   wait_for "connection that the daemon refuses" refused_some
   rules start --intercept client0
   talk_to_server 5000 "$client4" "$client6"
@@ -233,7 +233,7 @@ case_bridge_passed_to_netfilter() {
   talk_to_server 80 "$box4" "$box6"
   expect "SYNs the daemon got from a bridge by redirect" "1 1" "$(counted 'given to the daemon')"
 }
-reaches() { ip netns exec client socat -u /dev/null "TCP:$1:80" 2>/dev/null; } # address
+reaches() { in_namespace client socat -u /dev/null "TCP:$1:80" 2>/dev/null; } # address
 
 case_quic_rejected() {
   local said to
@@ -264,12 +264,12 @@ case_quic_rejected() {
 datagram() { # ADDRESS
   local patience said
   for patience in 1 3 10 20; do
-    said=$(echo question | ip netns exec client socat -t $patience - "UDP:$1:443" 2>&1 || true)
+    said=$(echo question | in_namespace client socat -t $patience - "UDP:$1:443" 2>&1 || true)
     [[ -z $said ]] || break
   done
   echo "$said"
 }
-bound_udp() { (($(ip netns exec server ss -Hlun 'sport = :443' | wc -l) >= 2)); }
+bound_udp() { (($(in_namespace server ss -Hlun 'sport = :443' | wc -l) >= 2)); }
 
 case_other_variant_of_iptables() {
   local other=legacy said was

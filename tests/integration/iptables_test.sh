@@ -110,11 +110,11 @@ case_lock_is_roots() {
   chmod -R a+rX "$work"
   start_in box setpriv --reuid=65534 --regid=65534 --clear-groups flock "$copy/pepsal-iptables" sleep 100
   wait_for "lock of a user's" is_locked "$copy/pepsal-iptables"
-  timeout 20 ip netns exec box "$copy/pepsal-iptables" start --intercept client0 || wrong "a user's lock keeps it from its work"
-  timeout 20 ip netns exec box "$copy/pepsal-iptables" stop || wrong "a user's lock keeps it from ending its work"
+  in_namespace box timeout 20 "$copy/pepsal-iptables" start --intercept client0 || wrong "a user's lock keeps it from its work"
+  in_namespace box timeout 20 "$copy/pepsal-iptables" stop || wrong "a user's lock keeps it from ending its work"
   ! setpriv --reuid=65534 --regid=65534 --clear-groups flock -n /run/pepsal-iptables true 2>/dev/null ||
     wrong "any user can lock it"
-  flock /run/pepsal-iptables timeout 2 ip netns exec box "$copy/pepsal-iptables" stop && wrong "the lock of another one counts not"
+  in_namespace box flock /run/pepsal-iptables timeout 2 "$copy/pepsal-iptables" stop && wrong "the lock of another one counts not"
   rm -rf "$copy"
 }
 is_locked() { ! flock -n "$1" true; } # FILE
@@ -267,7 +267,7 @@ case_interrupted_start_is_undone() {
   set_up
   was=$(snapshot)
   for delay in 0.02 0.06 0.1 0.15 0.2 0.25 0.3 0.4 0.5 0.7; do
-    ip netns exec box env IPTABLES="iptables-$variant" IP6TABLES="ip6tables-$variant" "$script" start \
+    nsenter --net=/run/netns/box env IPTABLES="iptables-$variant" IP6TABLES="ip6tables-$variant" "$script" start \
       --intercept client0 &
     pid=$!
     sleep $delay

@@ -219,7 +219,7 @@ case_log_connections() {
   daemon --config "$work/pepsal.conf"
   rules start --intercept client0
   talk 10.2.0.2 80 "$client4"
-  ip netns exec client socat -u OPEN:/dev/null TCP:10.2.0.2:81 2>/dev/null || true
+  in_namespace client socat -u OPEN:/dev/null TCP:10.2.0.2:81 2>/dev/null || true
   wait_for "line of the failed one" is_logged 'closed client=.* interface=client0 .* server_congestion=- reason=dial-refused'
   wait_for "end of the connections" no_connections
   ! is_logged 'reason=finished' || wrong "one that ended well is logged: $(grep finished "$work/background.log")"

@@ -7,49 +7,67 @@ lack() {
   lacks=$((lacks + 1))
 }
 
-# Tries one rule in a network namespace that lives for this one command. Prints the reason and returns 1 on failure.
-try_rule() { # family table rule [chain]
-  local reason
-  reason=$(printf '*%s\n-A %s %s\nCOMMIT\n' "$2" "${4:-PREROUTING}" "$3" |
-    unshare -n "$(command_of "$1")-restore" --noflush --wait=20 2>&1) && return
+# What the rules need of the kernel and of iptables, one rule a line: table|chain|what it is|modules|rule.
+needed_rules() { # family
+  local icmp
+  icmp=$(icmp "$1")
+  cat <<END
+raw|PREROUTING|target NFQUEUE|xt_NFQUEUE|-p tcp --syn -j NFQUEUE --queue-num 0 --queue-bypass
+raw|PREROUTING|match limit|xt_limit|-p tcp -m limit --limit 10000/sec -j RETURN
+raw|PREROUTING|target CT|xt_CT|-j CT --notrack
+raw|PREROUTING|target MARK|xt_mark|-j MARK --set-xmark 0x1/0x1
+raw|PREROUTING|match mark|xt_mark|-m mark --mark 0x1/0x1
+raw|PREROUTING|match comment|xt_comment|-m comment --comment pepsal
+raw|PREROUTING|match addrtype|xt_addrtype|-m addrtype --dst-type LOCAL
+END
+  [[ -z $quic ]] || echo "filter|FORWARD|target REJECT|ipt_REJECT|-p udp -j REJECT"
+  [[ -z $ports ]] || echo "raw|PREROUTING|match multiport|xt_multiport|-p tcp -m multiport --dports $ports"
+  if [[ $mode == tproxy ]]; then
+    cat <<END
+raw|PREROUTING|match socket|xt_socket|-p tcp -m socket --transparent --restore-skmark
+raw|PREROUTING|match socket for ICMP|xt_socket|-p $icmp -m socket --transparent
+mangle|PREROUTING|match conntrack|xt_conntrack|-m conntrack --ctstate SNAT --ctdir REPLY
+mangle|PREROUTING|match connmark|xt_connmark|-m connmark --mark 0x1/0x1
+mangle|PREROUTING|target CONNMARK|xt_connmark|-j CONNMARK --set-xmark 0x1/0x1
+filter|FORWARD|target REJECT|ipt_REJECT|-p tcp -m connmark --mark 0x1/0x1 -j REJECT --reject-with tcp-reset
+mangle|PREROUTING|target TPROXY|xt_TPROXY|-p tcp -j TPROXY --on-port 1 --tproxy-mark 0x1/0x1
+mangle|INPUT|DSCP|xt_dscp xt_hashlimit|-p tcp -m dscp ! --dscp 0x00 -m hashlimit --hashlimit-upto 30/min \
+--hashlimit-mode srcip --hashlimit-name pepsal -j NFQUEUE --queue-num 0 --queue-bypass
+END
+  else
+    echo "nat|PREROUTING|target REDIRECT|xt_REDIRECT|-p tcp -j REDIRECT --to-ports 1"
+  fi
+}
+
+# Tries rules in a network namespace that lives for this one command. Prints the reason and returns 1 on failure.
+try_rules() { # family needed-rule...
+  local family=$1 table chain name modules rule reason
+  shift
+  reason=$(printf '%s\n' "$@" |
+    while IFS='|' read -r table chain name modules rule; do printf '*%s\n-A %s %s\nCOMMIT\n' "$table" "$chain" "$rule"; done |
+    unshare -n "$(command_of "$family")-restore" --noflush --wait=20 2>&1) && return
   grep -v '^# Warning' <<<"$reason" | sed -n 1p
   return 1
 }
 
-probe() { # family table name module rule [chain]
-  local reason
-  reason=$(try_rule "$1" "$2" "$5" ${6:+"$6"}) ||
-    lack "IPv$1: $3 does not work in table $2 ($reason): modprobe $4, or a kernel and an iptables that have it"
-}
-
+# All at once, and only if that fails one by one, to name what is missing.
 check_rules() { # family
-  local icmp reason
-  icmp=$(icmp "$1")
-  probe "$1" raw "target NFQUEUE" xt_NFQUEUE "-p tcp --syn -j NFQUEUE --queue-num 0 --queue-bypass"
-  probe "$1" raw "match limit" xt_limit "-p tcp -m limit --limit 10000/sec -j RETURN"
-  probe "$1" raw "target CT" xt_CT "-j CT --notrack"
-  probe "$1" raw "target MARK" xt_mark "-j MARK --set-xmark 0x1/0x1"
-  probe "$1" raw "match mark" xt_mark "-m mark --mark 0x1/0x1"
-  probe "$1" raw "match comment" xt_comment "-m comment --comment pepsal"
-  [[ -z $quic ]] || probe "$1" filter "target REJECT" ipt_REJECT "-p udp -j REJECT" FORWARD
-  probe "$1" raw "match addrtype" xt_addrtype "-m addrtype --dst-type LOCAL"
-  [[ -z $ports ]] || probe "$1" raw "match multiport" xt_multiport "-p tcp -m multiport --dports $ports"
-  if [[ $mode == tproxy ]]; then
-    probe "$1" raw "match socket" xt_socket "-p tcp -m socket --transparent --restore-skmark"
-    probe "$1" raw "match socket for ICMP" xt_socket "-p $icmp -m socket --transparent"
-    probe "$1" mangle "match conntrack" xt_conntrack "-m conntrack --ctstate SNAT --ctdir REPLY"
-    probe "$1" mangle "match connmark" xt_connmark "-m connmark --mark 0x1/0x1"
-    probe "$1" mangle "target CONNMARK" xt_connmark "-j CONNMARK --set-xmark 0x1/0x1"
-    probe "$1" filter "target REJECT" ipt_REJECT "-p tcp -m connmark --mark 0x1/0x1 -j REJECT --reject-with tcp-reset" FORWARD
-    probe "$1" mangle "target TPROXY" xt_TPROXY "-p tcp -j TPROXY --on-port 1 --tproxy-mark 0x1/0x1"
-    reason=$(try_rule "$1" mangle "-p tcp -m dscp ! --dscp 0x00 -m hashlimit --hashlimit-upto 30/min --hashlimit-mode srcip \
---hashlimit-name pepsal -j NFQUEUE --queue-num 0 --queue-bypass" INPUT) ||
-      notice "IPv$1: DSCPs that change after the SYN are not passed on ($reason): modprobe xt_dscp xt_hashlimit"
-    unshare -n ip "-$1" rule add fwmark 0x1/0x1 lookup 5000 2>/dev/null ||
-      lack "IPv$1: no policy routing: a kernel with CONFIG_IP_MULTIPLE_TABLES and CONFIG_IPV6_MULTIPLE_TABLES"
-  else
-    probe "$1" nat "target REDIRECT" xt_REDIRECT "-p tcp -j REDIRECT --to-ports 1"
+  local need table chain name modules rule reason
+  local -a needed
+  mapfile -t needed < <(needed_rules "$1")
+  if ! try_rules "$1" "${needed[@]}" >/dev/null; then
+    for need in "${needed[@]}"; do
+      reason=$(try_rules "$1" "$need") && continue
+      IFS='|' read -r table chain name modules rule <<<"$need"
+      if [[ $name == DSCP ]]; then
+        notice "IPv$1: DSCPs that change after the SYN are not passed on ($reason): modprobe $modules"
+      else
+        lack "IPv$1: $name does not work in table $table ($reason): modprobe $modules, or a kernel and an iptables that have it"
+      fi
+    done
   fi
+  [[ $mode != tproxy ]] || unshare -n ip "-$1" rule add fwmark 0x1/0x1 lookup 5000 2>/dev/null ||
+    lack "IPv$1: no policy routing: a kernel with CONFIG_IP_MULTIPLE_TABLES and CONFIG_IPV6_MULTIPLE_TABLES"
 }
 
 setting() { cat "/proc/sys/net/$1" 2>/dev/null || echo 0; }
