@@ -9,8 +9,7 @@ lack() {
 
 # What the rules need of the kernel and of iptables, one rule a line: table|chain|what it is|modules|rule.
 needed_rules() { # family
-  local icmp
-  icmp=$(icmp "$1")
+  local icmp=${icmps[$1]}
   cat <<END
 raw|PREROUTING|target NFQUEUE|xt_NFQUEUE|-p tcp --syn -j NFQUEUE --queue-num 0 --queue-bypass
 raw|PREROUTING|match limit|xt_limit|-p tcp -m limit --limit 10000/sec -j RETURN
@@ -45,7 +44,7 @@ try_rules() { # family needed-rule...
   shift
   reason=$(printf '%s\n' "$@" |
     while IFS='|' read -r table chain name modules rule; do printf '*%s\n-A %s %s\nCOMMIT\n' "$table" "$chain" "$rule"; done |
-    unshare -n "$(command_of "$family")-restore" --noflush --wait=20 2>&1) && return
+    unshare -n "${commands[$family]}-restore" --noflush --wait=20 2>&1) && return
   grep -v '^# Warning' <<<"$reason" | sed -n 1p
   return 1
 }
@@ -86,17 +85,17 @@ check_settings() {
 check_firewall() { # family
   local input accept="-m mark --mark $routed/$routed"
   [[ $mode == tproxy ]] || accept="-p tcp --dport $port"
-  input=$("$(command_of "$1")-save" 2>/dev/null | sed -n '/^\*filter$/,/^COMMIT/p' | grep -E '^(:|-A )INPUT ' || true)
+  input=$("${commands[$1]}-save" 2>/dev/null | sed -n '/^\*filter$/,/^COMMIT/p' | grep -E '^(:|-A )INPUT ' || true)
   grep -qE '^(:INPUT DROP|-A INPUT -j (DROP|REJECT))' <<<"$input" || return 0
   [[ $input == *"mark --mark $routed/$routed "* || $mode == redirect && $input == *"--dport $port "* ]] ||
     lack "IPv$1: the firewall closes INPUT, where intercepted connections come in:" \
-      "$(command_of "$1") -I INPUT $accept -j ACCEPT"
+      "${commands[$1]} -I INPUT $accept -j ACCEPT"
 }
 
 # Rules that stand and do not do what they should.
 check_standing() { # family
   local line reason
-  variant[$1]=$("$(command_of "$1")" --version 2>/dev/null || true)
+  variant[$1]=$("${commands[$1]}" --version 2>/dev/null || true)
   load "$1"
   reason=$(elsewhere "$1")
   [[ -z $reason ]] || lack "IPv$1: rules of instance '$reason' stand by $(other_command "$1"), too:" \
@@ -139,7 +138,7 @@ check() {
     lack "no scratch network namespace to try matches and targets in: run this with CAP_SYS_ADMIN"
   else
     for family in "${families[@]}"; do
-      [[ -z $(type -P "$(command_of "$family")-restore") ]] || check_rules "$family"
+      [[ -z $(type -P "${commands[$family]}-restore") ]] || check_rules "$family"
     done
   fi
   for name in "${interfaces[@]}"; do check_interface "$name"; done
@@ -150,7 +149,7 @@ check() {
   mark=$(other_mark "$port" "$client_leg")
   [[ -z $mark ]] || lack "the daemon at port $port has another --mark-shift: its mark is $mark, not $client_leg"
   for family in "${families[@]}"; do
-    if [[ -n $(type -P "$(command_of "$family")-save") ]] && has_capability 12; then
+    if [[ -n $(type -P "${commands[$family]}-save") ]] && has_capability 12; then
       check_firewall "$family"
       check_standing "$family"
     fi

@@ -32,14 +32,13 @@ port_is_dead() { # queue-range port
 # for theirs: each SYN would come to the queue with its verdict in bits that the rules do not look at, and bypass.
 other_mark() { # port mark
   local mark
-  mark=$(ss -Hltne "sport = :$1" 2>/dev/null | sed -n 's/.* fwmark:\(0x[0-9a-f]*\).*/\1/p' | sed -n 1p)
-  [[ -z $mark ]] || ((mark == $2)) || echo "$mark"
+  [[ $(ss -Hltne "sport = :$1" 2>/dev/null) =~ \ fwmark:(0x[0-9a-f]+) ]] || return 0
+  mark=${BASH_REMATCH[1]}
+  ((mark == $2)) || echo "$mark"
 }
 
 has_capability() { # number
-  local line
-  line=$(grep '^CapEff:' /proc/self/status)
-  (((16#${line##*[[:space:]]} >> $1) & 1))
+  [[ $(</proc/self/status) =~ CapEff:[[:space:]]*([0-9a-f]+) ]] && (((16#${BASH_REMATCH[1]} >> $1) & 1))
 }
 
 need_machine() {

@@ -8,7 +8,8 @@
 # the source to be local, and drop the packet. The first is for the ICMP errors that come back at once.
 rules_for() { # record
   local shift to first
-  shift=$(field shift "$1") to=$(field table "$1") first=$(field priority "$1")
+  read_record "$1"
+  shift=${recorded[shift]} to=${recorded[table]} first=${recorded[priority]}
   printf '%d from all fwmark 0x%x/0x%x lookup %d proto %d\n' "$first" $((13 << shift)) $((15 << shift)) "$to" "$protocol"
   echo "$((first + 1)) from all iif lo goto $((first + 3)) proto $protocol"
   printf '%d from all fwmark 0x%x/0x%x lookup %d proto %d\n' $((first + 2)) $((8 << shift)) $((8 << shift)) "$to" "$protocol"
@@ -16,20 +17,22 @@ rules_for() { # record
 }
 
 all_rules() { # family; a line each, as ip_rule takes it
-  local number line
-  ip -N "-$1" rule show | while read -r number line; do
+  local line IFS=$'\n'
+  for line in $(ip -N "-$1" rule show); do
+    line=${line/:$'\t'/ }
     line=${line/ \[unresolved\]/}
     line=${line/ \[detached\]/}
-    echo "${number%:} ${line/ ipproto ipproto-/ ipproto }"
+    line=${line/ ipproto ipproto-/ ipproto }
+    echo "${line%"${line##*[! ]}"}"
   done
 }
 
 # ip rules of the site that select by the interface packets arrive on: a server leg, which comes from the box, does not meet them.
 rules_by_interface() { # family
-  local line
-  while read -r line; do
+  local line IFS=$'\n'
+  for line in $(all_rules "$1"); do
     [[ $line != *" iif "* || $line == *" iif lo "* || $line == *" proto $protocol" ]] || echo "$line"
-  done < <(all_rules "$1")
+  done
 }
 
 # The same for the mark that the daemon gives a server leg to have it go as its client's packets would (LegWay).
@@ -37,22 +40,24 @@ repeated_rules() { # family record
   local mark lines
   lines=$(rules_by_interface "$1")
   [[ -n $lines ]] || return 0
-  printf -v mark '0x%x/0x%x' $((12 << $(field shift "$2"))) $((15 << $(field shift "$2")))
+  read_record "$2"
+  printf -v mark '0x%x/0x%x' $((12 << ${recorded[shift]})) $((15 << ${recorded[shift]}))
   grep ' lookup ' <<<"$lines" | grep -vE '^[0-9]+ not | fwmark ' |
     sed -E "s: iif [^ ]+: fwmark $mark:; s/ proto [^ ]+$//; s/$/ proto $protocol/" | awk '!seen[$0]++' || true
 }
 
 # Names, one a line, those that cannot be repeated so.
 unrepeated_rules() { # family
-  local line
-  while read -r line; do
+  local line IFS=$'\n'
+  for line in $(rules_by_interface "$1"); do
     [[ ! $line =~ ^[0-9]+\ not\ |\ fwmark\  && $line == *" lookup "* ]] ||
       echo "IPv$1: ip rule '$line' does not hold for server legs: --exclude what it is about"
-  done < <(rules_by_interface "$1")
+  done
 }
 
 wanted_rules() { # family record
-  [[ $(field mode "$2") != tproxy ]] || rules_for "$2"
+  read_record "$2"
+  [[ ${recorded[mode]-} != tproxy ]] || rules_for "$2"
   repeated_rules "$1" "$2"
 }
 
@@ -62,35 +67,39 @@ has_route() { [[ $'\n'$(routes_of "$1" "$2") == *$'\n'"local default dev lo prot
 
 # Adds or deletes an ip rule as all_rules prints it.
 ip_rule() { # family add|del line
-  local -a words
-  read -ra words <<<"${3/ proto / protocol }"
-  ip "-$1" rule "$2" priority "${words[@]}"
+  local IFS=' '
+  # shellcheck disable=SC2086 # its words
+  ip "-$1" rule "$2" priority ${3/ proto / protocol }
 }
 
 route_here() { # family record
-  local line there
-  there=$(all_rules "$1")
-  while read -r line; do # the target of the jump first
-    ip_rule "$1" add "$line" || return
-  done < <(wanted_rules "$1" "$2" | except "$there" | tac)
-  [[ $(field mode "$2") == tproxy ]] || return 0
-  ip "-$1" route replace local default dev lo table "$(field table "$2")" proto "$protocol" # last, as sweep finds it by the rule
+  local i
+  local -a lines
+  mapfile -t lines < <(except "$(wanted_rules "$1" "$2")" "$(all_rules "$1")")
+  for ((i = ${#lines[@]} - 1; i >= 0; i--)); do # the target of the jump first
+    ip_rule "$1" add "${lines[i]}" || return
+  done
+  read_record "$2"
+  [[ ${recorded[mode]-} == tproxy ]] || return 0
+  ip "-$1" route replace local default dev lo table "${recorded[table]}" proto "$protocol" # last, as sweep finds it by the rule
 }
 
 # Takes away our ip rules, and the routes in their tables, that no instance's record lays claim to. This finds those of
 # an earlier start with other options too, and those whose chains somebody flushed.
 sweep() { # family
-  local line claimed="" to
-  while read -r line; do
+  local line claimed="" to IFS=$'\n'
+  local -r fwmark='fwmark 0x[0-9a-f]+/0x[0-9a-f]+'
+  local -r kinds="^[0-9]+ from (all (iif lo goto [0-9]+|$fwmark lookup [0-9]+|nop) |.* $fwmark .*lookup [^ ]+ .*)proto $protocol\$"
+  for line in $(records "${noted[$1]}" raw); do
     claimed+=$(wanted_rules "$1" "$line")$'\n'
-  done < <(records "${noted[$1]}" raw)
-  while read -r line; do
+  done
+  for line in $(except "$(all_rules "$1")" "$claimed"); do
+    [[ $line =~ $kinds ]] || continue
     ip_rule "$1" del "$line"
     to=${line#* lookup } to=${to%% *}
     if [[ $line != *" lookup "* || $claimed == *" lookup $to "* ]] || ! has_route "$1" "$to"; then continue; fi
     ip "-$1" route del local default dev lo table "$to" proto "$protocol"
-  done < <(all_rules "$1" | grep -E "^[0-9]+ from all (iif lo goto [0-9]+|fwmark 0x[0-9a-f]+/0x[0-9a-f]+ lookup [0-9]+|nop) \
-proto $protocol$|^[0-9]+ from .* fwmark 0x[0-9a-f]+/0x[0-9a-f]+ .*lookup [^ ]+ .*proto $protocol$" | except "$claimed")
+  done
 }
 
 # ---- early demux -----------------------------------------------------------------------------------------------------
@@ -100,9 +109,14 @@ proto $protocol$|^[0-9]+ from .* fwmark 0x[0-9a-f]+/0x[0-9a-f]+ .*lookup [^ ]+ .
 needs_no_demux() { [[ $(records "${noted[4]}" raw) == *" mode=redirect "* ]]; }
 
 find_demux() { # the record of any instance knows what was there before the first of them
-  local value
-  value=$(field demux "$(records "${noted[4]}" raw | grep -m 1 ' mode=redirect ' || true)")
-  echo "${value:-$(<"$early_demux")}"
+  local line IFS=$'\n'
+  for line in $(records "${noted[4]}" raw); do
+    [[ $line == *" mode=redirect "* ]] || continue
+    read_record "$line"
+    echo "${recorded[demux]}"
+    return
+  done
+  echo "$(<"$early_demux")"
 }
 
 # Turns it off as long as any instance needs that. Prints the reason and returns 1 on failure.

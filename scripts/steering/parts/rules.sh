@@ -74,15 +74,12 @@ jumps() { # table mode quic
 
 chains() { printf ":${prefix}_%s - [0:0]\n" "$@"; }
 
-icmp() { if [[ $1 == 4 ]]; then echo icmp; else echo icmpv6; fi; }
-
 # Packets of connections that the daemon holds, found by their socket, are routed into the machine. Those of the client
 # leg are kept out of connection tracking: the server leg has the same addresses and ports when it keeps the client's,
 # and would share one entry with it, whereupon NAT passes over the server leg.
 # A SYN is never looked up here: one that matches a socket in TIME_WAIT must reach TPROXY, which handles it.
 raw_tproxy() { # family
-  local icmp interface
-  icmp=$(icmp "$1")
+  local icmp=${icmps[$1]} interface
   echo "-A ${prefix}_PRE -p tcp --syn -g ${prefix}_SYN"
   # On an intercepted interface all packets are looked at; elsewhere only those without a mark, so that a mark there is
   # never lost: --restore-skmark overwrites it even where the socket turns out to be another program's.
@@ -166,10 +163,10 @@ ask() { # family
     echo "-A ${prefix}_ASK -p tcp $target"
     echo "-A ${prefix}_ASK -p tcp -g ${prefix}_PASS"
   else
-    while read -r list; do
+    for list in $(port_groups); do
       echo "-A ${prefix}_ASK -p tcp -m multiport --dports $list $target"
       echo "-A ${prefix}_ASK -p tcp -m multiport --dports $list -g ${prefix}_PASS"
-    done < <(port_groups)
+    done
   fi
 }
 
@@ -210,7 +207,7 @@ mangle_tproxy() { # family
   # A SYN that goes on after a dial from its own address and port has that dial's connection mark. Errors about it are
   # the client's.
   echo "-A ${prefix}_PRE -p tcp --syn -m connmark --mark $server_leg/$value_mask -j CONNMARK --set-xmark 0x0/$value_mask"
-  for p in tcp "$(icmp "$1")"; do
+  for p in tcp "${icmps[$1]}"; do
     echo "-A ${prefix}_PRE -p $p -m conntrack --ctstate SNAT --ctdir REPLY -m socket --transparent" \
       "-j MARK --set-xmark $routed/$routed"
   done
@@ -218,7 +215,7 @@ mangle_tproxy() { # family
   # server leg uses: the client's. It is for this machine, and known by the connection it is about.
   echo "-A ${prefix}_OUT -p tcp --syn -m mark --mark $server_leg/$value_mask" \
     "-j CONNMARK --set-xmark $server_leg/$value_mask"
-  echo "-A ${prefix}_OUT -p $(icmp "$1") -m conntrack --ctstate RELATED -m connmark --mark $server_leg/$value_mask" \
+  echo "-A ${prefix}_OUT -p ${icmps[$1]} -m conntrack --ctstate RELATED -m connmark --mark $server_leg/$value_mask" \
     "-j MARK --set-xmark $returned/$all_bits"
 }
 

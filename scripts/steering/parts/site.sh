@@ -66,12 +66,12 @@ spare_translated() { spare "$(site_rules "${saved[$1]}" nat PREROUTING 'DNAT|RED
 
 # Whether ip rules of the site select by marks, and none is about those of server legs.
 routes_by_mark() { # family
-  local line found=1
-  while read -r line; do
+  local line found=1 IFS=$'\n'
+  for line in $(all_rules "$1"); do
     [[ $line == *" fwmark "* && $line != *" proto $protocol" ]] || continue
     [[ $line != *" fwmark $server_leg/$value_mask "* ]] || return 1
     found=0
-  done < <(all_rules "$1")
+  done
   return $found
 }
 
@@ -102,12 +102,12 @@ limit_segments() { # family MSSP|MSSO, for what arrives or leaves
 
 # Names rules of the site's that have changed since the start, one a line.
 outdated() { # family record
-  local chain place late rule now
-  while read -r chain place late; do
-    [[ $late != late ]] || echo "the jump in table raw, $chain, before its rule $place, which tracks connections"
-  done < <(ct_rules "${saved[$1]}")
+  local line rule now IFS=$'\n'
+  for line in $(ct_rules "${saved[$1]}"); do # chain, place, late or fine
+    [[ $line != *" late" ]] || echo "the jump in table raw, ${line%% *}, before its rule ${line//[^0-9]/}, which tracks connections"
+  done
   now=$(own "${saved[$1]}" raw && own "${saved[$1]}" mangle)
-  while read -r rule; do
-    [[ $'\n'$now$'\n' == *$'\n'"$rule"$'\n'* ]] || echo "a copy of the site's rule '${rule#-A }'"
-  done < <(spare_translated "$1" && spare_marked "$1" && limit_segments "$1" MSSP && limit_segments "$1" MSSO)
+  for rule in $(except "$(spare_translated "$1" && spare_marked "$1" && limit_segments "$1" MSSP && limit_segments "$1" MSSO)" "$now"); do
+    echo "a copy of the site's rule '${rule#-A }'"
+  done
 }

@@ -27,28 +27,29 @@ need_one_variant() { # family
 
 # Two instances must not share mark bits or a routing table, and a table in use by others is left alone.
 need_room() { # family
-  local line other shift other_priority
-  while read -r line; do
-    other=$(field instance "$line") shift=$(field shift "$line")
+  local line other shift other_priority IFS=$'\n'
+  for line in $(records "${noted[$1]}" raw); do
+    read_record "$line"
+    other=${recorded[instance]} shift=${recorded[shift]}
     [[ -n $other && $other != "$instance" ]] || continue
     ((shift_bits + 4 <= shift || shift + 4 <= shift_bits)) ||
       broken "--mark-shift: $shift_bits overlaps the mark bits of instance '$other' (shift $shift); they must be 4 apart"
-    [[ $mode == tproxy && $(field mode "$line") == tproxy ]] || continue
-    [[ $(field table "$line") != "$table" ]] ||
+    [[ $mode == tproxy && ${recorded[mode]} == tproxy ]] || continue
+    [[ ${recorded[table]} != "$table" ]] ||
       broken "--table: $table is the routing table of instance '$other'; choose another"
-    other_priority=$(field priority "$line")
+    other_priority=${recorded[priority]}
     ((priority + 3 < other_priority || other_priority + 3 < priority)) ||
       broken "--priority: $priority is too near to that of instance '$other' ($other_priority); they must be 4 apart"
-  done < <(records "${noted[$1]}" raw)
+  done
   [[ $mode == tproxy ]] || return 0
-  while read -r line; do
+  for line in $(all_rules "$1"); do
     ((${line%% *} < priority || ${line%% *} > priority + 3)) || [[ $line == *" proto $protocol" ]] ||
       broken "--priority: $priority to $((priority + 3)) must be free, and there is an ip rule '$line'"
-  done < <(all_rules "$1")
-  while read -r line; do
+  done
+  for line in $(routes_of "$1" "$table"); do
     [[ "$line " == "local default dev lo proto $protocol "* ]] ||
       broken "--table: routing table $table holds other routes already; choose an empty one"
-  done < <(routes_of "$1" "$table")
+  done
 }
 
 install() { # family; prints the reason and returns 1 on failure

@@ -1,83 +1,101 @@
 # A part of pepsal-iptables, which sources it: the action status.
 # shellcheck shell=bash disable=SC2004,SC2034,SC2154
 
-# Packets counted by those rules of one of our chains that contain a text.
-count() { # saved-text-with-counters table chain text
-  awk -v "chain=${prefix}_$3" -v "text=$4" '
-    /^\*/ { inside = ($0 == table) }
-    inside && $3 == chain && index($0, text) { sub(/^\[/, "", $1); sub(/:.*/, "", $1); n += $1 }
-    END { print n + 0 }' table="*$2" - <<<"$1"
+declare -A counted=() # "TABLE CHAIN TEXT" -> packets
+
+# Reads how many packets our rules have counted: those of one of our chains that contain a text, all if there is none.
+read_counts() { # saved-text-with-counters
+  local line lines IFS=$'\n'
+  local -r wanted="raw ASK NFQUEUE,raw TAKE,raw PASS,raw LEG notrack,raw OUT notrack,raw HERE MARK,mangle PRE TPROXY,\
+mangle PRE -m socket,mangle DSCP NFQUEUE,mangle IN DROP,nat PRE REDIRECT,filter GONE REJECT,filter QUIC REJECT"
+  lines=$(awk -v "prefix=${prefix}_" -v "wanted=$wanted" '
+    BEGIN { count = split(wanted, name, ",") }
+    /^\*/ { table = substr($0, 2) }
+    /^\[/ {
+      packets = $1; sub(/^\[/, "", packets); sub(/:.*/, "", packets)
+      for (i = 1; i <= count; i++) {
+        split(name[i], word, " "); text = name[i]; sub(/^[^ ]+ [^ ]+ ?/, "", text)
+        if (table == word[1] && $3 == prefix word[2] && (text == "" || index($0, text))) n[i] += packets
+      }
+    }
+    END { for (i = 1; i <= count; i++) print name[i] "=" n[i] + 0 }' <<<"$1")
+  for line in $lines; do
+    counted[${line%=*}]=${line##*=}
+  done
 }
 
-# The values an option has in our rules, as a list.
-given() { # saved-text chain option word-for-nothing
-  local list
-  list=$(sed -n '/^\*raw$/,/^COMMIT/p' <<<"$1" | grep -F -- "-A ${prefix}_$2 " | grep -oE -- " $3 [^ ]+" |
-    awk '!seen[$2]++ { print $2 }' | paste -sd ,)
-  echo "${list:-$4}"
+# The values an option has in our rules in table raw, as a list.
+given() { # saved-text chain option-pattern word-for-nothing
+  awk -v "chain=${prefix}_$2" -v "option=^$3$" -v "list=" -v "nothing=$4" '
+    /^\*/ { inside = ($0 == "*raw") }
+    !inside || !index($0, "-A " chain " ") { next }
+    { for (i = 1; i < NF; i++) if ($i ~ option && !seen[$(i + 1)]++) list = list (list == "" ? "" : ",") $(i + 1) }
+    END { print list == "" ? nothing : list }' <<<"$1"
 }
 
 queue_state() { # queue-range
-  local number list=
-  for ((number = ${1%:*}; number <= ${1#*:}; number++)); do
-    awk -v "n=$number" '$1 == n { found = 1 } END { exit !found }' /proc/net/netfilter/nfnetlink_queue 2>/dev/null ||
-      list+=${list:+ }$number
-  done
+  local list
+  list=$({ cat /proc/net/netfilter/nfnetlink_queue 2>/dev/null; } | awk -v "first=${1%:*}" -v "last=${1#*:}" '
+    { bound[$1] }
+    END { for (n = first + 0; n <= last + 0; n++) if (!(n in bound)) list = list (list == "" ? "" : " ") n; print list }') || true
   if [[ -z $list ]]; then echo bound; else echo "nobody listens to ${list}: connections pass direct"; fi
 }
 
 # Names what is not there of a family's rules, one a line.
 missing() { # family record
-  local t line name text=${noted[$1]} given_mode port_of
-  given_mode=$(field mode "$2")
-  port_of=$(field port "$2")
-  ! port_is_dead "$(field queue "$2")" "$port_of" ||
-    echo "a daemon: they bring connections to port $port_of, where nobody listens"
-  line=$(other_mark "$port_of" $((3 << $(field shift "$2"))))
+  local t line name has_record text=${noted[$1]} IFS=$'\n'
+  read_record "$2"
+  local -r to_port=${recorded[port]} given_mode=${recorded[mode]} to_table=${recorded[table]}
+  ! port_is_dead "${recorded[queue]}" "$to_port" ||
+    echo "a daemon: they bring connections to port $to_port, where nobody listens"
+  line=$(other_mark "$to_port" $((3 << ${recorded[shift]})))
   [[ -z $line ]] || echo "the daemon's --mark-shift (its mark is $line)"
-  for t in $all_tables; do
-    while read -r line; do
-      if [[ -z $(my_record "$text" "$t") ]]; then
+  for t in raw mangle nat filter; do
+    has_record=$(my_record "$text" "$t")
+    for line in $(jumps "$t" "$given_mode" "${recorded[quic]}"); do
+      if [[ -z $has_record ]]; then
         echo "the chains in table $t"
         break
       fi
-      [[ $'\n'$text$'\n' == *$'\n'"$t ours jump $line"$'\n'* ]] ||
-        echo "the jump in table $t, $(cut -d ' ' -f 2 <<<"$line")"
-    done < <(jumps "$t" "$given_mode" "$(field quic "$2")")
+      name=${line#-A }
+      [[ $'\n'$text$'\n' == *$'\n'"$t ours jump $line"$'\n'* ]] || echo "the jump in table $t, ${name%% *}"
+    done
   done
-  for name in $(tr , ' ' <<<"$(given "${saved[$1]}" SYN -i '')"); do
+  name=$(given "${saved[$1]}" SYN -i '')
+  for name in ${name//,/$'\n'}; do
     [[ $name == *+ ]] || has_interface "$name" || echo "the interface $name (renamed, or not there yet)"
   done
   outdated "$1"
   [[ $given_mode == tproxy || $1 == 6 || $(<"$early_demux") == 0 ]] || echo "net.ipv4.tcp_early_demux=0"
-  wanted_rules "$1" "$2" | except "$(all_rules "$1")" | sed 's/^/ip rule /'
+  for line in $(except "$(wanted_rules "$1" "$2")" "$(all_rules "$1")"); do echo "ip rule $line"; done
   [[ $given_mode == tproxy ]] || return 0
-  has_route "$1" "$(field table "$2")" || echo "the route in table $(field table "$2")"
+  has_route "$1" "$to_table" || echo "the route in table $to_table"
 }
 
 show() { # family record: prints what is there, returns 1 if it is not whole
   local text lack
-  text=$("$(command_of "$1")-save" -c 2>/dev/null)
-  echo "IPv$1: $(field mode "$2") to port $(field port "$2"), queue $(field queue "$2") ($(queue_state "$(field queue "$2")"))"
+  text=$("${commands[$1]}-save" -c 2>/dev/null)
+  read_record "$2"
+  read_counts "$text"
+  echo "IPv$1: ${recorded[mode]} to port ${recorded[port]}, queue ${recorded[queue]} ($(queue_state "${recorded[queue]}"))"
   echo "  interfaces $(given "$text" SYN -i none), ports $(given "$text" ASK --dports all), excluded $(given "$text" ASK '-[sd]' none)"
-  printf '  mark bits 0x%x' $((15 << $(field shift "$2")))
-  [[ $(field mode "$2") != tproxy ]] || printf ', routing table %s by ip rules from %s' "$(field table "$2")" "$(field priority "$2")"
+  printf '  mark bits 0x%x' $((15 << ${recorded[shift]}))
+  [[ ${recorded[mode]} != tproxy ]] || printf ', routing table %s by ip rules from %s' "${recorded[table]}" "${recorded[priority]}"
   echo
-  echo "  SYNs queued $(count "$text" raw ASK NFQUEUE), intercepted $(count "$text" raw TAKE ''), bypassed $(count "$text" raw PASS '')"
-  if [[ $(field mode "$2") == tproxy ]]; then
-    echo "  SYNs given to the daemon $(count "$text" mangle PRE TPROXY)"
-    echo "  packets of client legs in $(count "$text" raw LEG notrack), out $(count "$text" raw OUT notrack)"
-    echo "  packets of server legs in $(($(count "$text" raw HERE MARK) - $(count "$text" raw LEG notrack) +
-      $(count "$text" mangle PRE -m\ socket)))"
-    echo "  packets whose DSCP the daemon was shown $(count "$text" mangle DSCP NFQUEUE)"
-    echo "  packets to server legs that are gone, answered by a reset $(count "$text" filter GONE REJECT)"
+  echo "  SYNs queued ${counted[raw ASK NFQUEUE]}, intercepted ${counted[raw TAKE]}, bypassed ${counted[raw PASS]}"
+  if [[ ${recorded[mode]} == tproxy ]]; then
+    echo "  SYNs given to the daemon ${counted[mangle PRE TPROXY]}"
+    echo "  packets of client legs in ${counted[raw LEG notrack]}, out ${counted[raw OUT notrack]}"
+    echo "  packets of server legs in $((${counted[raw HERE MARK]} - ${counted[raw LEG notrack]} + ${counted[mangle PRE -m socket]}))"
+    echo "  packets whose DSCP the daemon was shown ${counted[mangle DSCP NFQUEUE]}"
+    echo "  packets to server legs that are gone, answered by a reset ${counted[filter GONE REJECT]}"
   else
-    echo "  SYNs given to the daemon $(count "$text" nat PRE REDIRECT)"
+    echo "  SYNs given to the daemon ${counted[nat PRE REDIRECT]}"
   fi
-  [[ $(field quic "$2") != reject ]] || echo "  QUIC packets rejected $(count "$text" filter QUIC REJECT)"
-  echo "  SYNs to the daemon's port dropped $(count "$text" mangle IN DROP)"
+  [[ ${recorded[quic]} != reject ]] || echo "  QUIC packets rejected ${counted[filter QUIC REJECT]}"
+  echo "  SYNs to the daemon's port dropped ${counted[mangle IN DROP]}"
   lack=$(missing "$1" "$2")
-  [[ -z $lack ]] || { echo "  missing: $(paste -sd ';' <<<"$lack" | sed 's/;/; /g'); start again to correct it" && return 1; }
+  [[ -z $lack ]] || { echo "  missing: ${lack//$'\n'/; }; start again to correct it" && return 1; }
 }
 
 # Exit status as the LSB has it: 0 in place, 3 not there; 1 in part.

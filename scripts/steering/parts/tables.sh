@@ -1,10 +1,6 @@
 # A part of pepsal-iptables, which sources it: reads and changes netfilter tables.
 # shellcheck shell=bash disable=SC2004,SC2034,SC2154
 
-command_of() { if [[ $1 == 4 ]]; then echo "$iptables"; else echo "$ip6tables"; fi; }
-
-nft_family() { if [[ $1 == 4 ]]; then echo ip; else echo ip6; fi; }
-
 is_nft() { [[ ${variant[$1]} == *nf_tables* ]]; }
 
 # The same program of the other variant, whose rules are in force beside those of this one.
@@ -25,7 +21,7 @@ elsewhere() { # family
 
 # iptables-nft-save prints built-in chains whether they exist or not; only nft tells.
 has_base() { # family table chain
-  [[ -z $(type -P nft) ]] || nft list chain "$(nft_family "$1")" "$2" "$3" >/dev/null 2>&1
+  [[ -z $(type -P nft) ]] || nft list chain "${nft_families[$1]}" "$2" "$3" >/dev/null 2>&1
 }
 
 # Reads all tables of a family into saved, and into noted what is said about PEPsal in them, one a line: "TABLE record"
@@ -33,7 +29,7 @@ has_base() { # family table chain
 # used" for each rule in one.
 load() { # family
   local program_name
-  program_name=$(command_of "$1")-save
+  program_name=${commands[$1]}-save
   saved[$1]=$("$program_name" 2>/dev/null) || broken "$program_name failed: $("$program_name" 2>&1 >/dev/null | sed -n 1p)"
   noted[$1]=$(awk "${our_lines[@]}" "$know_ours"'
     /^\*/ { table = substr($0, 2); print table, "is there" }
@@ -47,15 +43,19 @@ load() { # family
 }
 
 records() { # noted-text table [instance]: the records of all instances or of one, one a line
-  local line
-  while read -r line; do
+  local line IFS=$'\n'
+  for line in $1; do
     [[ $line != "$2 instance=${3:+$3 }"* ]] || echo "${line#* }"
-  done <<<"$1"
+  done
 }
 
 my_record() { records "$1" "$2" "$instance"; } # noted-text table
 
-field() { if [[ " $2" =~ \ $1=([^ ]*) ]]; then echo "${BASH_REMATCH[1]}"; fi; } # name record
+read_record() { # record
+  local word IFS=' '
+  recorded=()
+  for word in $1; do recorded[${word%%=*}]=${word#*=}; done
+}
 
 # Another instance's record speaks for the time before it, too.
 find_had() { # family table
@@ -68,7 +68,8 @@ find_had() { # family table
   [[ -n $line ]] || line=$(records "${noted[$1]}" "$2")
   line=${line%%$'\n'*}
   if [[ -n $line ]]; then
-    field had "$line"
+    read_record "$line"
+    echo "${recorded[had]-}"
   elif [[ $'\n'${noted[$1]} != *$'\n'"$2 is there"* ]]; then
     echo -
   else
@@ -79,10 +80,10 @@ find_had() { # family table
   fi
 }
 
-except() { # lines; prints those of stdin that are not among them
-  local line
-  while IFS= read -r line; do
-    [[ $'\n'$1$'\n' == *$'\n'"$line"$'\n'* ]] || echo "$line"
+except() { # lines other-lines; prints those that are not among the others
+  local line IFS=$'\n'
+  for line in $1; do
+    [[ $'\n'$2$'\n' == *$'\n'"$line"$'\n'* ]] || echo "$line"
   done
 }
 
@@ -141,7 +142,7 @@ change() { # family table wanted-lines
   esac
   lines=$(plan "$now" "$3" "$2" "$places")
   [[ -n $lines ]] || return 0
-  command=$(command_of "$1")-restore
+  command=${commands[$1]}-restore
   reason=$("$command" --noflush --wait=20 2>&1 <<<"$lines") || {
     reason=$(grep -v '^# Warning' <<<"$reason" | sed -n 1p)
     echo "table $2: ${reason:-$command failed}"
@@ -154,12 +155,12 @@ change() { # family table wanted-lines
 prune() { # family table
   local chain family used="" was=${had["$1 $2"]}
   is_nft "$1" && [[ ${noted[$1]} == *"$2 is there"* ]] || return 0
-  family=$(nft_family "$1")
+  family=${nft_families[$1]}
   for chain in $built_in; do
     if [[ ${noted[$1]} == *"$2 $chain used"* ]]; then
       used=yes
     elif [[ ,$was, != *,$chain,* && ${noted[$1]} == *"$2 $chain ACCEPT"* ]]; then
-      "$(command_of "$1")" -t "$2" -X "$chain" >/dev/null 2>&1 || true
+      "${commands[$1]}" -t "$2" -X "$chain" >/dev/null 2>&1 || true
     fi
   done
   [[ $was == - && -z $used && -n $(type -P nft) ]] || return 0
