@@ -3,7 +3,7 @@
 // manager: it reaps, collects and forks again. Afterwards no slot may be lost, none may ever have been
 // held by two at once, and nobody may have got another's destination.
 //
-// PEPSAL_STRESS_SECONDS sets how long it runs in all (default 30).
+// PEPSAL_STRESS_SECONDS sets how long it runs in all (default 10).
 
 #include <algorithm>
 #include <csignal>
@@ -31,7 +31,7 @@ using Clock = std::chrono::steady_clock;
 std::chrono::milliseconds duration()
 {
   const auto* text = std::getenv("PEPSAL_STRESS_SECONDS");
-  return std::chrono::seconds{text == nullptr ? 30 : std::max(1, std::atoi(text))};
+  return std::chrono::seconds{text == nullptr ? 10 : std::max(1, std::atoi(text))};
 }
 
 // The manager's part: forks, kills, stops, reaps, collects.
