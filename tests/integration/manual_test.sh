@@ -121,7 +121,7 @@ done < <(help_of "$PEPSAL_BIN_DIR/pepsal" 2 | cut -d ' ' -f 1 |
 
 # What a reload cannot change: the same options in the source, in the manual page and, marked R or S, in the example.
 fixed=$(sed -n '/^std::vector<std::string_view> differing_options/,/^}/s/^  compare("\([a-z-]*\)",.*/\1/p' "$root/src/config/config.cc" | sort)
-told=$(paste -sd ' ' "$root/docs/pepsal.8" | sed -nE 's/.*The options ([a-z, -]+) and ([a-z-]+) take a restart\..*/\1, \2/p' |
+told=$(paste -sd ' ' "$root/docs/pepsal.8" | sed -nE 's/.*The options ([a-z, -]+) and ([a-z-]+) need a restart\..*/\1, \2/p' |
   sed 's/, */\n/g')
 [[ -n $fixed ]] || wrong "src/config/config.cc compares no options"
 diff <(echo "$fixed") <(printf '%s\n' "$told" instance user | sort) ||
