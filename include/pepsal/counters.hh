@@ -114,7 +114,7 @@ namespace pepsal {
   row(slots, "pepsal_slots", "", "size of the table") \
   row(max_connections, "pepsal_max_connections", "", "entries allowed in the table") \
   row(entries, "pepsal_entries", "", "entries in the table: connections, and SYNs whose connection has not come yet") \
-  row(leaving, "pepsal_leaving", "", "1 from the command to drain on, while the daemon still serves, too") \
+  row(leaving, "pepsal_leaving", "", "1 once told to drain, even while the daemon still serves") \
   row(draining, "pepsal_draining", "", "1 while the daemon ends: new connections bypass") \
   row(overloaded, "pepsal_overloaded", "", "1 while the system has no process left, or proxies die at once")
 // clang-format on

@@ -45,14 +45,16 @@ public:
   explicit OptionParser(const std::vector<Setting>& settings)
       : settings_{settings}
   {
-    app_.set_version_flag("-V,--version", std::string{"pepsal "} + version())->description("Print the version and end");
-    app_.set_help_flag("-h,--help", "Print the options and end");
+    app_.set_version_flag("-V,--version", std::string{"pepsal "} + version())
+        ->description("Print the version and exit");
+    app_.set_help_flag("-h,--help", "Print the options and exit");
     file_ = app_.add_option_function<std::string>(
         "--config", [](const std::string& /*value*/) {}, "Configuration file; its keys are the long options");
     file_->type_name("FILE")->default_str(fmt::format("{}, if it exists", default_config_file));
-    check_ = add_flag("--check", "Say what the configuration means and what the system lacks, and end");
-    print_links_ = add_flag("--print-links", "Print what follows from each link, for scripts, and end");
-    print_rules_ = add_flag("--print-rules", "Print what pepsal-iptables(8) takes from it, for scripts, and end");
+    check_ = add_flag("--check", "Say what the configuration means and what the system lacks, and exit");
+    print_links_ = add_flag("--print-links", "Print what follows from each link, for scripts, and exit");
+    print_rules_ =
+        add_flag("--print-rules", "Print what pepsal-iptables(8) takes from the configuration, for scripts, and exit");
     for (const auto& setting : settings) {
       options_.push_back(add(setting));
     }
