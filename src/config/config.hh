@@ -37,10 +37,7 @@ struct Marks
   std::uint32_t server_leg() const { return 4U << shift; }
   // The same for server legs that must follow the site's ip rules by interface, which pepsal-iptables repeats for it.
   std::uint32_t server_leg_by_arrival() const { return 12U << shift; }
-  std::uint32_t returned() const
-  {
-    return 13U << shift;
-  } // delivered to this machine whatever its address, under TPROXY
+  std::uint32_t returned() const { return 13U << shift; } // delivered here whatever the address, under TPROXY
   bool operator==(const Marks&) const = default;
 };
 

@@ -31,9 +31,8 @@ struct InterfaceFigures
   std::uint32_t largest_buffer_bytes{};  // maximum of tcp_rmem and tcp_wmem
   std::uint32_t send_window_segments{};  // initcwnd of routes
   std::uint32_t receive_window_segments; // initrwnd of routes
-  std::uint32_t
-      flush_us{}; // how long arriving packets are held so that one acknowledgement answers several; 0: not at all
-  std::uint32_t longest_timeout_ms{}; // tcp_rto_max_ms
+  std::uint32_t flush_us{};              // how long arriving packets are held to save acknowledgements; 0: not at all
+  std::uint32_t longest_timeout_ms{};    // tcp_rto_max_ms
   RepeatFigures repeat;
 };
 
