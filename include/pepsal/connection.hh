@@ -14,9 +14,9 @@
 // inet_ntop(3), so that other programs can include it.
 namespace pepsal {
 
-// An IP address and a TCP port. IPv4 is kept as an IPv4-mapped IPv6 address (RFC 4291 section
-// 2.5.5.2), so one form serves both families, in packets, sockets and the shared table.
-// Trivially copyable, with no padding, so that it may live in shared memory and be compared as bytes.
+// An IP address and a TCP port. IPv4 is kept as an IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2), so one form
+// serves both families, in packets, sockets and the shared table. Trivially copyable, with no padding, so that it may
+// live in shared memory and be compared as bytes.
 struct Endpoint
 {
   static constexpr std::array<std::uint8_t, 12> ipv4_mapped_prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};

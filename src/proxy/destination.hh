@@ -22,10 +22,8 @@ struct Destination
 // for exactly these two ends is claimed for `proxy`; if there is none (its queuer was killed, the table was full, it
 // expired), one is created.
 // Nothing for a connection that was not steered here or that may not be dialled from here: to an address of this
-// machine
-// (`is_own`, called at most once) or a forbidden_destination(). Such a connection gets none of its client's other
-// pending
-// entries.
+// machine (`is_own`, called at most once) or a forbidden_destination(). Such a connection gets none of its client's
+// other pending entries.
 std::optional<Destination> find_destination(ConnectionTable& table, const TCPSocket& client, const Endpoint& address,
                                             const std::function<bool(const Endpoint&)>& is_own, Owner proxy,
                                             BootTime now);
