@@ -1,5 +1,5 @@
-// The texts of --check, --print-links and --print-rules. Cannot fail: of an interface that is not there, the usual MTU
-// counts.
+// The output of --check, --print-links and --print-rules. Cannot fail: for an interface that does not exist, the usual
+// MTU is assumed.
 
 #include "config/report.hh"
 

@@ -1,5 +1,5 @@
-// The options one by one: name, value, help, and what a value may be. Called by the command line and the file's reader,
-// which add where a wrong value stands.
+// The options one by one: name, value, help, and the values allowed. Called by the parsers of command line and file,
+// which add the place of a wrong value.
 
 #include "config/settings.hh"
 
@@ -51,7 +51,7 @@ void parse_queues(const std::string& text, Config& config)
   config.last_queue = static_cast<std::uint16_t>(*last);
 }
 
-// Builds the list; the group is that of what is added until the next one begins.
+// Builds the list; begin() sets the group of what is added after it.
 class SettingList
 {
 public:
@@ -83,7 +83,7 @@ public:
     return list_.back();
   }
 
-  // A number whose default is `target`'s value; 0 has no default to tell.
+  // A number whose default is `target`'s value; for 0, no default is shown.
   template<typename Number>
   Setting& number(const std::string& names, const std::string& type, Number& target, const std::string& help,
                   long lowest, long highest)

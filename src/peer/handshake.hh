@@ -12,9 +12,11 @@
 namespace pepsal {
 
 // The three records that turn a new connection between two boxes into a warm one:
+//
 //   near → far  Greeting  version, whether there is a key, nonce
 //   far → near  Welcome   version, verdict, nonce, with a key the far side's proof
 //   near → far  Proof     with a key the near side's proof, else zeros
+//
 // All of this happens while nobody is waiting for the connection. Once it has sent its Proof, the near box may use it.
 static constexpr std::uint8_t peer_protocol_version = 1;
 

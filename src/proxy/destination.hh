@@ -21,6 +21,7 @@ struct Destination
 // under TPROXY it is the socket's own address, under REDIRECT the kernel keeps it (SO_ORIGINAL_DST). The queuer's entry
 // for exactly these two ends is claimed for `proxy`; if there is none (its queuer was killed, the table was full, it
 // expired), one is created.
+//
 // Nothing for a connection that was not steered here or that may not be dialled from here: to an address of this
 // machine (`is_own`, called at most once) or a forbidden_destination(). Such a connection gets none of its client's
 // other pending entries.

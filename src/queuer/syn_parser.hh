@@ -15,6 +15,7 @@ namespace pepsal {
 // contain the whole header of an opening SYN (SYN set; ACK, RST and FIN clear), or if there is any doubt about its
 // lengths: a fragment, a header that is truncated or claims more than there is, an unknown extension header, a routing
 // header with segments left, an IPv4-mapped address in IPv6, a source or destination port of 0.
+//
 // A TCP option with a wrong length ends the options; what was read before it is kept, as receivers ignore what they
 // cannot read (RFC 9293 section 3.1).
 std::optional<Connection> parse_syn(std::span<const std::byte> packet);

@@ -15,12 +15,15 @@ namespace pepsal {
 BootTime boot_time_now();
 
 // The shared connection array and its bitmap index.
+//
 // A bitmap word is a hash bucket: a keyed hash of the client's address and port selects one, its 64 slots hold the
 // bucket's entries, and a full bucket spills into the next `max_spill` ones. A slot belongs to the process whose
 // compare-and-swap of its control word succeeded; the bitmap only says where to look, and only the slot's owner sets
 // and clears its bit. So a process killed between any two instructions leaves at worst a slot that names it as owner,
-// which collect() frees. Every operation is lock-free and, because spilling is bounded, O(1). Any number of processes
-// and threads may use one segment at once.
+// which collect() frees.
+//
+// Every operation is lock-free and, because spilling is bounded, O(1). Any number of processes and threads may use one
+// segment at once.
 class ConnectionTable
 {
 public:
