@@ -78,7 +78,7 @@ void add_prefix(CLI::App& app, const std::string& name, std::optional<Prefix>& p
       ->type_name("PREFIX");
 }
 
-// An option whose value is one of some words; `index_of` the word is given to `set`.
+// An option whose value is one of `words`; `set` gets the index of the word.
 template<typename Set>
 void add_word(CLI::App& app, const std::string& name, const std::vector<std::string_view>& words, const Set& set,
               const std::string& help)
@@ -149,7 +149,7 @@ void add_selection(CLI::App& app, Selection& selection)
       [&selection](std::size_t index) { selection.sort = static_cast<Column>(index); }, "Column to sort by");
 }
 
-// The port alone means loopback: figures of clients are nobody else's business unless somebody wants it so.
+// A port alone means loopback: figures about clients are private unless the administrator decides otherwise.
 void add_listen(CLI::App& app, std::optional<Endpoint>& listen)
 {
   app.add_option_function<std::string>(
@@ -242,12 +242,12 @@ CommandOptions parse_command_line(int argc, char** argv)
   app.set_version_flag("-V,--version", std::string{"pepsalctl "} + version())
       ->description("Print the version and exit");
   app.set_help_flag("-h,--help", "Print the options and exit");
-  app.formatter(std::make_shared<HelpFormatter>()); // commands made from here on inherit both
+  app.formatter(std::make_shared<HelpFormatter>()); // commands added from here on inherit both
   app.add_option("--instance", line.instance, "Name of the daemon's instance")
       ->check(check_instance_name)
       ->capture_default_str()
       ->type_name("NAME");
-  app.fallthrough(); // --instance may stand behind the command; commands made from here on inherit that
+  app.fallthrough(); // allows --instance after the command; commands added from here on inherit that
   add_commands(app, line);
   app.require_subcommand(0, 1);
   try {
