@@ -7,7 +7,7 @@ lack() {
   lacks=$((lacks + 1))
 }
 
-# Tries one rule in a network namespace that lives for this one command. Prints the reason and returns 1 on failure.
+# Tries one rule in a network namespace that exists only for this command. Prints the reason and returns 1 on failure.
 try_rule() { # family table rule [chain]
   local reason
   reason=$(printf '*%s\n-A %s %s\nCOMMIT\n' "$2" "${4:-PREROUTING}" "$3" |
@@ -64,7 +64,7 @@ check_settings() {
     lack "IPv6: forwarding is off, so nothing passes direct: sysctl -w net.ipv6.conf.all.forwarding=1"
 }
 
-# Intercepted connections come in by INPUT, where a firewall that closes by default does not know them.
+# Intercepted connections arrive in INPUT, where a firewall that is closed by default does not know them.
 check_firewall() { # family
   local input accept="-m mark --mark $routed/$routed"
   [[ $mode == tproxy ]] || accept="-p tcp --dport $port"
@@ -75,7 +75,7 @@ check_firewall() { # family
       "$(command_of "$1") -I INPUT $accept -j ACCEPT"
 }
 
-# Rules that stand and do not do what they should.
+# Existing rules that do not do what they should.
 check_standing() { # family
   local line reason
   variant[$1]=$("$(command_of "$1")" --version 2>/dev/null || true)

@@ -1,7 +1,7 @@
 # A part of pepsal-iptables, which sources it: the action status.
 # shellcheck shell=bash disable=SC2004,SC2034,SC2154
 
-# Packets counted by those rules of one of our chains that contain a text.
+# Packets counted by those rules of one of our chains that contain a given text.
 count() { # saved-text-with-counters table chain text
   awk -v "chain=${prefix}_$3" -v "text=$4" '
     /^\*/ { inside = ($0 == table) }
@@ -26,7 +26,7 @@ queue_state() { # queue-range
   if [[ -z $list ]]; then echo bound; else echo "nobody listens to ${list}: connections pass direct"; fi
 }
 
-# Names what is not there of a family's rules, one a line.
+# Lists what is missing of a family's rules, one a line.
 missing() { # family record
   local t line name text=${noted[$1]} given_mode port_of
   given_mode=$(field mode "$2")
@@ -80,7 +80,7 @@ show() { # family record: prints what is there, returns 1 if it is not whole
   [[ -z $lack ]] || { echo "  missing: $(paste -sd ';' <<<"$lack" | sed 's/;/; /g'); start again to correct it" && return 1; }
 }
 
-# Exit status as the LSB has it: 0 in place, 3 not there; 1 in part.
+# Exit status as defined by the LSB: 0 in place, 3 not there; 1 in part.
 status() {
   local family line found=0 whole=1
   need_machine

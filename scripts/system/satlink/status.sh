@@ -1,7 +1,7 @@
 # A part of pepsal-satlink, which sources it: the action status, and what it finds missing.
 # shellcheck shell=bash disable=SC2034,SC2154
 
-# What somebody or something has taken away since the start, a line each.
+# What has been removed since the start, one a line.
 missing() {
   local family route lost
   is_shaped || echo "the shaper"
@@ -13,7 +13,7 @@ missing() {
   [[ $(cat "/sys/class/net/$interface/operstate") != down ]] || echo "the interface itself, which is down"
 }
 
-# Exit status as the LSB has it: 0 in place, 1 in part, 3 not there.
+# Exit status as defined by the LSB: 0 in place, 1 in part, 3 not there.
 status() {
   local rate ms where lost lacking
   if ! has_state; then
