@@ -1,4 +1,4 @@
-// How the manager starts, from scratch or in place of an earlier program, and how it hands over to the next one. What
+// How the manager starts, from scratch or in place of an earlier program, and how it gives way to the next one. What
 // is not available ends the start with one line.
 
 #include "manager/connection_manager.hh"
