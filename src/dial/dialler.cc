@@ -244,7 +244,7 @@ private:
     return known.holds;
   }
 
-  // --- what becomes of dials
+  // --- results of dials
 
   void settle(Dial& dial)
   {

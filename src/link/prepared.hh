@@ -12,7 +12,7 @@ namespace pepsal {
 // name.
 std::optional<Link> prepared_link(const std::string& interface);
 
-// The rate, DOWN/UP in Mbit/s, that a modem last told for the interface of this name (pepsalctl link); empty if none.
+// The rate, DOWN/UP in Mbit/s, last reported by a modem for the interface of this name (pepsalctl link); empty if none.
 std::string told_rate(const std::string& interface);
 
 } // namespace pepsal

@@ -53,7 +53,7 @@ struct Handover
   int asker{-1};                            // the control socket's client that waits for an answer; -1: nobody
   int queues{-1};                           // the kernel's table of packet queues; -1: none, as in older versions
   std::string peer_key;                     // its digest in hexadecimal digits; empty: none
-  std::map<std::string, std::string> rates; // told by modems, by interface, as DOWN/UP
+  std::map<std::string, std::string> rates; // reported by modems, by interface, as DOWN/UP
   std::vector<Listener> listeners;
   std::vector<Child> children;
 

@@ -27,7 +27,7 @@ using namespace std::chrono_literals;
 
 constexpr std::uint32_t roster_reserve = 256; // numbers for queuers and for dead processes not yet collected
 
-// The rates that modems told the previous daemon, for which the interfaces are still prepared.
+// The rates that modems reported to the previous daemon, for which the interfaces are still prepared.
 ToldRates rates_told_before(const std::vector<Link>& links)
 {
   ToldRates rates;

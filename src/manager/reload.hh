@@ -9,7 +9,7 @@
 
 namespace pepsal {
 
-// Rates told by modems since the start, by interface, as DOWN/UP in Mbit/s; they override the configuration's.
+// Rates reported by modems since the start, by interface, as DOWN/UP in Mbit/s; they override the configuration's.
 using ToldRates = std::map<std::string, std::string>;
 
 // Applies them to the links of `config`, ignoring those of links that it no longer has. Throws std::runtime_error with

@@ -54,7 +54,7 @@ public:
   }
 
 private:
-  // --- what is ready
+  // --- ready connections
 
   // Takes over connections left by an earlier keeper.
   void adopt()
@@ -163,7 +163,7 @@ private:
     go_down(PeerProblem::timed_out);
   }
 
-  // --- what is on its way
+  // --- connections being made
 
   void dial_missing()
   {
@@ -218,7 +218,7 @@ private:
     }
   }
 
-  // --- what is said of it
+  // --- status
 
   std::string name() const { return context_.peer.address.address_string(); }
   std::uint32_t ready() const { return static_cast<std::uint32_t>(ready_.size()); }

@@ -14,8 +14,8 @@ struct Shaper
   std::string interface;
   std::string kind;                // "htb", "tbf", "hfsc", "cake"
   std::uint64_t rate{};            // bytes a second; 0 if the kind does not report it (all but htb)
-  std::uint64_t sent_bytes{};      // since it stands
-  std::uint64_t dropped_packets{}; // since it stands
+  std::uint64_t sent_bytes{};      // since it was set up
+  std::uint64_t dropped_packets{}; // since it was set up
   std::uint32_t queued_bytes{};
   std::uint32_t queued_packets{};
 };
