@@ -77,8 +77,8 @@ private:
     ++next_serial_;
   }
 
-  // After `gone` has ended or is no longer wanted, refills the queue with the connections in it without that one. A
-  // connection taken meanwhile is no longer in the queue, and no longer this process's.
+  // When the connections `gone` have ended or are no longer wanted, puts the others in the queue back into it. One that
+  // was taken meanwhile is no longer there, and no longer this process's.
   void rebuild_queue(const std::vector<std::uint64_t>& gone)
   {
     std::map<std::uint64_t, TCPSocket> kept;

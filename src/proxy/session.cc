@@ -208,7 +208,7 @@ int Session::time_to_wait_ms() const
   for (const auto* direction : {&up_, &down_}) {
     if (moves_here(*direction) && direction->from.is_silent &&
         direction->flow->awaited().fd == direction->from.socket.number()) {
-      return 0; // everything left has arrived
+      return 0; // what it has left can be read at once
     }
   }
   if (in_handshake_) {

@@ -76,9 +76,9 @@ repeat_last_packets() {
   { tc class replace dev "$interface" parent 1:1 classid "$copies" htb prio 7 rate "${link[repeat_bit]}bit" ceil "${link[shaped_bit]}bit" \
     quantum $frame burst "${link[repeat_burst]}" cburst $((2 * frame)) &&
     tc qdisc replace dev "$interface" parent "$copies" handle 3: pfifo_head_drop limit "${link[repeat_packets]}"; } 2>/dev/null ||
-    broken "cannot give the shaper of $interface a class for packets that are sent once more"
+    broken "cannot add a class for repeated packets to the shaper of $interface"
   remember repeats "$table" -
-  nft -f - 2>/dev/null <<END || echo "$program: nothing is sent once more on $interface: it needs the package nftables and a kernel from 5.18 on" >&2
+  nft -f - 2>/dev/null <<END || echo "$program: packets are not repeated on $interface: this needs nftables and kernel 5.18 or newer" >&2
 add table netdev $table
 delete table netdev $table
 table netdev $table {

@@ -6,7 +6,7 @@ missing() {
   local family route lost
   is_shaped || echo "the shaper"
   read -r _ _ _ lost < <(noted link)
-  [[ ${lost:-0} == 0 ]] || is_repeating || echo "what is sent once more"
+  [[ ${lost:-0} == 0 ]] || is_repeating || echo "the repetition of the last packets"
   while read -r family route; do
     [[ $route == *" initcwnd "*" initrwnd "* ]] || echo "the initial windows of route $route (IPv$family)"
   done < <(routes)
@@ -36,7 +36,7 @@ status() {
     whole && /^ backlog/ { backlog = $2 }
     END {
       if (rate) print "  shaped to " rate ": sent " sent " bytes, dropped " dropped ", backlog " backlog
-      if (repeated != "") print "  of these sent once more: " repeated " bytes"
+      if (repeated != "") print "  of these repeated: " repeated " bytes"
     }'
   routes | sed -n '/initcwnd/s/^. /  route /p'
   echo "  gro_flush_timeout $(cat "/sys/class/net/$interface/gro_flush_timeout") ns"

@@ -82,7 +82,7 @@ case_last_packets_are_sent_once_more() {
   (($(retransmissions) > before)) || wrong "a lost packet was not sent again: the case does not show what it should"
 
   satlink_start --loss 1
-  [[ $(satlink status) == *"loss 1 %"*"sent once more: "* ]] || wrong "status says: $(satlink status)"
+  [[ $(satlink status) == *"loss 1 %"*"of these repeated: "* ]] || wrong "status says: $(satlink status)"
   ip -n box route change 10.1.0.0/24 dev sat0 src 10.1.0.1 rto_min 25s # timers fire too late
   before=$(retransmissions)
   send_one_packet
@@ -91,7 +91,7 @@ case_last_packets_are_sent_once_more() {
   expect "dropped" 0 "$(satlink status | sed -n 's/.*dropped \([0-9]*\).*/\1/p')"
 
   box nft delete table netdev "$(box nft list tables netdev | sed -n 's/.* \(pepsal_repeats_[0-9]*\)$/\1/p')"
-  [[ $(missing) == *"what is sent once more"* ]] || wrong "missing copies are not named: $(satlink status)"
+  [[ $(missing) == *"the repetition of the last packets"* ]] || wrong "missing copies are not named: $(satlink status)"
   satlink_start --loss 2
   satlink change --rate 40/10
   [[ $(satlink status) == *"40/10"*"loss 2 %"* ]] || wrong "status after a change says: $(satlink status)"
