@@ -28,6 +28,9 @@ public:
   // each connection pays for it (docs/SECURITY.md). Throws SystemError.
   void enter(Role role);
 
+  // Descriptor of the empty root, which a child must keep until it enters its role; -1 without one.
+  int descriptor() const { return root_.number(); }
+
   // What the system lacks, for the log; empty if nothing.
   const std::string& missing() const { return missing_; }
 

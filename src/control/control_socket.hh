@@ -63,8 +63,6 @@ public:
   ControlSocket& operator=(const ControlSocket&) = delete;
 
   int number() const { return socket_.number(); } // readable when somebody asks
-  // In a child: closes it without removing its name.
-  void abandon() { socket_.close(); }
 
   // Takes the next request, if there is one, and passes it to `handle`; an exception from it becomes the refusal. An
   // asker that sends nothing for 200 ms, or is not permitted, is turned away.

@@ -40,6 +40,13 @@ std::optional<ReceivedAnswer> receive_answer(int queuer_end)
   return result;
 }
 
+LegHandover::LegHandover()
+{
+  SocketPair pair;
+  asking_end_ = std::move(pair.first);
+  dialler_end_ = std::move(pair.second);
+}
+
 std::optional<TCPSocket> LegHandover::take(const Ends& ends) const
 {
   constexpr int patience_ms = 100;
@@ -48,7 +55,7 @@ std::optional<TCPSocket> LegHandover::take(const Ends& ends) const
     return std::nullopt;
   }
   auto& reply = *made;
-  if (!send_object(pair_.first.number(), ends, reply.second.number())) {
+  if (!send_object(asking_end(), ends, reply.second.number())) {
     return std::nullopt;
   }
   reply.second.close(); // so that the end of the dialler is seen, once it has this demand

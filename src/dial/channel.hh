@@ -80,12 +80,16 @@ std::optional<ReceivedAnswer> receive_answer(int queuer_end);
 class LegHandover
 {
 public:
+  LegHandover(); // throws SystemError
+
   // Proxy: the leg that was dialled ahead for exactly these ends; nothing when there is none, or no answer within 100
   // ms, or what comes leads elsewhere. When this returns nothing, none is left.
   std::optional<TCPSocket> take(const Ends& ends) const;
 
-  // For a process that only asks: whoever answers might answer with a leg of its own making.
-  void keep_asking_end() { pair_.second.close(); }
+  // For a child that only asks, and has no descriptor of the other end: whoever answers might answer with a leg of its
+  // own making.
+  LegHandover take_asking_end() { return LegHandover{std::move(asking_end_)}; }
+  int asking_end() const { return asking_end_.number(); }
 
   // Dialler: what a proxy asks for, and the descriptor that is readable when one does.
   struct Demand
@@ -93,13 +97,18 @@ public:
     Ends ends;
     FileDescriptor reply;
   };
-  int dialler_end() const { return pair_.second.number(); }
+  int dialler_end() const { return dialler_end_.number(); }
   std::optional<Demand> next() const;
   // Gives it `leg`, -1 for none.
   static void give(const Demand& demand, int leg);
 
 private:
-  SocketPair pair_;
+  explicit LegHandover(FileDescriptor asking_end)
+      : asking_end_{std::move(asking_end)}
+  {}
+
+  FileDescriptor asking_end_;
+  FileDescriptor dialler_end_;
 };
 
 } // namespace pepsal

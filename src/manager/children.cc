@@ -4,6 +4,7 @@
 #include "manager/children.hh"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <memory>
 #include <stdexcept>
@@ -15,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "util/log.hh"
 #include "util/process.hh"
 #include "util/system_error.hh"
 
@@ -22,24 +24,25 @@ namespace pepsal {
 
 namespace {
 
-ProcessState initial_state(Children::Role role)
+struct RoleFacts
 {
-  switch (role) {
-  case Children::Role::queuer:
-    return ProcessState::queuer;
-  case Children::Role::keeper:
-    return ProcessState::keeper;
-  case Children::Role::dialler:
-    return ProcessState::dialler;
-  case Children::Role::proxy:
-    break;
-  }
-  return ProcessState::starting;
+  ProcessState initial;
+  SharedSegment::Writer writer;
+};
+
+const RoleFacts& facts_of(Children::Role role)
+{
+  static constexpr std::array<RoleFacts, Children::roles> facts{
+      {{.initial = ProcessState::queuer, .writer = SharedSegment::Writer::queuer},
+       {.initial = ProcessState::starting, .writer = SharedSegment::Writer::proxy},
+       {.initial = ProcessState::keeper, .writer = SharedSegment::Writer::keeper},
+       {.initial = ProcessState::dialler, .writer = SharedSegment::Writer::dialler}}};
+  return facts.at(static_cast<std::size_t>(role));
 }
 
 } // namespace
 
-Children::Children(const SharedSegment& segment)
+Children::Children(SharedSegment& segment)
     : segment_{segment}
     , roster_{segment.roster()}
     , states_{segment.process_states()}
@@ -69,10 +72,13 @@ void Children::give_back(Owner owner)
   first_free_ = owner;
 }
 
-pid_t Children::spawn(Role role, std::uint16_t index, const std::function<int(Owner)>& body)
+pid_t Children::spawn(Role role, std::uint16_t index, std::vector<int> kept, const std::function<int(Owner)>& body)
 {
+  kept.push_back(log::descriptor());
+  kept.push_back(segment_.descriptor_to_read());
+  std::ranges::sort(kept); // here, as a child would have to copy the pages that it writes to
   const auto owner = take_number();
-  set_state(owner, initial_state(role));
+  set_state(owner, facts_of(role).initial);
   roster_[owner].index = index;
   records_[owner] = {.child = {.role = role, .owner = owner, .index = index},
                      .pid = 0,
@@ -82,7 +88,8 @@ pid_t Children::spawn(Role role, std::uint16_t index, const std::function<int(Ow
   pid_t pid = 0;
   try {
     pid = fork_process([&] {
-      records_ = {};
+      segment_.keep_to(facts_of(role).writer);
+      close_all_but(kept);
       ::signal(SIGINT, SIG_IGN); // Ctrl-C reaches the whole process group, and is for the manager: it drains
       return body(owner);
     });
@@ -110,7 +117,7 @@ void Children::adopt(pid_t pid, const Child& child, BootTime started, bool same_
     highest_ = std::max(highest_, own.owner);
   } else {
     own.owner = take_number();
-    set_state(own.owner, busy ? ProcessState::busy : initial_state(own.role));
+    set_state(own.owner, busy ? ProcessState::busy : facts_of(own.role).initial);
   }
   records_[own.owner] = {.child = own, .pid = pid, .started = started, .next_free = no_owner, .alive = true};
   auto& shown = roster_[own.owner];
@@ -241,21 +248,14 @@ void Children::forget_dead()
   dead_.clear();
 }
 
-std::optional<std::uint16_t> Children::index_of_proxy(Owner owner) const
-{
-  const auto& record = records_[owner];
-  return record.alive && record.child.role == Role::proxy ? std::optional{record.child.index} : std::nullopt;
-}
-
 std::uint32_t Children::count_idle(std::uint16_t listener) const
 {
   std::uint32_t idle = 0;
   for (Owner owner = 1; owner <= highest_; ++owner) {
+    const auto& record = records_[owner];
     const auto its_state = state(owner);
-    // A child has the roster alone.
-    const auto index =
-        records_.empty() ? std::optional{roster_[owner].index.load(std::memory_order_relaxed)} : index_of_proxy(owner);
-    idle += (its_state == ProcessState::idle || its_state == ProcessState::starting) && index == listener;
+    idle += record.alive && record.child.role == Role::proxy && record.child.index == listener &&
+            (its_state == ProcessState::idle || its_state == ProcessState::starting);
   }
   return idle;
 }
@@ -267,36 +267,6 @@ std::uint32_t Children::count_waiting() const
     waiting += records_[owner].alive && state(owner) == ProcessState::waiting;
   }
   return waiting;
-}
-
-std::uint32_t Children::count(Role role) const
-{
-  switch (role) {
-  case Role::queuer:
-    return queuers_;
-  case Role::proxy:
-    return proxies_;
-  case Role::keeper:
-    return keepers_;
-  case Role::dialler:
-    return diallers_;
-  }
-  return 0;
-}
-
-std::uint32_t& Children::count_of(Role role)
-{
-  switch (role) {
-  case Role::queuer:
-    return queuers_;
-  case Role::keeper:
-    return keepers_;
-  case Role::dialler:
-    return diallers_;
-  case Role::proxy:
-    break;
-  }
-  return proxies_;
 }
 
 void Children::signal(Role role, int signal, const std::function<bool(const Child&)>& which) const

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -29,6 +30,7 @@ public:
     keeper,
     dialler
   };
+  static constexpr std::size_t roles = 4;
 
   struct Child
   {
@@ -50,10 +52,12 @@ public:
     bool had_connection() const { return state == ProcessState::busy; }
   };
 
-  explicit Children(const SharedSegment& segment);
+  explicit Children(SharedSegment& segment);
 
-  // Forks a child that runs `body` with its number. Throws SystemError when there is no process available.
-  pid_t spawn(Role role, std::uint16_t index, const std::function<int(Owner)>& body);
+  // Forks a child that runs `body` with its number. Of the manager's descriptors it keeps `kept` and those by which it
+  // logs and reads the table; of the table it may write what its role writes. Throws SystemError when there is no
+  // process available.
+  pid_t spawn(Role role, std::uint16_t index, std::vector<int> kept, const std::function<int(Owner)>& body);
 
   // A child of a program before this one in the same process. With the table of that program its number and its state
   // stay; otherwise it gets a number here, and `busy` says what it does.
@@ -85,9 +89,11 @@ public:
 
   // Proxies of one listener that wait for a connection, or have not come so far yet.
   std::uint32_t count_idle(std::uint16_t listener) const;
+  // No child has a larger number.
+  Owner highest() const { return highest_; }
   // Far proxies that wait for a peer's client.
   std::uint32_t count_waiting() const;
-  std::uint32_t count(Role role) const;
+  std::uint32_t count(Role role) const { return counts_.at(static_cast<std::size_t>(role)); }
 
   // Sends `signal` to each child of this role that `which` names.
   void signal(Role role, int signal, const std::function<bool(const Child&)>& which) const;
@@ -100,8 +106,6 @@ public:
 
   // Whether it was adopted by adopt_orphan().
   bool is_orphan(Owner owner) const { return records_[owner].orphan; }
-
-  int table_memory() const { return segment_.descriptor_to_read(); }
 
   ProcessState state(Owner owner) const;
   BootTime started(Owner owner) const { return records_[owner].started; }
@@ -121,13 +125,12 @@ private:
 
   Ended note_ended(Owner owner, int status);
   bool is_held(Owner owner) const;
-  std::uint32_t& count_of(Role role);
-  std::optional<std::uint16_t> index_of_proxy(Owner owner) const;
+  std::uint32_t& count_of(Role role) { return counts_.at(static_cast<std::size_t>(role)); }
   Owner take_number();
   void give_back(Owner owner);
   std::optional<Owner> find(pid_t pid) const;
 
-  const SharedSegment& segment_;
+  SharedSegment& segment_;
   std::span<RosterEntry> roster_;
   std::span<std::atomic<std::uint8_t>> states_;
   // Not private memory, of which fork(2) makes the manager copy every page that it writes to between two forks. No
@@ -140,10 +143,7 @@ private:
   std::uint32_t orphans_{};
   Owner next_checked_{}; // of the orphans, whose lock is looked at in turn
   std::chrono::steady_clock::time_point next_look_{};
-  std::uint32_t proxies_{};
-  std::uint32_t queuers_{};
-  std::uint32_t keepers_{};
-  std::uint32_t diallers_{};
+  std::array<std::uint32_t, roles> counts_{}; // of living ones
 };
 
 } // namespace pepsal

@@ -105,11 +105,6 @@ private:
   [[noreturn]] void give_way();
   void log_counters() const;
 
-  // A forked child begins in a copy of this object. First of all it lets go of what is not its own: here of what is the
-  // manager's alone, and of the table but what that child writes; then, by the let_go() of the other parts, of theirs.
-  // It comes back to none of them: run_proxy() and its like are given by name what they use (ProxyContext).
-  void let_go(SharedSegment::Writer child);
-
   ManagerStart start_;
   Config config_;
   SignalDescriptor signals_{SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD};
@@ -127,18 +122,9 @@ private:
   std::optional<ControlSocket> control_;
   InterfaceWatch interfaces_;
   Confinement confinement_{Role::manager, Role::keeper, Role::dialler, Role::proxy, Role::session, Role::paced_session};
-  Keepers keepers_{children_, table_, segment_.peers(), config_, confinement_, [this] {
-                     let_go(SharedSegment::Writer::keeper);
-                     proxies_.let_go();
-                     diallers_.let_go();
-                   }};
-  Diallers diallers_{children_, table_, config_, confinement_, [this] {
-                       let_go(SharedSegment::Writer::dialler);
-                       proxies_.let_go();
-                       keepers_.let_go();
-                     }};
-  Proxies proxies_{children_, table_,  segment_.header(), keepers_,
-                   diallers_, config_, confinement_,      [this] { let_go(SharedSegment::Writer::proxy); }};
+  Keepers keepers_{children_, table_, segment_.peers(), config_, confinement_};
+  Diallers diallers_{children_, table_, config_, confinement_};
+  Proxies proxies_{children_, table_, segment_, keepers_, diallers_, config_, confinement_};
   Queuers queuers_{children_, table_, diallers_, config_};
   Lifecycle lifecycle_;
   ServiceNotifier service_;

@@ -3,9 +3,12 @@
 
 #include "manager/diallers.hh"
 
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
 #include <csignal>
 #include <unistd.h>
-#include <utility>
 
 #include "dial/dialler.hh"
 #include "util/log.hh"
@@ -15,13 +18,11 @@ namespace pepsal {
 
 using namespace std::chrono_literals;
 
-Diallers::Diallers(Children& children, ConnectionTable& table, const Config& config, Confinement& confinement,
-                   std::function<void()> let_go)
+Diallers::Diallers(Children& children, ConnectionTable& table, const Config& config, Confinement& confinement)
     : children_{children}
     , table_{table}
     , config_{config}
     , confinement_{confinement}
-    , let_go_{std::move(let_go)}
 {
   if (config_.connect == Connect::honest) {
     queuers_ = std::vector<DialChannel>(config_.last_queue - config_.first_queue + 1U);
@@ -41,8 +42,9 @@ void Diallers::start()
   }
   retry_at_ = std::chrono::steady_clock::now() + 1s; // of one that dies at once, the next waits
   const auto manager = ::getpid();
-  children_.spawn(Children::Role::dialler, 0, [this, manager](Owner) {
-    let_go_();
+  std::vector<int> kept{handover_->dialler_end(), confinement_.descriptor()};
+  std::ranges::transform(queuers_, std::back_inserter(kept), &DialChannel::dialler_end);
+  children_.spawn(Children::Role::dialler, 0, std::move(kept), [&](Owner) {
     return run_dialler({.config = config_,
                         .table = table_,
                         .queuers = queuers_,
@@ -83,18 +85,9 @@ void Diallers::follow() const
   children_.signal(Children::Role::dialler, SIGTERM, [](const auto&) { return true; });
 }
 
-void Diallers::keep_asking_end()
+std::optional<LegHandover> Diallers::take_asking_end()
 {
-  queuers_.clear();
-  if (handover_) {
-    handover_->keep_asking_end();
-  }
-}
-
-void Diallers::let_go()
-{
-  queuers_.clear();
-  handover_.reset();
+  return handover_ ? std::optional{handover_->take_asking_end()} : std::nullopt;
 }
 
 int Diallers::queuer_end(std::uint16_t queue) const

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <chrono>
-#include <functional>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -20,10 +19,8 @@ class Diallers
 public:
   using Time = std::chrono::steady_clock::time_point;
 
-  // All must outlive it; `config` may change between calls. A dialler begins with `let_go`, which closes what is the
-  // manager's alone.
-  Diallers(Children& children, ConnectionTable& table, const Config& config, Confinement& confinement,
-           std::function<void()> let_go);
+  // All must outlive it; `config` may change between calls.
+  Diallers(Children& children, ConnectionTable& table, const Config& config, Confinement& confinement);
   ~Diallers(); // ends it
   Diallers(const Diallers&) = delete;
   Diallers& operator=(const Diallers&) = delete;
@@ -41,20 +38,16 @@ public:
 
   // The descriptor that the queuer of this queue is to have; -1: without a dialler.
   int queuer_end(std::uint16_t queue) const;
-  // For proxies; nullptr: without a dialler.
-  const LegHandover* handover() const { return handover_ ? &*handover_ : nullptr; }
-
-  // In a proxy's process: closes all but what that asks by.
-  void keep_asking_end();
-  // In any other child's: closes all.
-  void let_go();
+  // The descriptor by which a proxy asks for its leg; -1: without a dialler.
+  int asking_end() const { return handover_ ? handover_->asking_end() : -1; }
+  // In a proxy's process: that end; nothing without a dialler.
+  std::optional<LegHandover> take_asking_end();
 
 private:
   Children& children_;
   ConnectionTable& table_;
   const Config& config_;
   Confinement& confinement_;
-  std::function<void()> let_go_;
   std::vector<DialChannel> queuers_; // in the order of the queues
   std::optional<LegHandover> handover_;
   bool lost_{};

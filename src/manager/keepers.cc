@@ -3,8 +3,11 @@
 
 #include "manager/keepers.hh"
 
-#include <unistd.h>
+#include <algorithm>
+#include <iterator>
 #include <utility>
+
+#include <unistd.h>
 
 #include "peer/keeper.hh"
 #include "util/log.hh"
@@ -15,13 +18,12 @@ namespace pepsal {
 using namespace std::chrono_literals;
 
 Keepers::Keepers(Children& children, ConnectionTable& table, std::span<PeerStatus> statuses, Config config,
-                 Confinement& confinement, std::function<void()> let_go)
+                 Confinement& confinement)
     : children_{children}
     , table_{table}
     , statuses_{statuses}
     , config_{std::move(config)}
     , confinement_{confinement}
-    , let_go_{std::move(let_go)}
 {
   queues_.resize(config_.peers.peers.size());
 }
@@ -62,19 +64,15 @@ void Keepers::start_all()
 void Keepers::start(std::uint16_t peer)
 {
   const auto manager = ::getpid();
-  children_.spawn(Children::Role::keeper, peer, [this, peer, manager](Owner) {
-    let_go_();
-    for (std::size_t other = 0; other < queues_.size(); ++other) {
-      if (other != peer) {
-        queues_[other].close();
-      }
-    }
+  auto& queue = queues_[peer];
+  std::vector<int> kept{queue.giving_end(), queue.taking_end(), confinement_.descriptor()};
+  children_.spawn(Children::Role::keeper, peer, std::move(kept), [&](Owner) {
     return run_keeper({.config = config_,
                        .peer = config_.peers.peers[peer],
                        .key = key(),
                        .table = table_,
                        .status = statuses_[peer],
-                       .queue = queues_[peer],
+                       .queue = queue,
                        .manager = manager,
                        .confinement = confinement_});
   });
@@ -105,18 +103,17 @@ void Keepers::restart_lost(Time now)
   });
 }
 
-void Keepers::keep_taking_ends()
+void Keepers::add_taking_ends(std::vector<int>& descriptors) const
 {
-  for (auto& queue : queues_) {
-    queue.keep_taking_end();
-  }
+  std::ranges::transform(queues_, std::back_inserter(descriptors), &WarmQueue::taking_end);
 }
 
-void Keepers::let_go()
+std::vector<WarmQueue> Keepers::take_taking_ends()
 {
-  for (auto& queue : queues_) {
-    queue.close();
-  }
+  std::vector<WarmQueue> ends;
+  ends.reserve(queues_.size());
+  std::ranges::transform(queues_, std::back_inserter(ends), &WarmQueue::take_taking_end);
+  return ends;
 }
 
 Keepers::Time Keepers::next_look() const

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <chrono>
-#include <functional>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -22,10 +21,9 @@ class Keepers
 public:
   using Time = std::chrono::steady_clock::time_point;
 
-  // All must outlive it. Of `config` only the peers' options and what never changes is looked at. A keeper begins with
-  // `let_go`, which closes what is others'.
+  // All must outlive it. Only the peers' options and the fixed part of `config` are used.
   Keepers(Children& children, ConnectionTable& table, std::span<PeerStatus> statuses, Config config,
-          Confinement& confinement, std::function<void()> let_go);
+          Confinement& confinement);
   ~Keepers(); // ends them
   Keepers(const Keepers&) = delete;
   Keepers& operator=(const Keepers&) = delete;
@@ -42,12 +40,10 @@ public:
   void restart_lost(Time now);
   Time next_look() const;
 
-  // In the order of the options; empty without --peer.
-  std::span<WarmQueue> queues() { return queues_; }
-  // In a proxy's process: closes all but what that takes from.
-  void keep_taking_ends();
-  // In a child that is neither proxy nor keeper: closes them.
-  void let_go();
+  // The descriptors by which a proxy takes warm connections, put at the end of `descriptors`.
+  void add_taking_ends(std::vector<int>& descriptors) const;
+  // In a proxy's process: these queues, in the order of the options; empty without --peer.
+  std::vector<WarmQueue> take_taking_ends();
   const PeerKey* key() const { return key_ ? &*key_ : nullptr; }
 
 private:
@@ -58,7 +54,6 @@ private:
   std::span<PeerStatus> statuses_; // by peer
   const Config config_;            // peers, interfaces and figures are those of the start
   Confinement& confinement_;
-  std::function<void()> let_go_;
   std::optional<PeerKey> key_;
   std::vector<WarmQueue> queues_; // by peer
   std::vector<std::uint16_t> lost_;

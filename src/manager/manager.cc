@@ -271,18 +271,6 @@ void Manager::log_counters() const
   log::info("counter entries={} proxies={}", table_.size(), children_.count(Children::Role::proxy));
 }
 
-void Manager::let_go(SharedSegment::Writer child)
-{
-  segment_.keep_to(child);
-  signals_.close();
-  interfaces_.abandon();
-  queuers_.queue_watch().close();
-  pid_file_->abandon();
-  if (control_) {
-    control_->abandon();
-  }
-}
-
 int run_manager(ManagerStart start)
 {
   ::signal(SIGPIPE, SIG_IGN); // splice(2) into a closed socket raises it; the error is enough

@@ -113,10 +113,4 @@ PidFile::~PidFile()
   }
 }
 
-void PidFile::abandon()
-{
-  file_.close();
-  folder_.close();
-}
-
 } // namespace pepsal

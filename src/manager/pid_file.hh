@@ -24,9 +24,6 @@ public:
   int folder() const { return folder_.number(); }
   int file() const { return file_.number(); }
 
-  // In a child: gives up the descriptors inherited from fork(2), without removing the file.
-  void abandon();
-
 private:
   FileDescriptor folder_;
   std::string name_; // in the folder

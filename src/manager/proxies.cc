@@ -20,17 +20,16 @@ namespace pepsal {
 
 using namespace std::chrono_literals;
 
-Proxies::Proxies(Children& children, ConnectionTable& table, Header& header, Keepers& keepers, Diallers& diallers,
-                 const Config& config, Confinement& confinement, std::function<void()> let_go)
+Proxies::Proxies(Children& children, ConnectionTable& table, const SharedSegment& segment, Keepers& keepers,
+                 Diallers& diallers, const Config& config, Confinement& confinement)
     : manager_{::getpid()}
     , children_{children}
     , table_{table}
-    , header_{header}
+    , segment_{segment}
     , keepers_{keepers}
     , diallers_{diallers}
     , config_{config}
     , confinement_{confinement}
-    , let_go_{std::move(let_go)}
     , accepted_{check("eventfd", ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))}
 {}
 
@@ -72,7 +71,7 @@ void Proxies::keep_ready(Time now)
     filling_ |= missing == 0 && may_start(i, idle) && !spares_[i].is_met(idle);
   }
   filled_once_ = true;
-  header_.overloaded = false;
+  segment_.header().overloaded = false;
 }
 
 // What a proxy that was taken over writes into others' states makes busy ones look idle. That nobody accepts what has
@@ -99,7 +98,7 @@ bool Proxies::is_neglected(std::size_t listener, Time now)
 
 void Proxies::pause_forking(Time until)
 {
-  header_.overloaded = true;
+  segment_.header().overloaded = true;
   retry_forks_at_ = until;
 }
 
@@ -126,7 +125,7 @@ std::uint32_t Proxies::most_waiting() const
 bool Proxies::start(std::size_t listener)
 {
   try {
-    children_.spawn(Children::Role::proxy, static_cast<std::uint16_t>(listener),
+    children_.spawn(Children::Role::proxy, static_cast<std::uint16_t>(listener), descriptors_of_a_proxy(listener),
                     [&](Owner owner) { return run_child(owner, listener); });
     table_.count(Counter::proxies_forked);
     return true;
@@ -140,55 +139,34 @@ bool Proxies::start(std::size_t listener)
   }
 }
 
-// In the proxy's process.
+std::vector<int> Proxies::descriptors_of_a_proxy(std::size_t listener) const
+{
+  std::vector<int> descriptors{listeners_[listener].socket.number(), accepted_.number(), confinement_.descriptor(),
+                               diallers_.asking_end()};
+  keepers_.add_taking_ends(descriptors);
+  return descriptors;
+}
+
+// In the proxy's process, which takes over what it keeps and uses nothing else of the manager's objects.
 int Proxies::run_child(Owner owner, std::size_t listener)
 {
-  let_go_();
-  diallers_.keep_asking_end();
-  keepers_.keep_taking_ends();
-  auto own = std::move(listeners_[listener]);
-  listeners_.clear();
   return run_proxy({.config = config_,
                     .table = table_,
-                    .listener = own,
                     .self = owner,
-                    .table_memory = children_.table_memory(),
+                    .table_memory = segment_.descriptor_to_read(),
                     .manager = manager_,
-                    .set_state =
-                        [this, owner, listener](ProcessState state) {
-                          children_.set_state(owner, state);
-                          if (state == ProcessState::busy) {
-                            wake_manager_if_needed(listener);
-                          }
-                        },
                     .peer_key = keepers_.key(),
-                    .warm_queues = keepers_.queues(),
                     .confinement = confinement_,
-                    .handover = diallers_.handover(),
                     .session_memory = *session_memory_,
-                    .let_go =
-                        [this] {
-                          keepers_.let_go();
-                          diallers_.let_go();
-                          accepted_.close();
-                        }});
-}
-
-void Proxies::let_go()
-{
-  listeners_.clear();
-  accepted_.close();
-}
-
-// In a proxy's process, which knows as many proxies as there were when it was forked: seeing too few idle ones wakes
-// the manager too often, never too late.
-void Proxies::wake_manager_if_needed(std::size_t listener) const
-{
-  if (!spares_[listener].is_low(children_.count_idle(static_cast<std::uint16_t>(listener)))) {
-    return;
-  }
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const auto written = ::write(accepted_.number(), &one, sizeof one);
+                    .listener = std::move(listeners_[listener]),
+                    .report = {segment_,
+                               {.self = owner,
+                                .highest = children_.highest(),
+                                .listener = static_cast<std::uint16_t>(listener),
+                                .few = spares_[listener].few()},
+                               std::move(accepted_)},
+                    .warm_queues = keepers_.take_taking_ends(),
+                    .handover = diallers_.take_asking_end()});
 }
 
 void Proxies::note_end(const Children::Ended& ended, Time now)
@@ -212,7 +190,7 @@ void Proxies::note_end(const Children::Ended& ended, Time now)
   }
   if (!back_off_.may_fork(now)) {
     retry_forks_at_ = std::max(retry_forks_at_, now + back_off_.pause());
-    header_.overloaded = header_.overloaded || back_off_.pause() > BackOff::first;
+    segment_.header().overloaded = segment_.header().overloaded || back_off_.pause() > BackOff::first;
   }
 }
 
@@ -324,7 +302,7 @@ std::uint32_t Proxies::busy() const
 bool Proxies::is_restless() const
 {
   const bool waiting = std::ranges::any_of(unaccepted_since_, [](const auto& since) { return since != Time::max(); });
-  return waiting || retiring_ || filling_ || header_.overloaded || Time::clock::now() < retry_forks_at_;
+  return waiting || retiring_ || filling_ || segment_.header().overloaded || Time::clock::now() < retry_forks_at_;
 }
 
 } // namespace pepsal

@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -29,10 +28,9 @@ class Proxies
 public:
   using Time = std::chrono::steady_clock::time_point;
 
-  // All must outlive it; `config` may change between calls. A proxy begins with `let_go`, which closes what is the
-  // manager's alone.
-  Proxies(Children& children, ConnectionTable& table, Header& header, Keepers& keepers, Diallers& diallers,
-          const Config& config, Confinement& confinement, std::function<void()> let_go);
+  // All must outlive it; `config` may change between calls.
+  Proxies(Children& children, ConnectionTable& table, const SharedSegment& segment, Keepers& keepers,
+          Diallers& diallers, const Config& config, Confinement& confinement);
 
   // Opens the listeners, those for peers too, or takes them from `kept`. Throws as open_listeners() does.
   void listen(std::vector<Listener> kept);
@@ -76,9 +74,6 @@ public:
   // Whether it wants to be looked after soon, without an event.
   bool is_restless() const;
 
-  // In another child's process: closes all.
-  void let_go();
-
   // Readable when a proxy has taken a connection and few idle ones are left.
   int wake_ups() const { return accepted_.number(); }
 
@@ -86,8 +81,8 @@ private:
   bool may_start(std::size_t listener, std::uint32_t idle_there) const;
   std::uint32_t most_waiting() const;
   bool start(std::size_t listener);
+  std::vector<int> descriptors_of_a_proxy(std::size_t listener) const;
   int run_child(Owner owner, std::size_t listener);
-  void wake_manager_if_needed(std::size_t listener) const;
   void pause_forking(Time until);
   std::string open_again(std::size_t listener);
   bool replace_closed(std::size_t listener);
@@ -96,12 +91,11 @@ private:
   const pid_t manager_;
   Children& children_;
   ConnectionTable& table_;
-  Header& header_;
+  const SharedSegment& segment_;
   Keepers& keepers_;
   Diallers& diallers_;
   const Config& config_;
   Confinement& confinement_;
-  std::function<void()> let_go_;
   FileDescriptor accepted_; // an eventfd: a proxy became busy
   std::vector<Listener> listeners_;
   std::vector<SparePolicy> spares_;    // by listener

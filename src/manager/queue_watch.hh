@@ -24,7 +24,6 @@ public:
   // open it; without it, look() never finds anything.
   void open(int inherited);
   int descriptor() const { return table_.number(); } // -1: none
-  void close() { table_.close(); }
 
   // The queues whose queuer is stuck now.
   std::vector<std::uint16_t> look(Time now);

@@ -99,9 +99,10 @@ void Queuers::start(std::uint16_t queue)
   const FileDescriptor read_end{ends[0]};
   FileDescriptor write_end{ends[1]};
   const pid_t manager = ::getpid();
-  children_.spawn(Children::Role::queuer, queue, [&](Owner owner) -> int {
+  const int dialler = diallers_.queuer_end(queue);
+  children_.spawn(Children::Role::queuer, queue, {write_end.number(), dialler}, [&](Owner owner) -> int {
     try {
-      execute_queuer(config_, manager, owner, queue, write_end.number(), diallers_.queuer_end(queue));
+      execute_queuer(config_, manager, owner, queue, write_end.number(), dialler);
     } catch (const SystemError& error) {
       [[maybe_unused]] const auto written = ::write(write_end.number(), error.what(), std::strlen(error.what()));
     }

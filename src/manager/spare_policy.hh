@@ -23,7 +23,8 @@ public:
 
   // Whether it is time to fork. Waiting until half of them are taken lets one wake-up of the manager serve many
   // connections.
-  bool is_low(std::uint32_t idle) const { return idle <= target_ / 2; }
+  bool is_low(std::uint32_t idle) const { return idle <= few(); }
+  std::uint32_t few() const { return target_ / 2; }
 
   bool is_met(std::uint32_t idle) const { return idle >= target_; }
 

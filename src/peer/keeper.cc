@@ -286,7 +286,7 @@ private:
   void wait_for_events()
   {
     std::vector<pollfd> watched{{.fd = signals_.number(), .events = POLLIN, .revents = 0},
-                                {.fd = context_.queue.notices_descriptor(), .events = POLLIN, .revents = 0}};
+                                {.fd = context_.queue.giving_end(), .events = POLLIN, .revents = 0}};
     std::vector<std::uint64_t> serials;
     for (const auto& [serial, socket] : ready_) {
       watched.push_back({.fd = socket.number(), .events = POLLIN | POLLRDHUP, .revents = 0});

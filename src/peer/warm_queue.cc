@@ -18,12 +18,6 @@ WarmQueue::WarmQueue()
   taking_end_ = std::move(pair.second);
 }
 
-void WarmQueue::close()
-{
-  giving_end_.close();
-  taking_end_.close();
-}
-
 bool WarmQueue::give(const TCPSocket& socket, std::uint64_t serial)
 {
   return send_object(giving_end_.number(), serial, socket.number());

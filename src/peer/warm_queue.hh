@@ -23,10 +23,10 @@ public:
 
   WarmQueue();
 
-  // For a process that only takes: whoever gives might give a connection of its own making.
-  void keep_taking_end() { giving_end_.close(); }
-  // For one that has no business with it.
-  void close();
+  // For a child that only takes, and has no descriptor of the other end: whoever gives might give a connection of its
+  // own making.
+  WarmQueue take_taking_end() { return WarmQueue{std::move(taking_end_)}; }
+  int taking_end() const { return taking_end_.number(); }
 
   // Keeper: puts a connection at the end; its own descriptor stays open, so that it sees the peer go. False when the
   // queue is full.
@@ -47,10 +47,13 @@ public:
     std::uint64_t serial;
     bool lost; // otherwise taken
   };
-  int notices_descriptor() const { return giving_end_.number(); }
+  int giving_end() const { return giving_end_.number(); }
   std::optional<Notice> next_notice();
 
 private:
+  explicit WarmQueue(FileDescriptor taking_end)
+      : taking_end_{std::move(taking_end)}
+  {}
   std::optional<Ticket> receive();
   void notify(const Notice& notice);
 

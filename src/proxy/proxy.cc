@@ -19,6 +19,7 @@
 #include "peer/peer_gate.hh"
 #include "proxy/destination.hh"
 #include "proxy/fast_open.hh"
+#include "proxy/retirement.hh"
 #include "proxy/server_leg.hh"
 #include "proxy/session.hh"
 #include "tcp/probe_guard.hh"
@@ -30,32 +31,6 @@
 namespace pepsal {
 
 namespace {
-
-// What the signal handlers of this process know; nothing else can reach them.
-// NOLINTBEGIN(cppcoreguidelines-avoid-non-const-global-variables): a signal handler takes no argument.
-volatile std::sig_atomic_t retired = 0; // end when idle
-volatile std::sig_atomic_t busy = 0;    // a connection is in hand
-volatile std::sig_atomic_t listener_fd = -1;
-volatile std::sig_atomic_t table_fd = -1;
-volatile std::sig_atomic_t own_number = 0;
-// NOLINTEND(cppcoreguidelines-avoid-non-const-global-variables)
-
-void on_retire(int /*signal*/)
-{
-  retired = 1;
-}
-
-void on_manager_death(int /*signal*/)
-{
-  retired = 1;
-  if (busy == 0) {
-    ::_exit(EXIT_SUCCESS);
-  }
-  const int error = errno;
-  ::close(listener_fd); // nobody is left to accept for; the port becomes free
-  SharedSegment::claim_number(table_fd, static_cast<Owner>(own_number));
-  errno = error;
-}
 
 std::string_view name_of(const Link* link)
 {
@@ -102,7 +77,7 @@ public:
       } else {
         serve(std::move(client->socket), client->address);
       }
-      busy = 0;
+      retirement::set_busy(false);
     }
     return EXIT_SUCCESS;
   }
@@ -117,14 +92,14 @@ private:
   // The next connection; nothing when this proxy is retired.
   std::optional<Client> accept_client()
   {
-    context_.set_state(ProcessState::idle);
-    while (retired == 0) {
+    context_.report.show(ProcessState::idle);
+    while (retirement::requested() == 0) {
       SocketAddress address;
       const int fd =
           ::accept4(context_.listener.socket.number(), address.get(), &address.length(), SOCK_CLOEXEC | SOCK_NONBLOCK);
       if (fd != -1) {
-        busy = 1;
-        context_.set_state(ProcessState::busy);
+        retirement::set_busy(true);
+        context_.report.show(ProcessState::busy);
         context_.table.count(Counter::connections_accepted);
         if (!context_.listener.interface.empty()) {
           unbind_from_interface(fd);
@@ -238,7 +213,7 @@ private:
   // The leg that the dialler has ready, with --connect honest. Across a link it dials nothing.
   std::optional<ServerLeg> dialled_ahead(const Connection& connection, const Link* departure) const
   {
-    if (context_.handover == nullptr || departure != nullptr) {
+    if (!context_.handover || departure != nullptr) {
       return std::nullopt;
     }
     auto socket = context_.handover->take(ends_of(connection));
@@ -250,14 +225,14 @@ private:
   {
     const auto& config = context_.config;
     const auto* const arrival = link_of(context_.listener, config);
-    context_.set_state(ProcessState::waiting); // of those there is a limit, whoever connects
-    PeerGate gate{config, arrival, context_.peer_key, context_.table, retired, SIGTERM};
+    context_.report.show(ProcessState::waiting); // of those there is a limit, whoever connects
+    PeerGate gate{config, arrival, context_.peer_key, context_.table, retirement::requested(), SIGTERM};
     const auto header = gate.admit(peer, address, [&] {
-      busy = 0; // it may end
+      retirement::set_busy(false); // it may end
       set_title(fmt::format("pepsal: proxy waiting for peer {}", address.address_string()));
     });
-    busy = 1;
-    context_.set_state(ProcessState::busy);
+    retirement::set_busy(true);
+    context_.report.show(ProcessState::busy);
     if (!header ||
         !gate.allows(*header, peer, address, [this](const auto& endpoint) { return route_to(endpoint).is_local; })) {
       return;
@@ -307,9 +282,11 @@ private:
   // be anybody's but the box's.
   void give_up_all_but_copying(bool paced)
   {
-    listener_fd = -1;
+    retirement::forget_listener();
     context_.listener.socket.close();
-    context_.let_go();
+    context_.report.give_up_waking();
+    context_.warm_queues.clear();
+    context_.handover.reset();
     routes_.reset();
     context_.confinement.enter(paced ? Role::paced_session : Role::session);
   }
@@ -351,13 +328,10 @@ private:
 
 int run_proxy(ProxyContext context)
 {
-  listener_fd = context.listener.socket.number();
-  table_fd = context.table_memory;
-  own_number = static_cast<std::sig_atomic_t>(context.self);
-  handle_signal(SIGTERM, on_retire, false);
-  handle_signal(SIGUSR2, on_manager_death, false);
-  die_with_parent(context.manager, SIGUSR2);
-  unblock_signals();
+  retirement::prepare({.manager = context.manager,
+                       .listener = context.listener.socket.number(),
+                       .table_memory = context.table_memory,
+                       .self = context.self});
   auto routes = open_without_capabilities<RouteSocket>();
   context.confinement.enter(Role::proxy);
   return Proxy{std::move(context), std::move(routes)}.run();

@@ -1,9 +1,8 @@
 #pragma once
 
-#include <atomic>
 #include <cstdint>
-#include <functional>
-#include <span>
+#include <optional>
+#include <vector>
 
 #include <sys/types.h>
 
@@ -13,27 +12,27 @@
 #include "peer/peer_key.hh"
 #include "peer/warm_queue.hh"
 #include "proxy/session.hh"
+#include "proxy/state_report.hh"
 #include "shared/connection_table.hh"
 #include "tcp/listener.hh"
 
 namespace pepsal {
 
-// What a proxy's process is given by the manager.
+// What a proxy's process is given by the manager; it has no other descriptors.
 struct ProxyContext
 {
   const Config& config;
   ConnectionTable& table;
-  Listener& listener;
   Owner self;
   int table_memory; // descriptor of the table's memory
   pid_t manager;
-  std::function<void(ProcessState)> set_state; // shows the manager whether this proxy is idle or busy
-  const PeerKey* peer_key;                     // nullptr without --peer-key
-  std::span<WarmQueue> warm_queues;            // by peer
+  const PeerKey* peer_key; // nullptr without --peer-key
   Confinement& confinement;
-  const LegHandover* handover; // nullptr without a dialler
   Session::Memory& session_memory;
-  std::function<void()> let_go; // closes all that leads to other processes, when no other connection follows
+  Listener listener;
+  StateReport report;
+  std::vector<WarmQueue> warm_queues;  // by peer; to take from
+  std::optional<LegHandover> handover; // to ask by; nothing without a dialler
 };
 
 // The proxy's process: accepts --proxy-reuse connections one after another and serves each to its end.

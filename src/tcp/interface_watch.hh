@@ -14,8 +14,6 @@ public:
   int number() const { return socket_.number(); } // readable when something has changed
   // Discards what has been reported so far.
   void forget();
-  // In a child.
-  void abandon() { socket_.close(); }
 
 private:
   Socket socket_;

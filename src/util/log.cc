@@ -119,6 +119,11 @@ void use_syslog()
   connect_to_syslog();
 }
 
+int descriptor()
+{
+  return destination().socket.number();
+}
+
 bool follow_syslog()
 {
   if (!destination().syslog) {

@@ -18,6 +18,9 @@ namespace pepsal::log {
 void configure(bool verbose);
 void use_syslog();
 
+// The socket of syslog; -1 without one.
+int descriptor();
+
 // Connects to a syslog daemon that has made its socket again since; true if so. For a process whose children cannot
 // open it themselves.
 bool follow_syslog();

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 
 #include <bsd/unistd.h>
 #include <sched.h>
@@ -42,6 +43,22 @@ pid_t fork_process(const std::function<int()>& body)
     log::error("{}", error.what());
   }
   ::_exit(status);
+}
+
+void close_all_but(std::span<const int> kept)
+{
+  unsigned first = STDERR_FILENO + 1;
+  for (const int descriptor : kept) {
+    if (descriptor < static_cast<int>(first)) {
+      continue;
+    }
+    const auto number = static_cast<unsigned>(descriptor);
+    if (number > first) {
+      check("close_range", ::close_range(first, number - 1, 0));
+    }
+    first = number + 1;
+  }
+  check("close_range", ::close_range(first, std::numeric_limits<unsigned>::max(), 0));
 }
 
 void die_with_parent(pid_t parent, int signal)

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,10 @@ namespace pepsal {
 // out of `body` is logged as the one line of that process's failure and gives exit status 1. Throws
 // SystemError when there is no process available. Only for a single-threaded caller.
 pid_t fork_process(const std::function<int()>& body);
+
+// Closes every descriptor above stderr that is not in `kept`, which is in ascending order; numbers below stderr's, such
+// as -1, are ignored. Throws SystemError. For a child: the owners of what is closed must not be used or destroyed.
+void close_all_but(std::span<const int> kept);
 
 // Asks the kernel to send `signal` to this process when its parent dies; exits at once if the parent,
 // `parent`, is dead already.

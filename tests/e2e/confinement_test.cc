@@ -185,10 +185,10 @@ TEST_P(ConfinedRolesTest, HaveNothingThatIsAnothers)
   const auto pair = connect(listener);
   pair.talk();
 
-  // The manager's: the sockets of one queue's channel and of the handover of legs, both ends; of the queue of the
-  // peer's connections, the asking end, the taking end and the listener.
+  // The manager's: one end of its queue's channel; the other end, and one of the handover of legs; both of the queue
+  // of the peer's connections; the asking end, the taking end and the listener.
   const std::vector<std::pair<std::string, std::size_t>> shared{
-      {"queuer", 1}, {"dialler", 4}, {"keeper", 2}, {"proxy idle", 3}, {"proxy 10.", 0}};
+      {"queuer", 1}, {"dialler", 2}, {"keeper", 2}, {"proxy idle", 3}, {"proxy 10.", 0}};
   const auto managers = descriptors(the("connection manager"));
   EXPECT_TRUE(std::ranges::any_of(managers, [](const auto& name) { return name.ends_with(".pid"); })) << "the control";
   for (const auto& [role, sockets] : shared) {

@@ -49,8 +49,10 @@ TEST_F(LegHandoverTest, LegToSomewhereElseIsNot)
 
 TEST_F(LegHandoverTest, WhoOnlyAsksCannotAnswer)
 {
-  handover_.keep_asking_end();
-  EXPECT_EQ(handover_.dialler_end(), -1);
+  const int end = handover_.asking_end();
+  const auto asking = handover_.take_asking_end();
+  EXPECT_EQ(asking.asking_end(), end);
+  EXPECT_EQ(asking.dialler_end(), -1);
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 #include "manager/children.hh"
 
 #include <csignal>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,7 +25,7 @@ protected:
 
   Owner spawn_and_reap(int status)
   {
-    children_.spawn(Children::Role::proxy, 0, [status](Owner) { return status; });
+    children_.spawn(Children::Role::proxy, 0, {}, [status](Owner) { return status; });
     return wait_for_one().child.owner;
   }
 
@@ -34,12 +35,12 @@ protected:
 
 TEST_F(ChildrenTest, TellsHowAChildEnded)
 {
-  children_.spawn(Children::Role::proxy, 0, [](Owner) { return 3; });
+  children_.spawn(Children::Role::proxy, 0, {}, [](Owner) { return 3; });
   const auto failed = wait_for_one();
   EXPECT_TRUE(failed.crashed);
   EXPECT_EQ(failed.manner(), "status 3");
 
-  const auto pid = children_.spawn(Children::Role::queuer, 7, [](Owner) { return ::pause(); });
+  const auto pid = children_.spawn(Children::Role::queuer, 7, {}, [](Owner) { return ::pause(); });
   children_.signal(Children::Role::proxy, SIGKILL, [](const auto&) { return true; }); // reaches no queuer
   children_.signal(Children::Role::queuer, SIGKILL, [](const auto& child) { return child.index == 7; });
   const auto killed = wait_for_one();
@@ -47,6 +48,19 @@ TEST_F(ChildrenTest, TellsHowAChildEnded)
   EXPECT_EQ(killed.child.index, 7);
   EXPECT_EQ(killed.manner(), "signal 9");
   EXPECT_FALSE(children_.reap().has_value());
+}
+
+TEST_F(ChildrenTest, AChildHasNoDescriptorsButThoseItIsGiven)
+{
+  const FileDescriptor given{check("open", ::open("/dev/null", O_RDONLY | O_CLOEXEC))};
+  const FileDescriptor between{check("open", ::open("/dev/null", O_RDONLY | O_CLOEXEC))};
+  const FileDescriptor also_given{check("open", ::open("/dev/null", O_RDONLY | O_CLOEXEC))};
+  const FileDescriptor last{check("open", ::open("/dev/null", O_RDONLY | O_CLOEXEC))};
+  children_.spawn(Children::Role::proxy, 0, {also_given.number(), -1, given.number()}, [&](Owner) {
+    const auto is_open = [](const FileDescriptor& descriptor) { return ::fcntl(descriptor.number(), F_GETFD) != -1; };
+    return is_open(given) && is_open(also_given) && !is_open(between) && !is_open(last) ? EXIT_SUCCESS : EXIT_FAILURE;
+  });
+  EXPECT_EQ(wait_for_one().status, 0);
 }
 
 TEST_F(ChildrenTest, NumberOfACrashedChildIsNotGivenOutBeforeItIsForgotten)
@@ -68,9 +82,9 @@ TEST_F(ChildrenTest, RosterIsALimit)
 {
   const auto forever = [](Owner) { return ::pause(); };
   for (int i = 0; i < 3; ++i) { // of four numbers, 0 is nobody's
-    children_.spawn(Children::Role::proxy, 0, forever);
+    children_.spawn(Children::Role::proxy, 0, {}, forever);
   }
-  EXPECT_THROW(children_.spawn(Children::Role::proxy, 0, forever), SystemError);
+  EXPECT_THROW(children_.spawn(Children::Role::proxy, 0, {}, forever), SystemError);
   EXPECT_EQ(children_.count(Children::Role::proxy), 3);
   children_.signal(Children::Role::proxy, SIGKILL, [](const auto&) { return true; });
   for (int i = 0; i < 3; ++i) {
@@ -83,7 +97,7 @@ TEST_F(ChildrenTest, RosterIsALimit)
 TEST_F(ChildrenTest, RosterIsForDisplayOnly)
 {
   const auto forever = [](Owner) { return ::pause(); };
-  const auto pid = children_.spawn(Children::Role::proxy, 0, forever);
+  const auto pid = children_.spawn(Children::Role::proxy, 0, {}, forever);
   const pid_t bystander = ::fork();
   if (bystander == 0) {
     ::pause();
@@ -102,9 +116,9 @@ TEST_F(ChildrenTest, RosterIsForDisplayOnly)
 TEST_F(ChildrenTest, CountsIdleProxiesOfEachListener)
 {
   const auto forever = [](Owner) { return ::pause(); };
-  children_.spawn(Children::Role::proxy, 0, forever); // starting, which counts as idle
-  children_.spawn(Children::Role::proxy, 1, forever);
-  children_.spawn(Children::Role::queuer, 0, forever);
+  children_.spawn(Children::Role::proxy, 0, {}, forever); // starting, which counts as idle
+  children_.spawn(Children::Role::proxy, 1, {}, forever);
+  children_.spawn(Children::Role::queuer, 0, {}, forever);
   EXPECT_EQ(children_.count_idle(0), 1);
   EXPECT_EQ(children_.count_idle(1), 1);
   children_.set_state(2, ProcessState::busy);

@@ -82,7 +82,7 @@ TEST(HandoverTest, NonsenseIsRefused)
 class AdoptionTest : public testing::Test
 {
 protected:
-  const SharedSegment segment_{SharedSegment::anonymous({.max_connections = 64, .processes = 16})};
+  SharedSegment segment_{SharedSegment::anonymous({.max_connections = 64, .processes = 16})};
   Children children_{segment_};
 };
 

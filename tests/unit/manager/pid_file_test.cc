@@ -1,14 +1,19 @@
 #include "manager/pid_file.hh"
 
+#include <array>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
+#include <csignal>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/file.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "manager/children.hh"
 #include "util/file_descriptor.hh"
 #include "util/system_error.hh"
 
@@ -119,10 +124,27 @@ TEST_F(PidFileTest, LockOfWhoMayOnlyReadItIsNoReasonNotToStart)
   EXPECT_THROW(PidFile{path_}, std::runtime_error) << "and it is held";
 }
 
+// A child has neither the file nor its lock, which fork(2) shares.
 TEST_F(PidFileTest, ChildLetsGoWithoutRemoving)
 {
-  PidFile file{path_};
-  file.abandon();
+  auto segment = SharedSegment::anonymous({.max_connections = 10, .processes = 4});
+  Children children{segment};
+  std::optional<PidFile> file{path_};
+  std::array<int, 2> ends{};
+  check("pipe2", ::pipe2(ends.data(), O_CLOEXEC));
+  const FileDescriptor read_end{ends[0]};
+  FileDescriptor write_end{ends[1]};
+  const auto child = children.spawn(Children::Role::proxy, 0, {write_end.number()}, [&](Owner) {
+    const char begun = '.';
+    return ::write(write_end.number(), &begun, 1) == 1 ? ::pause() : EXIT_FAILURE;
+  });
+  char begun{};
+  ASSERT_EQ(::read(read_end.number(), &begun, 1), 1);
+  EXPECT_TRUE(std::filesystem::exists(path_));
+  file.reset();
+  file.emplace(path_);
+  ASSERT_EQ(::kill(child, SIGKILL), 0);
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
   EXPECT_TRUE(std::filesystem::exists(path_));
 }
 
