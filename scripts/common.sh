@@ -1,4 +1,4 @@
-# Shared by the scripts beside it, which source it: what they install, how they build, how they speak.
+# Shared by the scripts next to it, which source it: what they install, how they build, how they report.
 # shellcheck shell=bash disable=SC2034
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -6,17 +6,17 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # The list scripts/programs without its comments.
 programs_list() { sed -E '/^(#|$)/d' "$root/scripts/programs"; }
 
-# The packages that whoever is named installs, as in scripts/programs.
+# The packages of the named groups, as in scripts/programs.
 packages_for() { # build|network|bench|satbench|check|all...
   programs_list | awk -v groups=" $* " 'index(groups, " all ") && $2 != "base" || index(groups, " " $2 " ") { print $1 }'
 }
 
-# The package of a program; nothing for one that is in no package of the list.
+# The package of a program; nothing if it is in no package of the list.
 package_of() { # PROGRAM
   programs_list | awk -v "program=$1" '{ for (i = 3; i <= NF; i++) if ($i == program) { print $1; exit } }'
 }
 
-# What is said of a program that is not there.
+# The message about a missing program.
 no_program() { # PROGRAM
   local package
   package=$(package_of "$1")
@@ -41,8 +41,7 @@ bad_usage() {
 
 require_root() { ((EUID == 0)) || fail "needs root, for network namespaces: run it with sudo"; }
 
-# Installs what is missing of the packages for whoever is named, as in scripts/programs. Services among them are not
-# started.
+# Installs the missing packages of the named groups, as in scripts/programs. Services among them are not started.
 install_packages() { # GROUP...
   local missing=() package policy=/usr/sbin/policy-rc.d made_policy=no status=0 log
   for package in $(packages_for "$@"); do
@@ -64,8 +63,8 @@ install_packages() { # GROUP...
   rm -f "$log"
 }
 
-# build_in DIRECTORY [CMAKE-OPTION...] [-- TARGET...]: configures and builds; shows the compiler's words
-# only when it fails.
+# build_in DIRECTORY [CMAKE-OPTION...] [-- TARGET...]: configures and builds; shows the compiler's output only if it
+# fails.
 build_in() {
   local directory=$1 options=() log
   shift

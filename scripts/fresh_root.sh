@@ -1,8 +1,8 @@
-# New Debian 12 systems in folders, for tests of what a machine needs that has nothing else: scripts/check and
+# Fresh Debian 12 systems in folders, for tests of what a minimal machine needs: scripts/check and
 # tests/integration/package_test.sh source this, after common.sh. Needs root and debootstrap.
 # shellcheck shell=bash disable=SC2154
 
-# A new Debian 12 with this tree in it, where COMMAND runs in namespaces of its own.
+# A fresh Debian 12 with this tree in it, where COMMAND runs in namespaces of its own.
 in_fresh_root() { # FOLDER COMMAND...
   local fresh=$1
   shift
@@ -24,7 +24,7 @@ in_fresh_root() { # FOLDER COMMAND...
       "$@"' "$fresh" "$@"
 }
 
-# Where this machine has Debian's packages from, when it is a Debian 12, and else Debian's own place.
+# The mirror from which this machine gets its packages, if it is a Debian 12, otherwise Debian's own.
 debian_mirror() {
   local mirror
   # shellcheck disable=SC2016
@@ -35,7 +35,7 @@ debian_mirror() {
 make_fresh_root() { # FOLDER
   debootstrap --variant=minbase bookworm "$1" "$(debian_mirror)"
   cp -r /etc/apt/apt.conf.d "$1/etc/apt/"
-  echo force-unsafe-io >"$1/etc/dpkg/dpkg.cfg.d/unsafe-io" # nothing here is to survive a loss of power
+  echo force-unsafe-io >"$1/etc/dpkg/dpkg.cfg.d/unsafe-io" # nothing here must survive a loss of power
   cp /etc/resolv.conf "$1/etc/" 2>/dev/null || true
   mkdir "$1/pepsal"
   (cd "$root" && git ls-files -z | tar --null -T - -c) | tar -x -C "$1/pepsal"

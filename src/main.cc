@@ -1,5 +1,5 @@
-// Composes the daemon: reads the options, goes to the background if told to, runs the manager. Usage
-// errors exit with 2, a start that fails with 1, each with one line on stderr.
+// Composes the daemon: reads the options, goes to the background if told to, runs the manager. Exits with 2 for usage
+// errors and 1 if the start fails, each with one line on stderr.
 
 #include <cstdio>
 #include <cstdlib>
@@ -35,7 +35,7 @@ pepsal::Config read_configuration(const std::vector<const char*>& arguments)
   return command.config;
 }
 
-// What would end a start, and all else that the system lacks.
+// Everything that the system lacks, including what would prevent a start.
 std::vector<pepsal::Lack> find_all_lacks(const pepsal::Config& config)
 {
   auto lacks = pepsal::find_lacks(config);
@@ -58,7 +58,7 @@ int check(const pepsal::CommandLine& command)
   return lacks.empty() ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-// What a program that does not become the daemon prints.
+// Prints what was asked for when the program does not become the daemon.
 int answer(const pepsal::CommandLine& command)
 {
   switch (command.task) {
@@ -99,7 +99,7 @@ int serve(const pepsal::Config& config, const pepsal::Program& program, std::opt
 
 int main(int argc, char** argv)
 {
-  ::mallopt(M_ARENA_MAX, 1); // a thread's own arena is 128 MB of address space, made and dropped for each connection
+  ::mallopt(M_ARENA_MAX, 1); // an arena per thread is 128 MB of address space, created and dropped for each connection
   pepsal::move_text_to_huge_pages();
   pepsal::prepare_titles(argc, argv, environ);
   const pepsal::Program program{.path = pepsal::own_path(), .arguments = {argv, argv + argc}};

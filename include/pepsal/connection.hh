@@ -10,13 +10,13 @@
 
 #include <arpa/inet.h>
 
-// What the shared table records of a connection: its two ends and its SYN. Needs nothing but the C++ library and
-// inet_ntop(3), so that programs beside PEPsal can include it.
+// What the shared table records about a connection: its two ends and its SYN. Needs nothing but the C++ library and
+// inet_ntop(3), so that other programs can include it.
 namespace pepsal {
 
-// An IP address and a TCP port. IPv4 is kept as an IPv4-mapped IPv6 address (RFC 4291 section
-// 2.5.5.2), so one form serves both families, in packets, sockets and the shared table.
-// Trivially copyable, with no padding, so that it may live in shared memory and be compared as bytes.
+// An IP address and a TCP port. IPv4 is kept as an IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2), so one form
+// serves both families, in packets, sockets and the shared table. Trivially copyable, with no padding, so that it may
+// live in shared memory and be compared as bytes.
 struct Endpoint
 {
   static constexpr std::array<std::uint8_t, 12> ipv4_mapped_prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -61,7 +61,7 @@ struct Endpoint
     return result;
   }
 
-  // A numeric IPv4 or IPv6 address; nothing when the text is not one.
+  // A numeric IPv4 or IPv6 address; nothing if the text is not one.
   static std::optional<Endpoint> parse(std::string_view numeric_address, std::uint16_t port)
   {
     const std::string text{numeric_address};
@@ -76,15 +76,15 @@ struct Endpoint
   }
 };
 
-// What a SYN asks for that no connection in two parts can give.
+// What a SYN asks for that a split connection cannot provide.
 enum class Unsplittable : std::uint8_t
 {
   nothing,
   authentication, // TCP-MD5 (RFC 2385) or TCP-AO (RFC 5925): each segment is signed by its sender
-  joining         // MP_JOIN (RFC 8684 section 3.2): it belongs to a connection that is elsewhere
+  joining         // MP_JOIN (RFC 8684 section 3.2): it belongs to an existing connection
 };
 
-// What a SYN tells of the connection it opens (RFC 9293 section 3.1, RFC 7323, RFC 2018).
+// What a SYN says about the connection it opens (RFC 9293 section 3.1, RFC 7323, RFC 2018).
 struct SynAttributes
 {
   static constexpr std::uint8_t no_window_scale = 0xff;
@@ -94,8 +94,8 @@ struct SynAttributes
   constexpr std::uint8_t dscp() const { return traffic_class & dscp_mask; }
 
   std::uint32_t arrival_interface{};          // index as in if_nametoindex(3); 0 if unknown
-  std::uint32_t initial_sequence{};           // number of the SYN itself
-  std::uint16_t mss{};                        // bytes; 0 when the SYN carries no MSS option
+  std::uint32_t initial_sequence{};           // sequence number of the SYN itself
+  std::uint16_t mss{};                        // bytes; 0 if the SYN carries no MSS option
   std::uint8_t window_scale{no_window_scale}; // shift, 0..14
   std::uint8_t traffic_class{};               // DSCP in the upper six bits, ECN in the lower two
   std::uint8_t ttl{};                         // TTL or hop limit on arrival

@@ -4,14 +4,14 @@
 #include <cstddef>
 #include <string_view>
 
-// Everything that PEPsal counts, one row each: what stands here is all that the daemon's log, pepsalctl and its metrics
-// print, and docs/OPERATING.md is compared with it. To add a counter, add a row and count it.
+// Everything that PEPsal counts, one row each. The daemon's log, pepsalctl and its metrics print exactly these rows,
+// and a test compares docs/OPERATING.md with them. To add a counter, add a row and count it.
 namespace pepsal {
 
-// Counters grow from the start of the daemon on; the table holds their values.
+// Counters grow from the start of the daemon; the table holds their values.
 //
 //      enumerator and name       | metric (Prometheus)   | labels  | what it counts
-// Rows of one metric stand together; up to its colon their text is the same and explains the metric.
+// Rows of one metric stand together; their text up to the colon is the same and describes the metric.
 // clang-format off
 #define PEPSAL_COUNTERS(row) \
   row(packets_queued, "pepsal_packets_queued_total", "", \
@@ -107,14 +107,14 @@ namespace pepsal {
       "connections refused at the warm port: source, key, header or destination")
 // clang-format on
 
-// Gauges are what is true at the moment; TableView::value reads each out of the table.
+// Gauges describe the current state; TableView::value reads each from the table.
 // clang-format off
 #define PEPSAL_GAUGES(row) \
   row(manager_pid, "pepsal_manager_pid", "", "process to send signals to") \
   row(slots, "pepsal_slots", "", "size of the table") \
   row(max_connections, "pepsal_max_connections", "", "entries allowed in the table") \
   row(entries, "pepsal_entries", "", "entries in the table: connections, and SYNs whose connection has not come yet") \
-  row(leaving, "pepsal_leaving", "", "1 from the command to drain on, while the daemon still serves, too") \
+  row(leaving, "pepsal_leaving", "", "1 once told to drain, even while the daemon still serves") \
   row(draining, "pepsal_draining", "", "1 while the daemon ends: new connections bypass") \
   row(overloaded, "pepsal_overloaded", "", "1 while the system has no process left, or proxies die at once")
 // clang-format on

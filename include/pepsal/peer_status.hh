@@ -16,7 +16,7 @@ enum class PeerProblem : std::uint8_t
 {
   none,
   not_tried, // the daemon has only just started
-  no_route,  // or not by a satellite interface
+  no_route,  // or not through a satellite interface
   refused,   // nobody listens: no PEPsal, or one without --peer
   timed_out,
   unreachable,
@@ -31,7 +31,7 @@ enum class PeerProblem : std::uint8_t
   count
 };
 
-// The words for what keeps a peer from being up, for log and pepsalctl.
+// The words for what keeps a peer from being up, for the log and pepsalctl.
 constexpr std::string_view describe(PeerProblem problem)
 {
   constexpr std::array<std::string_view, static_cast<std::size_t>(PeerProblem::count)> words{
@@ -54,19 +54,19 @@ constexpr std::string_view describe(PeerProblem problem)
   return index < words.size() ? words[index] : "unknown";
 }
 
-// One peer as its keeper sees it; for pepsalctl. Only the keeper writes, but for address and presence, which the
-// manager writes before it starts one.
+// One peer as its keeper sees it; for pepsalctl. Only the keeper writes it, except that the manager sets `address` and
+// `present` before it starts the keeper.
 struct PeerStatus
 {
   static constexpr std::size_t most_peers = 64;
 
   Endpoint address;
-  SharedFlag present; // there is such a peer
+  SharedFlag present; // this entry is in use
   SharedFlag up;
   std::atomic<PeerProblem> problem;
-  std::atomic<std::int64_t> since_ns; // CLOCK_BOOTTIME of the last change from or to up
-  std::atomic<std::uint32_t> ready;   // warm connections that may be used now
-  std::atomic<std::uint32_t> target;  // as many as there should be
+  std::atomic<std::int64_t> since_ns; // CLOCK_BOOTTIME of the last change of `up`
+  std::atomic<std::uint32_t> ready;   // warm connections that can be used now
+  std::atomic<std::uint32_t> target;  // how many there should be
 };
 
 } // namespace pepsal

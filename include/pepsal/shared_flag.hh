@@ -5,8 +5,8 @@
 
 namespace pepsal {
 
-// A std::atomic<bool> for shared memory, where a process that was taken over may write any byte: a bool that is neither
-// true nor false is undefined behaviour, and this one is true for any byte but 0.
+// A std::atomic<bool> for shared memory, where a compromised process may write any byte: a bool that is neither true
+// nor false is undefined behaviour, whereas this one is true for any byte but 0.
 class SharedFlag
 {
 public:
@@ -21,7 +21,7 @@ public:
     return *this;
   }
 
-  // Implicit, as that of std::atomic<bool> is.
+  // Implicit, like that of std::atomic<bool>.
   operator bool() const { return byte_.load() != 0; }
 
 private:

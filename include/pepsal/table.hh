@@ -18,8 +18,9 @@
 #include "pepsal/shared_flag.hh"
 
 // The fixed layout of the shared memory that queuers, manager, proxies and pepsalctl map, and TableView, which reads
-// it. All that two processes may touch at once is a lock-free atomic, so a process may be killed anywhere and leaves
-// nothing locked. Any change to the layout, counters and their order included, raises `layout_version`.
+// it. Everything that two processes may access at once is a lock-free atomic, so a process can be killed at any point
+// and leaves nothing locked. Any change to the layout, including the counters and their order, must raise
+// `layout_version`.
 namespace pepsal {
 
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
@@ -28,21 +29,21 @@ static_assert(std::atomic<std::uint8_t>::is_always_lock_free);
 static constexpr std::uint64_t layout_magic = 0x6c61537045500a1aULL;
 static constexpr std::uint32_t layout_version = 9;
 
-// Index into the roster of processes; `no_owner` for a slot that nobody holds.
+// Index into the roster of processes; `no_owner` for a slot that nobody owns.
 using Owner = std::uint32_t;
 static constexpr Owner no_owner = 0;
 
 enum class SlotState : std::uint8_t
 {
-  free,       // nobody's
-  reserved,   // its owner is writing or clearing it; contents mean nothing
-  pending,    // annotated by a queuer; belongs to nobody, expires
-  connecting, // claimed by the proxy that owns it, which dials
+  free,       // not in use
+  reserved,   // its owner is writing or clearing it; the contents are meaningless
+  pending,    // annotated by a queuer; has no owner and expires
+  connecting, // claimed by the proxy that owns it, which is dialling
   open,       // both legs are established
 };
 
-// A slot's state, its owner and a generation, in one word, so that one compare-and-swap moves a slot
-// from one owner to the next and a reader notices reuse.
+// A slot's state, its owner and a generation in one word, so that one compare-and-swap moves a slot from one owner to
+// the next and a reader notices reuse.
 struct Control
 {
   static constexpr unsigned state_bits = 4;
@@ -54,7 +55,7 @@ struct Control
   SlotState state() const { return static_cast<SlotState>(word & 0xfU); }
   Owner owner() const { return static_cast<Owner>(word >> state_bits) & (owner_limit - 1); }
 
-  // The word that follows this one when the slot goes over to `state` and `owner`.
+  // The word that follows this one when the slot passes to `state` and `owner`.
   Control next(SlotState state, Owner owner) const
   {
     const auto generation = (word >> (state_bits + owner_bits)) + 1;
@@ -65,9 +66,9 @@ struct Control
   bool operator==(const Control&) const = default;
 };
 
-// A trivially copyable T of which a reader may take a copy while a writer writes. Word-wise atomics
-// make that no data race; the slot's control word, read before and after, tells whether the copy is
-// whole: each store comes after the writer's change of it, each load before the reader's second look.
+// A trivially copyable T that a reader may copy while a writer writes it. Word-wise atomics avoid a data race; the
+// slot's control word, read before and after, tells whether the copy is consistent: each store comes after the writer's
+// change of the control word, each load before the reader's second look at it.
 template<typename T> class TornRecord
 {
 public:
@@ -105,12 +106,13 @@ struct alignas(128) Slot
   TornRecord<Connection> connection;
   std::atomic<std::uint64_t> bytes_up;   // client to server, written to the server leg
   std::atomic<std::uint64_t> bytes_down; // server to client, written to the client leg
-  std::atomic<std::uint8_t> dscp_up;     // of the client's packets, as in the traffic class: the SYN's, or a later one
-  std::atomic<std::uint8_t> dscp_down;   // of the server's packets; 0 until one has another
+  std::atomic<std::uint8_t> dscp_up;     // of the client's packets, as in the traffic class: the SYN's or a later one's
+  std::atomic<std::uint8_t> dscp_down;   // of the server's packets; 0 until one has another value
 };
 static_assert(sizeof(Slot) == 128);
 
-// What a slot says of its connection. Others may have written anything there; what cannot be a bool is made one.
+// What a slot says about its connection. Other processes may have written anything there; what cannot be a bool is made
+// one.
 inline Connection connection_in(const Slot& slot)
 {
   auto connection = slot.connection.load();
@@ -127,9 +129,9 @@ struct alignas(128) Bucket
 {
   static constexpr std::size_t slots = 64;
 
-  std::atomic<std::uint64_t> bitmap;                      // bit set: slot may be searched
-  std::array<std::atomic<std::uint64_t>, slots / 8> tags; // eight one-byte tags a word
-  std::atomic<std::uint32_t> reach;                       // how far entries of this home bucket ever spilled
+  std::atomic<std::uint64_t> bitmap;                      // bit set: the slot may be searched
+  std::array<std::atomic<std::uint64_t>, slots / 8> tags; // eight one-byte tags in each word
+  std::atomic<std::uint32_t> reach;                       // how far entries of this home bucket have ever spilled
 };
 static_assert(sizeof(Bucket) == 128);
 
@@ -146,7 +148,7 @@ enum class ProcessState : std::uint8_t
   dialler
 };
 
-// Lines of the log that outsiders can cause at will: each is written once a minute at most.
+// Log lines that outsiders can cause at will: each is written at most once a minute.
 enum class LimitedLine : std::uint8_t
 {
   direct_connection,
@@ -164,7 +166,7 @@ struct RosterEntry
   std::atomic<std::int64_t> started_ns; // CLOCK_BOOTTIME; with the pid, a process's identity
 };
 
-// What is fixed, and what the manager tells all others. Only the manager writes it.
+// What is fixed, and what the manager tells all other processes. Only the manager writes it.
 struct Header
 {
   std::atomic<std::uint64_t> magic; // written last
@@ -173,31 +175,31 @@ struct Header
   std::uint32_t roster_capacity;
   std::uint64_t hash_key;
   std::atomic<std::uint32_t> max_connections; // the limit on entries
-  std::atomic<std::uint32_t> max_per_client;  // the limit on those of one IPv4 address or IPv6 /64
+  std::atomic<std::uint32_t> max_per_client;  // the limit for one IPv4 address or IPv6 /64
   std::atomic<std::int32_t> manager_pid;
-  SharedFlag leaving;    // told to drain: it still serves, but nobody should count on it any more
+  SharedFlag leaving;    // told to drain: it still serves, but nobody should rely on it any more
   SharedFlag draining;   // the daemon is ending: new connections bypass
   SharedFlag overloaded; // no more processes, or proxies die at once: new connections bypass
 };
 
-// What is counted, by whoever does it.
+// Counters; any process of the instance may write them.
 struct Activity
 {
-  std::atomic<std::uint64_t> entries_added;   // slots in use are these
-  std::atomic<std::uint64_t> entries_removed; // less these, but for what a killed process left half counted
+  std::atomic<std::uint64_t> entries_added;   // these minus entries_removed are the slots in use,
+  std::atomic<std::uint64_t> entries_removed; // except for what a killed process left half counted
   std::array<std::atomic<std::uint64_t>, counter_rows.size()> counters; // by Counter
   std::array<std::atomic<std::int64_t>, limited_lines> logged_ns;       // CLOCK_BOOTTIME of the last, by LimitedLine
   std::array<std::atomic<std::uint64_t>, limited_lines> held_back;      // lines since then, by LimitedLine
 };
 
-// Where the parts of the memory begin, in bytes. Those that different processes write begin with a page each, because
-// that is what the kernel can keep a process from writing.
+// Where the parts of the memory begin, in bytes. Parts written by different processes each begin on a page of their
+// own, because the kernel can write-protect only whole pages.
 struct Layout
 {
   static constexpr std::size_t page = 4096;
 
   std::size_t roster;
-  std::size_t peers; // a PeerStatus for each that there may be
+  std::size_t peers; // a PeerStatus for each possible peer
   std::size_t activity;
   std::size_t buckets;
   std::size_t slots;
@@ -224,13 +226,13 @@ private:
 // Time since boot, suspended time included, comparable between processes (CLOCK_BOOTTIME).
 using BootTime = std::chrono::nanoseconds;
 
-// Of any two times, also of those that stand in the table and may be anything.
+// Of any two times, including those from the table, which may be anything.
 inline std::chrono::duration<double> seconds_between(BootTime begin, BootTime end)
 {
   return std::chrono::duration<double>{end} - std::chrono::duration<double>{begin};
 }
 
-// What an observer sees of a slot; byte counters may be a moment apart.
+// What an observer sees of a slot; the byte counters may have been read at slightly different times.
 struct TableEntry
 {
   SlotState state;
@@ -239,15 +241,15 @@ struct TableEntry
   Connection connection;
   std::uint64_t bytes_up;
   std::uint64_t bytes_down;
-  std::uint32_t slot{}; // its number, as long as it is in use; set by for_each()
+  std::uint32_t slot{}; // its number while it is in use; set by for_each()
 };
 
-// Reads a table that others write. Whatever they write, nothing outside the memory is read: sizes are taken once and
+// Reads a table that others write. Whatever they write, nothing outside the memory is read: sizes are read once and
 // checked, indices are checked where they are used.
 class TableView
 {
 public:
-  // A view of `memory`, which must outlive it; nothing unless that holds a whole table of this layout.
+  // A view of `memory`, which must outlive it; nothing unless it holds a whole table of this layout.
   static std::optional<TableView> of(std::span<const std::byte> memory)
   {
     if (memory.size() < sizeof(Header)) {
@@ -309,7 +311,7 @@ public:
                                                                static_cast<std::int64_t>(slots_.size())));
   }
 
-  // The process that has this number; 0 when there is none.
+  // The pid of the process with this number; 0 if there is none.
   std::int32_t process(Owner owner) const
   {
     return owner == no_owner || owner >= roster_.size() ? 0 : roster_[owner].pid.load(std::memory_order_relaxed);
@@ -332,7 +334,7 @@ public:
     }
   }
 
-  // The contents of a slot whose control word was `control`; whole only if the word is still the same afterwards.
+  // The contents of a slot whose control word was `control`; consistent only if the word is still the same afterwards.
   static TableEntry observe(const Slot& slot, Control control)
   {
     return {.state = control.state(),

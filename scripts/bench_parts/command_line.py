@@ -1,4 +1,4 @@
-"""Command lines of the benchmarks and of the soak: bad usage is one line and status 2."""
+"""Command lines of the benchmarks and of the soak: wrong usage gives one line and status 2."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""What is measured, and the medians and ratios of it."""
+"""The measurements, and their medians and ratios."""
 
 import json
 import re
@@ -14,7 +14,7 @@ CROWD = 50
 
 
 class Results:
-    """Values of each figure of each subject, one a round."""
+    """Values of each figure of each subject, one per round."""
 
     def __init__(self):
         self.values = {}
@@ -51,7 +51,7 @@ def field(text, name):
 
 
 class Measures:
-    """Each measures one subject once and records what it finds. The function of a figure bears its name."""
+    """Each function measures one subject once and records the result. It is named after the figure."""
 
     def __init__(self, network, results, seconds):
         self.network, self.results, self.seconds = network, results, seconds
@@ -104,7 +104,7 @@ class Measures:
 
 
 def hold(network, subject, connections):
-    """Opens idle connections; returns the seconds that it took."""
+    """Opens idle connections; returns how many seconds that took."""
     log = f"hold-{subject.name}.log"
     begin = time.monotonic()
     process = network.spawn(subject.client, log, BINARIES / "pingpong", "hold", SERVER, PINGPONG_PORT, connections)
@@ -121,7 +121,7 @@ def is_connection(pid):
 
 
 def private_kb(pids):
-    """Of processes that may end meanwhile."""
+    """Of processes, which may end meanwhile."""
     total = 0
     for pid in pids:
         try:

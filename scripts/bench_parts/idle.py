@@ -1,4 +1,4 @@
-"""What idle connections need of the box, as they become more."""
+"""What idle connections cost the box, as their number grows."""
 
 import os
 import time
@@ -8,12 +8,12 @@ from figures import hold, is_connection, meminfo, private_kb
 from network import await_true, say
 
 COUNTS = (100, 1000, 10000)
-AT_ONCE = 500  # what opens faster than it is accepted bypasses (HalfOpen)
+AT_ONCE = 500  # connections opened faster than they are accepted bypass (HalfOpen)
 KERNEL = ("SUnreclaim", "PageTables", "KernelStack", "Percpu")
 
 
 def tasks(pids):
-    """Of processes that may end meanwhile: threads, descriptors, and nanoseconds on a processor."""
+    """Of processes, which may end meanwhile: threads, descriptors, and nanoseconds on a processor."""
     threads = descriptors = nanoseconds = 0
     for pid in pids:
         try:
@@ -31,12 +31,12 @@ def kernel_kb():
 
 
 class IdleMeasure:
-    """Of one path with the daemon and of one without, on which the same connections show what client and server need."""
+    """On one path with the daemon and one without; the latter shows what client and server need for the same connections."""
 
     def __init__(self, network, results, quick):
         self.network, self.results = network, results
         self.counts = (20, 100) if quick else COUNTS
-        # A proxy looks at an idle connection after 2, 4, 8 … seconds, and then once a minute.
+        # A proxy inspects an idle connection after 2, 4, 8 … seconds, and then once a minute.
         self.settle, self.watch = (1, 2) if quick else (70, 60)
 
     def measure(self, subject):
@@ -68,6 +68,6 @@ class IdleMeasure:
                                   ("cpu_percent", (all_after - all_before) / self.watch / 1e7)):
                 self.results.record(f"idle_{figure}", name, value)
         network.kill_all(subject.client)
-        if subject.daemon:  # what remains of one size is not to count in the next one
+        if subject.daemon:  # what remains of one size must not count in the next one
             await_true(lambda: tasks(network.pids(subject.box))[0] <= before + 200, 60)
         time.sleep(min(self.settle, 5))

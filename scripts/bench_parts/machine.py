@@ -1,4 +1,4 @@
-"""The machine that is measured on, as reports tell it."""
+"""The machine on which the measurements are made, as shown in reports."""
 
 import os
 

@@ -1,12 +1,12 @@
-"""Measures the daemon beside plain forwarding, HAProxy and a bare NFQUEUE program, in turns, in network namespaces of its
-own. docs/BENCHMARKS.md says what each figure is. scripts/bench starts this when all it needs is there."""
+"""Measures the daemon against plain forwarding, HAProxy and a bare NFQUEUE program, in turns, in network namespaces of its
+own. docs/BENCHMARKS.md explains each figure. scripts/bench starts this once everything it needs is installed."""
 
 import os
 import resource
 import signal
 import sys
 
-sys.dont_write_bytecode = True  # nothing is to appear beside the sources
+sys.dont_write_bytecode = True  # nothing may appear next to the sources
 
 from command_line import Parser, one_of, output_file, whole
 from figures import Measures, Results
@@ -21,17 +21,17 @@ FIGURES = ["bulk", "latency", "crowd", "connections", "memory", "queuer"]
 
 
 def parse(arguments):
-    parser = Parser(prog="bench", description="Measures the daemon beside plain forwarding, HAProxy and a bare NFQUEUE "
+    parser = Parser(prog="bench", description="Measures the daemon against plain forwarding, HAProxy and a bare NFQUEUE "
                     "program, in turns, and prints one Markdown table. Needs root, installs what it lacks with apt-get and "
                     "builds the daemon.")
     parser.add_argument("--rounds", type=whole(1, 999), default=5, metavar="N",
-                        help="interleaved rounds, of which medians are shown (default 5)")
-    parser.add_argument("--quick", action="store_true", help="one short round, to see that everything runs")
+                        help="interleaved rounds; medians are shown (default 5)")
+    parser.add_argument("--quick", action="store_true", help="one short round, to check that everything works")
     parser.add_argument("--only", type=one_of([*FIGURES, "honest", "idle"]), metavar="NAME",
-                        help=f"one figure: {' '.join(FIGURES)}; or, apart from the table, honest: --connect honest beside "
-                        "fast; idle: what idle connections need (eight minutes a round)")
-    parser.add_argument("--json", type=output_file, metavar="FILE", help="write every single measurement there too")
-    parser.add_argument("--check", action="store_true", help="see whether the command line is right, and end")
+                        help=f"one figure: {' '.join(FIGURES)}; or, outside the table, honest: --connect honest compared "
+                        "with fast; idle: what idle connections cost (eight minutes per round)")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="also write every single measurement to this file")
+    parser.add_argument("--check", action="store_true", help="check the command line and exit")
     options = parser.parse_args(arguments)
     options.seconds = 2 if options.quick else 4
     options.rounds = 1 if options.quick else options.rounds
@@ -39,7 +39,7 @@ def parse(arguments):
 
 
 def run_rounds(options, measures, figures, subjects_of):
-    """Subjects take turns, and another one begins each time."""
+    """Subjects take turns, and each round begins with another one."""
     for number in range(options.rounds):
         for figure in figures:
             say(f"round {number + 1} of {options.rounds}: {figure}")

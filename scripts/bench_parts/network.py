@@ -1,4 +1,4 @@
-"""Network namespaces of one benchmark: made, joined, run in, and taken down with all that runs in them."""
+"""Network namespaces of one benchmark: created, joined, used, and removed with everything that runs in them."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ ALLOWED_CONGESTION = Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
 
 
 class BenchError(Exception):
-    """A part that could not be made or measured; one line."""
+    """A part that could not be created or measured; one line."""
 
 
 def say(text):
@@ -36,7 +36,7 @@ def on_core(core, command):
 
 
 class Network:
-    """Use with 'with'. Names are short ones: the real ones bear the number of this process."""
+    """Use with 'with'. Names are short; the real ones contain the pid of this process."""
 
     def __init__(self):
         self.prefix = f"pb{os.getpid()}"
@@ -59,7 +59,7 @@ class Network:
             subprocess.run(["ip", "netns", "delete", self.full_name(name)], check=False)
         if self.allowed_before is not None:
             ALLOWED_CONGESTION.write_text(self.allowed_before)
-        # Of daemons that were killed: the table and the control socket.
+        # Left by killed daemons: the table and the control socket.
         for left in (*Path("/dev/shm").glob(f"pepsal.{self.prefix}-*"), *Path("/run/pepsal").glob(f"{self.prefix}-*.ctl")):
             left.unlink(missing_ok=True)
         shutil.rmtree(self.work, ignore_errors=True)
@@ -70,7 +70,7 @@ class Network:
     # --- programs
 
     def call(self, *command):
-        """Runs a command; its last words are the error when it fails."""
+        """Runs a command; its last line of output is the error if it fails."""
         done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               check=False)
         if done.returncode != 0:
@@ -84,7 +84,7 @@ class Network:
     def inside(self, name, *command):
         return self.call(*self._within(name, command))
 
-    # In this process's session: one of its own would be a scheduling group of its own (sched(7), autogroup).
+    # In this process's session: its own session would be its own scheduling group (sched(7), autogroup).
     def spawn(self, name, log, *command, core=None):
         with open(self.work / log, "wb") as output:
             process = subprocess.Popen(self._within(name, command, core), stdin=subprocess.DEVNULL, stdout=output,
@@ -137,7 +137,7 @@ class Network:
         self.inside(server, "ip", "route", "add", "default", "via", "10.2.0.1")
 
     def allow_cubic(self):
-        """A namespace can have only a congestion control that the first namespace allows."""
+        """A namespace can only use a congestion control that the initial namespace allows."""
         subprocess.run(["modprobe", "-q", "tcp_cubic"], check=False, stderr=subprocess.DEVNULL)
         allowed = ALLOWED_CONGESTION.read_text()
         if "cubic" not in allowed.split():

@@ -11,7 +11,7 @@ DIFFERENT = 4_000_000_000
 
 
 class QueueSubject:
-    """A client and a box with a queue: of the daemon's, or of a program that does nothing but accept (bare)."""
+    """A client and a box with a queue: the daemon's, or that of a program that only accepts (bare)."""
 
     def __init__(self, network, name):
         self.network, self.name = network, name
@@ -20,7 +20,7 @@ class QueueSubject:
         network.make(self.client)
         network.make(self.box, router=True)
         network.join((self.client, "up0", "10.1.0.2/24"), (self.box, "clients", "10.1.0.1/24"))
-        # What is let by without a verdict does not count; the bare program's queue lets nothing by.
+        # Packets that pass without a verdict do not count; the bare program's queue lets none pass.
         counted = [] if name == "bare" else ["-m", "mark", "!", "--mark", f"0/{MARK_MASK}"]
         network.inside(self.box, "iptables", "-t", "raw", "-A", "PREROUTING", "-i", "clients", "-p", "tcp", "--syn", "-m",
                        "mark", "--mark", f"0/{MARK_MASK}", "-j", "NFQUEUE", "--queue-num", 0)
@@ -29,7 +29,7 @@ class QueueSubject:
                            "-j", "DROP")
 
     def verdicts(self):
-        """Packets that got one so far."""
+        """Packets that have had a verdict so far."""
         return int(self.network.inside(self.box, "iptables", "-t", "mangle", "-nvxL", "PREROUTING", 1).split()[0])
 
     def mac(self, name, device):
@@ -41,7 +41,7 @@ class QueueMeasures:
         self.network, self.results, self.seconds = network, results, seconds
 
     def queuer(self, subject):
-        """No handshake is ever completed, so the queuer lets all but the first SYNs by (see HalfOpen)."""
+        """No handshake is ever completed, so all but the first SYNs bypass (see HalfOpen)."""
         network, daemon = self.network, None
         if subject.name == "bare":
             network.spawn(subject.box, "bare.log", BINARIES / "bare_nfqueue", core=0)

@@ -1,4 +1,4 @@
-"""What is measured: servers behind a box, and on the box nothing, HAProxy or the daemon."""
+"""The subjects: servers behind a box, with nothing, HAProxy or the daemon on the box."""
 
 import contextlib
 import os
@@ -21,11 +21,11 @@ DAEMON_OPTIONS = {
     "pepsal": [],
     "reuse": REUSE_OPTIONS,
     "honest": ["--connect", "honest"],
-    # One client has all the connections of the idle figure.
+    # One client makes all the connections of the idle figure.
     "idle": ["--max-connections", "12000", "--max-connections-per-client", "12000"],
 }
 
-# Not scripts/lab/webserver's: as a daemon nginx would be a scheduling group of its own, see Network.spawn.
+# Not scripts/lab/webserver's: as a daemon, nginx would be its own scheduling group, see Network.spawn.
 NGINX = """worker_processes auto;
 pid {work}/nginx-{name}.pid;
 error_log {work}/nginx-{name}.err;
@@ -89,7 +89,7 @@ class Daemon:
 
 
 class Subject:
-    """A path with its servers and what is on its box."""
+    """A path with its servers and what runs on its box."""
 
     def __init__(self, network, name, web=True):
         self.network, self.name = network, name

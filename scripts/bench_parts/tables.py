@@ -89,7 +89,7 @@ def print_idle(results, counts):
     for title, figure in (("processes", "processes"), ("threads", "threads"), ("descriptors", "descriptors")):
         row(title, *(f"{value(figure, count):.0f}" for count in counts))
     row("private memory, MB", *(f"{value('private_kb', count) / 1000:.1f}" for count in counts))
-    # Without the daemon client and server have the same sockets.
+    # Without the daemon, client and server have the same sockets.
     row("kernel memory of box and sockets, MB",
         *(f"{(value('kernel_kb', count) - results.median('idle_kernel_kb', f'plain-{count}')) / 1000:.1f}" for count in counts))
     row("of one core while idle, proxies", *(f"{value('proxies_cpu_percent', count):.2f} %" for count in counts))

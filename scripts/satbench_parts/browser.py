@@ -1,4 +1,4 @@
-"""A page in a real browser: Chromium without a window, new for each load, driven by its DevTools protocol over a pipe."""
+"""A page in a real browser: headless Chromium, new for each load, driven by its DevTools protocol over a pipe."""
 
 import json
 import os
@@ -19,17 +19,17 @@ FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "-
          "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
          "--disable-default-apps", "--disable-breakpad", "--disable-dev-shm-usage", "--metrics-recording-only", "--mute-audio",
          "--window-size=1280,900", "--ignore-certificate-errors", "--remote-debugging-pipe")
-START_PATIENCE = 60  # seconds until a browser answers; only a bound for failures
-QUIET_PATIENCE = 20  # seconds until it has done all that it does at its start; a machine with much else to do takes its time
+START_PATIENCE = 60  # seconds until a browser answers; only a limit for failures
+QUIET_PATIENCE = 20  # seconds until it has finished starting up, which takes longer on a busy machine
 
 # The page: its document names a stylesheet and scripts in its head and pictures in its body; the stylesheet names one more
-# picture, which is so found a round trip later, as fonts and backgrounds are.
+# picture, which is therefore found a round trip later, like fonts and backgrounds.
 DOCUMENT_BYTES, STYLE_BYTES, SCRIPT_BYTES = 9_000, 50_000, 60_000
 SCRIPTS, PICTURES = 6, 41
 PAGE_BYTES = 1_400_000
 OBJECTS = 1 + 1 + SCRIPTS + PICTURES + 1
 
-# What the browser itself says of the load. Times are seconds since the navigation began.
+# What the browser itself reports about the load. Times are seconds since the navigation began.
 REPORT = """JSON.stringify((() => {
   const page = performance.getEntriesByType('navigation')[0];
   const paint = performance.getEntriesByName('first-contentful-paint')[0];
@@ -46,7 +46,7 @@ REPORT = """JSON.stringify((() => {
 
 
 def picture(size, noise):
-    """A PNG of so many bytes: grey noise, which no transport makes smaller."""
+    """A PNG of this many bytes: grey noise, which no transport can compress."""
     width = 64
 
     def chunk(kind, data):
@@ -59,13 +59,13 @@ def picture(size, noise):
 
 
 def padded(text, size, opening, closing, noise):
-    """Text of so many bytes: the rest is a comment of random letters."""
+    """Text of this many bytes, filled up with a comment of random letters."""
     room = size - len(text) - len(opening) - len(closing)
     return (text + opening + noise.randbytes(room).hex()[:room] + closing).encode()
 
 
 def write_page(folder):
-    """Writes index.html and what it names, PAGE_BYTES in all; the same bytes every time."""
+    """Writes index.html and the files it names, PAGE_BYTES in total; the same bytes every time."""
     noise = random.Random(1)
     names = [f"picture{number}.png" for number in range(PICTURES + 1)]
     left = PAGE_BYTES - DOCUMENT_BYTES - STYLE_BYTES - SCRIPTS * SCRIPT_BYTES
@@ -146,7 +146,7 @@ class Browser:
         self._call("Page.enable", until, self.session)
 
     def await_quiet(self):
-        """Until its processes, a session of their own, use next to no processor time: what is measured is the page alone."""
+        """Waits until its processes, which are their own session, use next to no processor time, so that only the page is measured."""
         until, used, quiet = time.monotonic() + QUIET_PATIENCE, self._processor_seconds(), 0
         while quiet < 2 and time.monotonic() < until and not transfer.stop.is_set():
             time.sleep(0.5)
@@ -157,7 +157,7 @@ class Browser:
         ticks = 0
         for path in Path("/proc").glob("[0-9]*/stat"):
             try:
-                fields = path.read_text().rpartition(")")[2].split()  # behind the name: state, parent, group, session
+                fields = path.read_text().rpartition(")")[2].split()  # after the name: state, parent, group, session
             except OSError:
                 continue
             if int(fields[3]) == self.process.pid:
@@ -165,7 +165,7 @@ class Browser:
         return ticks / os.sysconf("SC_CLK_TCK")
 
     def _receive(self, until):
-        """The next message, or None when the time is over."""
+        """The next message, or None on timeout."""
         while b"\0" not in self.pending:
             wait = min(0.05, until - time.monotonic())
             if wait <= 0 or transfer.stop.is_set():
@@ -194,7 +194,7 @@ class Browser:
         raise BrowserError(f"chromium does not answer to {method}")
 
     def load(self, url, limit):
-        """Loads a page; what the browser says of it, or None when it is not loaded after so many seconds."""
+        """Loads a page and returns the browser's report, or None if it is not loaded after this many seconds."""
         until = time.monotonic() + limit
         self.events.clear()
         answer = self._call("Page.navigate", until, self.session, url=url)
@@ -217,7 +217,7 @@ class Browser:
 
 
 def load_page(namespace, url, protocol, limit):
-    """Loads the page in a new browser. An outcome like a transfer's; its total is the load event."""
+    """Loads the page in a new browser. Returns an outcome like a transfer's; its total is the load event."""
     outcome = transfer.Outcome(series=[(0.0, 0)])
     try:
         with Browser(namespace) as browser:

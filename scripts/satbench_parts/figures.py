@@ -1,4 +1,4 @@
-"""From runs to figures: one dictionary for each run, the medians of several, and the objectives with their verdicts."""
+"""From runs to figures: a dictionary for each run, the medians of several, and the objectives with their verdicts."""
 
 import scenarios as plan
 import transfer
@@ -7,7 +7,7 @@ SERIES_POINTS = 250
 
 
 def time_at(series, size):
-    """When so many bytes had arrived, between two samples by proportion."""
+    """When this many bytes had arrived, interpolated between two samples."""
     for (t0, b0), (t1, b1) in zip(series, series[1:]):
         if b1 >= size:
             return t1 if b1 == b0 else t0 + (t1 - t0) * (size - b0) / (b1 - b0)
@@ -15,7 +15,7 @@ def time_at(series, size):
 
 
 def thinned(series):
-    """Without the points between others of the same height, and of the rest so many that a plot shows no difference."""
+    """Drops points between others of the same height, and of the rest as many as a plot does not need."""
     turns = [point for before, point, after in zip(series, series[1:], series[2:])
              if not before[1] == point[1] == after[1]]
     step = max(1, len(turns) // SERIES_POINTS)
@@ -23,7 +23,7 @@ def thinned(series):
 
 
 def jain(values):
-    """Jain's fairness index: 1 when all have the same, 1/n when one has all."""
+    """Jain's fairness index: 1 if all have the same, 1/n if one has everything."""
     squares = sum(value * value for value in values)
     return sum(values) ** 2 / (len(values) * squares) if squares else None
 
@@ -44,7 +44,7 @@ def figures(scenario, settings, column, workload, number, outcome, link, version
         "to_fastest": outcome.total / limit if outcome.total else None,
         "longest_pause_s": outcome.longest_pause, "link": link, "series": thinned(outcome.series),
     }
-    # A mark that is the whole file is reached with its last byte, not with a sample.
+    # A mark at the end of the file is reached with its last byte, not with a sample.
     if str(total_bytes) in run["marks_s"] and outcome.total and workload.direction == "down":
         run["marks_s"][str(total_bytes)] = outcome.total
     run["efficiency"] = run["goodput_mbit"] / rate
@@ -61,7 +61,7 @@ def failed(scenario, column, workload, number, error):
 
 
 def middle(runs):
-    """The run with the median total of several of the same; one not completed counts as slowest."""
+    """The run with the median total among several of the same; an incomplete one counts as slowest."""
     ordered = sorted(runs, key=lambda run: (run["total_s"] is None, run["total_s"] or 0))
     return ordered[(len(ordered) - 1) // 2]
 
@@ -80,7 +80,7 @@ class Results:
         return middle(runs) if runs else None
 
     def first_byte(self, run):
-        """The median of its like: the run with the median total need not have the median first byte."""
+        """The median of this figure: the run with the median total need not have the median first byte."""
         runs = self.groups[(run["scenario"], run["workload"], run["column"])]
         return transfer.median([same.get("first_byte_s") for same in runs])
 
@@ -88,7 +88,7 @@ class Results:
         return [column for column in plan.COLUMNS if any(key[2] == column for key in self.groups)]
 
     def speedup(self, run):
-        """Times faster than direct; with a '>' sign's flag when direct was given up."""
+        """How many times faster than direct; with a flag for a '>' sign if direct was given up."""
         direct = self.get(run["scenario"], run["workload"], "direct")
         if not direct or not run.get("total_s") or direct.get("error"):
             return None, False
@@ -100,7 +100,7 @@ def seconds_text(value, limit):
 
 
 class Objectives:
-    """What the project has set itself to reach, with what was measured."""
+    """The project's objectives, with what was measured."""
 
     def __init__(self, results, scenario_list, settings_of):
         self.results = results
@@ -208,7 +208,7 @@ class Objectives:
                       f"{drops} packets")
 
     def _never_slower(self, scenario_list):
-        """Two runs of the same transfer differ by up to 5 %, which is let pass."""
+        """Two runs of the same transfer differ by up to 5 %, which is tolerated."""
         for column in ("gateway", "both"):
             slower, compared = [], 0
             for scenario in scenario_list:

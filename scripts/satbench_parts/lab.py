@@ -1,4 +1,4 @@
-"""One lab of scripts/lab/satlab with a server in it, and what stands on its boxes."""
+"""One lab of scripts/lab/satlab with a server in it, and what runs on its boxes."""
 
 import os
 import re
@@ -19,11 +19,11 @@ OTHER_PORT = 5000
 OTHER_COMMAND = "{path} -p {port} -c 2000"
 
 class LabError(Exception):
-    """A part of the lab that could not be made; one line."""
+    """A part of the lab that could not be created; one line."""
 
 
 def call(*command, **options):
-    """Runs a command; its last words are the error when it fails."""
+    """Runs a command; its last line of output is the error if it fails."""
     done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                           check=False, **options)
     if done.returncode != 0:
@@ -33,7 +33,7 @@ def call(*command, **options):
 
 
 class Lab:
-    """Use with 'with': taken down at the end, however it comes."""
+    """Use with 'with': removed at the end, however that comes about."""
 
     def __init__(self, name, conf, seed, options):
         self.name = name
@@ -43,7 +43,7 @@ class Lab:
         self.folder = None
         self.background = []
         self.with_peers = False
-        self.boxes = []  # with PEPsal on them
+        self.boxes = []  # those with PEPsal
 
     def __enter__(self):
         self.folder = Path(tempfile.mkdtemp(prefix=f"satbench{os.getpid()}-", dir="/dev/shm"))
@@ -71,14 +71,14 @@ class Lab:
         return f"{self.name}-{role}"
 
     def _write_scenario(self):
-        """The scenario's file with another row of losses."""
+        """The scenario file with another sequence of losses."""
         name = f"{self.conf}.conf"
         lines = (Path(self.options.folder) / name).read_text().splitlines()
         kept = [line for line in lines if not line.startswith("SEED=")]
         (self.folder / name).write_text("\n".join([*kept, f"SEED={self.seed}"]) + "\n")
 
     def _is_there(self):
-        """Whether there is a lab, were it half-built."""
+        """Whether there is a lab, even a half-built one."""
         try:
             return bool(self._satlab("status"))
         except LabError:
@@ -105,7 +105,7 @@ class Lab:
                 call("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.folder / key)
             (self.folder / "sshd_config").write_text(SSHD.format(host=SERVER, folder=self.folder))
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-            # sshd runs itself again for each connection, so it wants to know its full path.
+            # sshd executes itself again for each connection, so it needs its full path.
             process = self._spawn("server", ["/usr/sbin/sshd", "-D", "-e", "-f", f"{self.folder}/sshd_config"], "sshd.out")
             self._await_listener("server", 22, process, "sshd.out")
 
@@ -122,10 +122,10 @@ class Lab:
     def put(self, name, content):
         (self.www / name).write_bytes(content)
 
-    # --- what stands on the boxes
+    # --- what runs on the boxes
 
     def start_column(self, column):
-        """direct leaves the boxes as routers with nothing started on them."""
+        """direct leaves the boxes as plain routers."""
         program, _, boxes = column.rpartition("-")
         roles = {"gateway": ["gw"], "terminal": ["term"], "both": ["gw", "term"], "direct": []}[boxes]
         for role in roles:
@@ -146,7 +146,7 @@ class Lab:
         self._satbox("start", role, *self.options.pepsal_options, peers=peers)
 
     def _await_peers(self, roles):
-        """Until the pools of warm connections are full: nobody waits for that in daily use either."""
+        """Waits until the pools of warm connections are full, as they are in daily use."""
         for _ in range(600):
             status = [self._satbox("status", role) for role in roles]
             found = [re.search(r"^peer .* up .* ready=(\d+) target=(\d+)", text, re.MULTILINE) for text in status]
@@ -156,7 +156,7 @@ class Lab:
         raise LabError("the boxes do not become each other's peers: see satbox status")
 
     def warm_connections_used(self):
-        """By clients of the terminal's box so far; None where there are no peers."""
+        """Those used by clients of the terminal's box so far; None without peers."""
         if not self.with_peers:
             return None
         return int(re.search(r"^warm_connections_used (\d+)", self._satbox("status", "term"), re.MULTILINE)[1])
@@ -165,7 +165,7 @@ class Lab:
         try:
             self._satbox("stop", role)
         except LabError:
-            pass  # taking the lab down takes everything
+            pass  # taking the lab down removes everything
 
     def _start_other(self, role):
         """Any transparent proxy that listens on a port and takes connections from TPROXY."""
@@ -178,11 +178,11 @@ class Lab:
     # --- the satellite
 
     def restart_schedule(self):
-        """Losses and changes of rate begin again, so that every transfer meets the same ones."""
+        """Restarts losses and changes of rate, so that every transfer sees the same ones."""
         self._satlab("restart-schedule")
 
     def tell_rate(self, down, up):
-        """Tells the boxes, all at once, what a modem would tell them."""
+        """Tells all boxes at once what a modem would tell them."""
         def tell(role):
             self.inside(role, "env", f"PATH={SCRIPTS / 'system'}:{os.environ['PATH']}",
                         Path(os.environ["PEPSAL_BIN_DIR"]) / "pepsalctl", "--instance", f"{self.name}-{role}",
@@ -200,6 +200,6 @@ class Lab:
 
 
 def link_share(before, after):
-    """What one transfer has put on the satellite and lost there."""
+    """What one transfer has sent over the satellite and lost there."""
     kept = ("offered_packets", "offered_bytes", "queue_drops", "random_losses", "outage_losses")
     return {way: {key: after[way][key] - before[way][key] for key in kept} for way in after}

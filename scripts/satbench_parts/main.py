@@ -1,4 +1,4 @@
-"""Measures PEPsal over emulated satellite links; scripts/satbench starts this when all it needs is there."""
+"""Measures PEPsal over emulated satellite links; scripts/satbench starts this once everything it needs is installed."""
 
 import argparse
 import json
@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
-sys.dont_write_bytecode = True  # nothing is to appear beside the sources
-sys.path.append(str(Path(__file__).resolve().parent.parent / "bench_parts"))  # what both benchmarks need
+sys.dont_write_bytecode = True  # nothing may appear next to the sources
+sys.path.append(str(Path(__file__).resolve().parent.parent / "bench_parts"))  # what both benchmarks use
 
 import browser
 import figures as fig
@@ -37,33 +37,33 @@ ATTEMPTS = 3
 def parse(arguments):
     names = [scenario.name for scenario in plan.SCENARIOS]
     parser = Parser(prog="satbench", description="Measures downloads and uploads over emulated satellite links: direct, and "
-                    "with PEPsal on one box or both. Traffic stays in network namespaces made for it.")
-    parser.add_argument("--quick", action="store_true", help="a part of it, within two minutes")
-    parser.add_argument("--only", type=listed(names), metavar="SCENARIO,...", help=f"of {', '.join(names)}")
+                    "with PEPsal on one box or both. Traffic stays in network namespaces created for it.")
+    parser.add_argument("--quick", action="store_true", help="a selection that takes less than two minutes")
+    parser.add_argument("--only", type=listed(names), metavar="SCENARIO,...", help=f"only these scenarios, of {', '.join(names)}")
     parser.add_argument("--workload", action="append", metavar="TEXT",
-                        help="only transfers whose name has this text (repeatable: or this one)")
+                        help="only transfers whose name contains this text (repeatable)")
     parser.add_argument("--columns", type=listed(list(plan.COLUMNS)), metavar="COLUMN,...",
-                        help=f"of {', '.join(plan.COLUMNS)} (default: all there are programs for)")
+                        help=f"only these columns, of {', '.join(plan.COLUMNS)} (default: all whose programs are there)")
     parser.add_argument("--rounds", type=whole(1, 100), default=1, metavar="N",
-                        help="runs of each transfer, each with other losses (default 1)")
+                        help="runs of each transfer, each with different losses (default 1)")
     parser.add_argument("--jobs", type=whole(1, 8), default=1, metavar="N",
-                        help="columns measured at once, of scenarios up to 20 Mb/s (default 1)")
+                        help="columns measured in parallel, in scenarios up to 20 Mb/s (default 1)")
     parser.add_argument("--other", type=program, metavar="PATH", help="another transparent PEP, for two more columns")
     parser.add_argument("--other-command", metavar="TEMPLATE", default=OTHER_COMMAND,
                         help=f"how it is started in the foreground on each box (default '{OTHER_COMMAND}'); it gets all TCP "
-                        "of the box by TPROXY")
-    parser.add_argument("--pepsal-options", metavar="TEXT", default="", help="more options for pepsal, in one argument")
+                        "of the box through TPROXY")
+    parser.add_argument("--pepsal-options", metavar="TEXT", default="", help="further options for pepsal, as one argument")
     parser.add_argument("--no-tuning", dest="tuning", action="store_false", help="without pepsal-satlink on the boxes")
-    parser.add_argument("--tell", action="store_true", help="the boxes are told each change of the link's rate when it comes, "
+    parser.add_argument("--tell", action="store_true", help="tell the boxes each change of the link's rate when it happens, "
                         "as a modem would (pepsalctl link)")
     parser.add_argument("--no-peers", dest="peers", action="store_false", help="both ends without warm connections")
     parser.add_argument("--folder", type=folder, metavar="DIR", default=str(ROOT / "scripts/lab/scenarios"),
                         help="scenario files (default scripts/lab/scenarios)")
     parser.add_argument("--output", type=Path, metavar="DIR", default=ROOT / "build/satbench",
-                        help="results.json, report.md and plots go there; runs that are there already are kept unless made "
-                        "again (default build/satbench)")
-    parser.add_argument("--fresh", action="store_true", help="forget the runs that are there")
-    parser.add_argument("--report", action="store_true", help="measure nothing; report again from results.json")
+                        help="results.json, report.md and plots go there; existing runs are kept unless "
+                        "repeated (default build/satbench)")
+    parser.add_argument("--fresh", action="store_true", help="discard existing runs")
+    parser.add_argument("--report", action="store_true", help="measure nothing; write the report again from results.json")
     parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.columns and not options.other and any(column.startswith("other") for column in options.columns):
@@ -111,7 +111,7 @@ class Teller:
         self.error = None
         self.begin = 0.0
         rates = {"down": float(settings["DOWN_MBIT"]), "up": float(settings["UP_MBIT"])}
-        lab.tell_rate(**rates)  # as the last transfer may have left another
+        lab.tell_rate(**rates)  # the last transfer may have left another
         self.changes = []
         for word in settings.get("SCHEDULE", "").split():
             at, which, change = word.split(":")
@@ -188,7 +188,7 @@ class Bench:
         return runs
 
     def _transfer(self, lab, scenario, column, workload, number):
-        """A run during which the machine stood still says nothing of the link: it is made again, a few times."""
+        """A run during which the machine stalled says nothing about the link: it is repeated, a few times at most."""
         for attempt in range(ATTEMPTS):
             run = self._attempt(lab, scenario, column, workload, number)
             least, share = LONGEST_PAUSE
@@ -238,7 +238,7 @@ class Bench:
         run = fig.figures(scenario, self.settings(scenario), column, workload, number, outcome, link, VERSION)
         if warm_before is not None:
             run["warm_connections"] = lab.warm_connections_used() - warm_before
-        # What a transfer that was given up has left in flight must not meet the next one.
+        # What an aborted transfer has left in flight must not disturb the next one.
         if outcome.total is None:
             transfer.stop.wait(3)
         return run

@@ -1,4 +1,4 @@
-"""Plots as SVG by gnuplot: bytes received over time of a scenario's first transfer, and bars of time per scenario."""
+"""SVG plots made by gnuplot: bytes received over time in a scenario's first transfer, and bars of time per scenario."""
 
 import subprocess
 
@@ -54,7 +54,7 @@ def bars(results, scenario_list, settings_of, path):
     """Time of each scenario's first transfer, as a multiple of the limit, so that all fit one scale."""
     shown = {run["column"] for scenario in scenario_list for run in
              (results.get(scenario.name, scenario.workloads[0].name, column) for column in results.columns()) if run}
-    columns = [column for column in results.columns() if column in shown]  # gnuplot refuses one without any value
+    columns = [column for column in results.columns() if column in shown]  # gnuplot refuses a column without values
     rows, given_up = [], False
     for scenario in scenario_list:
         workload = scenario.workloads[0]
@@ -92,7 +92,7 @@ plot {', '.join(series)}
 
 
 def draw_all(results, scenario_list, settings_of, folder):
-    """Returns the files of each scenario, by name, relative to the report; '' for those of all."""
+    """Returns the files of each scenario, by name, relative to the report; those of all scenarios under ''."""
     folder.mkdir(parents=True, exist_ok=True)
     made = {}
     for scenario in scenario_list:

@@ -1,4 +1,4 @@
-"""What people run beside a browser: a login by OpenSSH with a command, and an upload by curl over TLS."""
+"""What people run besides a browser: an OpenSSH login with a command, and an upload with curl over TLS."""
 
 import subprocess
 import time
@@ -21,7 +21,8 @@ AuthorizedKeysFile {folder}/client_key.pub
 
 
 def run(namespace, command, limit):
-    """Runs a program in a namespace. Seconds until its end (None: after the limit), status, outputs, the machine's longest pause."""
+    """Runs a program in a namespace. Returns the seconds until its end (None: after the limit), status, outputs, and the
+    machine's longest pause."""
     with transfer.PauseWatch() as watch:
         begin = time.monotonic()
         process = subprocess.Popen(["ip", "netns", "exec", namespace, *command], stdin=subprocess.DEVNULL,

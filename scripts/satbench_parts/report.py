@@ -1,4 +1,4 @@
-"""The report as Markdown: what was to be reached, then every scenario's table."""
+"""The report in Markdown: the objectives, then every scenario's table."""
 
 import figures as fig
 import scenarios as plan

@@ -16,21 +16,21 @@ MARKS = (2 * MB, 10 * MB, 100 * MB)  # of the draft
 class Workload:
     name: str  # unique in its scenario
     size: int  # bytes of each flow
-    limit: float  # seconds after which a transfer is given up
+    limit: float  # seconds after which a transfer is aborted
     direction: str = "down"
     flows: int = 1
     pause: float = 0  # seconds without traffic before it
-    repeat: int = 1  # short ones are made several times, of which the median is shown
-    timed: bool = False  # given up at the limit on purpose: what counts is how the flows have shared the link
+    repeat: int = 1  # short ones are repeated, and the median is shown
+    timed: bool = False  # deliberately ended at the limit: what counts is how the flows have shared the link
     objectives: dict = field(default_factory=dict)  # bytes -> seconds
     kind: str = "transfer"  # or "page", "ssh", "tls-upload"
-    # What the protocol needs beyond the bytes; the handshake of TCP is not among it, as a box near the client gives that.
+    # What the protocol needs beyond the bytes; not the TCP handshake, which a box near the client completes.
     round_trips: int = 1
-    connections: int = 1  # that share the bytes: what one of them carries passes while the others wait for answers
-    first_byte_trips: int | None = None  # until the first byte of an answer, where that is to be judged
+    connections: int = 1  # that share the bytes: one can transfer while the others wait for answers
+    first_byte_trips: int | None = None  # until the first byte of an answer, if that is judged
     port: int = 80  # of a page's server
     protocol: str = "http/1.1"  # of a page, as a browser names it
-    goal: float | None = None  # seconds for all of it, both ends
+    goal: float | None = None  # seconds for everything, both ends
     goals: dict = field(default_factory=dict)  # the same for its first bytes: bytes -> seconds
 
 
@@ -58,7 +58,7 @@ HTTP1_CONNECTIONS = 6  # of a browser, to one server
 
 
 def http1_trips(handshake):
-    """Round trips of a page by HTTP/1.1: one object at a time on each of a browser's six connections, of which the first
+    """Round trips of a page over HTTP/1.1: one object at a time on each of a browser's six connections, of which the first
     has served the document; the others need a handshake first. The stylesheet's picture waits behind the others."""
     objects, trips, served = 1 + SCRIPTS + PICTURES + 1, 0, 0
     while served < objects:
@@ -138,7 +138,7 @@ SCENARIOS = (
         Workload("10 flows for 30 s", 10 * MB, 30, flows=10, timed=True))),
 )
 
-# Within two minutes: the faster scenarios, with less to carry.
+# Within two minutes: the faster scenarios, with less data.
 QUICK = (
     Scenario("4.2", "quic4sat-4.2", (Workload("10 MB down", 10 * MB, 20, objectives=objectives(3, 5)),)),
     Scenario("4.7", "quic4sat-4.7", (Workload("2 MB down", 2 * MB, 10, objectives=objectives(3)),)),

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 CLONE_NEWNET = 0x40000000
 READ_BYTES = 1 << 18
 TICK = 0.02  # seconds between samples, at least
-stop = threading.Event()  # set when everything is to end
+stop = threading.Event()  # set when everything must end
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def inside(namespace):
 
 
 class PauseWatch:
-    """For how long the machine did not let this program run, at the most, while a 'with' lasts."""
+    """The longest time for which the machine did not let this program run during a 'with'."""
 
     def __enter__(self):
         self.longest, self.ended = 0.0, threading.Event()
@@ -72,7 +72,7 @@ class Flow:
         self.out = memoryview(request)
         self.body = memoryview(body)
         self.expected = expected
-        self.received = bytearray(len(expected) + 4096)  # header and body; what is more is an error anyway
+        self.received = bytearray(len(expected) + 4096)  # header and body; anything more is an error anyway
         self.filled = 0
         self.header = None  # its length, when complete
         self.length = None
@@ -146,9 +146,9 @@ class Outcome:
     connect: float | None = None  # seconds, median of the flows
     first_byte: float | None = None
     paint: float | None = None  # a browser's first text or picture
-    total: float | None = None  # until the last flow was done; None: given up or failed
+    total: float | None = None  # until the last flow was done; None: aborted or failed
     received: int = 0
-    longest_pause: float = 0  # seconds for which this program did not come to run: the machine was busy
+    longest_pause: float = 0  # seconds during which this program did not run because the machine was busy
     intact: bool | None = None  # None: not complete
     error: str | None = None
     series: list = field(default_factory=list)  # (seconds, bytes received by the receiving end)
@@ -217,7 +217,7 @@ def upload(namespace, host, folder, content, flows, limit, progress, starting):
             for entry in os.scandir(folder / place):
                 try:
                     total += entry.stat().st_size
-                except FileNotFoundError:  # moved from body to up just now
+                except FileNotFoundError:  # has just been moved from body to up
                     pass
         return total
 

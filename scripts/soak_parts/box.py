@@ -1,4 +1,4 @@
-"""PEPsal on one box of the network: started as an administrator would, looked at, counted."""
+"""PEPsal on one box of the network: started as an administrator would start it, inspected, counted."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ from pathlib import Path
 from network import BIN, SCRIPTS, SoakError, call
 
 CGROUPS = Path("/sys/fs/cgroup")
-# A /dev in which log is the soak's own socket: nothing of the machine's is used or seen.
+# A /dev in which log is the soak's own socket: nothing of the machine's is used or visible.
 OWN_DEV = """
 set -e
 dev=$1 log=$2
@@ -35,7 +35,7 @@ exec "$@"
 
 
 class Cgroup:
-    """A group of one controller, version 1 or 2, for the daemon of one box; none where the machine does not let."""
+    """A cgroup of one controller, version 1 or 2, for the daemon of one box; none if the machine does not permit it."""
 
     def __init__(self, controller, name):
         self.folder = None
@@ -133,12 +133,12 @@ class Box:
         rates = f"{self.network.rates[0]}/{self.network.rates[1]}"
         daemon = [str(BIN / "pepsal"), "-d", "--instance", self.instance, "--pidfile", str(self.pid_file),
                   "--link", f"sat0 rate={rates} rtt=80 side={side}", *self.options]
-        # ip netns exec shows another /sys: groups are joined before.
+        # ip netns exec shows another /sys, so groups are joined first.
         return ["sh", "-c", join + 'exec "$@"', "sh", "ip", "netns", "exec", self.namespace.name, "unshare", "--mount",
                 "--propagation", "private", "sh", "-c", OWN_DEV, "sh", str(self.folder / "dev"), str(self.syslog.path), *daemon]
 
     async def start(self):
-        """None when it is ready, otherwise what it said."""
+        """None if it is ready, otherwise what it said."""
         process = await asyncio.create_subprocess_exec(*self.command(), stdin=subprocess.DEVNULL,
                                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         try:
@@ -149,7 +149,7 @@ class Box:
         return None if process.returncode == 0 else output.decode(errors="replace").strip() or "no word"
 
     async def stop(self):
-        """SIGTERM, and what is left after a while is killed."""
+        """Sends SIGTERM, and kills what is left after a while."""
         self.namespace.run(SCRIPTS / "steering/pepsal-iptables", "stop", "--instance", self.instance, check=False)
         with contextlib.suppress(ProcessLookupError, FileNotFoundError, ValueError):
             os.kill(self.manager(), signal.SIGTERM)
@@ -176,7 +176,7 @@ class Box:
         with contextlib.suppress(SoakError):
             self._tune("stop")
 
-    # --- looking
+    # --- inspecting
 
     def manager(self):
         return int(self.pid_file.read_text())
@@ -210,11 +210,11 @@ class Box:
         return output.decode()
 
     async def connections(self):
-        """Entries of the table, as pepsalctl list tells them."""
+        """Entries of the table, as shown by pepsalctl list."""
         return json.loads(await self.ask("list", "--json"))["connections"]
 
     async def clients(self):
-        """Of all connections that its processes carry: those that are served without an entry show in titles alone."""
+        """Of all connections that its processes carry: those served without an entry only show in process titles."""
         titled = {match[1] for title in self.processes().values() if (match := re.match(r"pepsal: proxy (\S+) -> ", title))}
         return titled | {row["client"] for row in await self.connections()}
 
@@ -225,7 +225,7 @@ class Box:
     # --- limits
 
     def leave_descriptors(self, more):
-        """So many more may each process have than now; those forked meanwhile inherit it."""
+        """How many more each process may have than now; processes forked meanwhile inherit it."""
         for pid in self.processes():
             with contextlib.suppress(OSError, ValueError):
                 _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)

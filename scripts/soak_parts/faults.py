@@ -1,5 +1,5 @@
-"""What happens to the boxes: one object a kind of fault. begin() does it, end() undoes it; an Event tells the judge which
-connections it may have cost, and when it was over. One long file, as it is one list: what fails is seen at one glance."""
+"""What happens to the boxes: one object for each kind of fault. begin() does it, end() undoes it; an Event tells the judge which
+connections it may have cost, and when it was over. A long file, because it is one list: all faults are seen at a glance."""
 
 import asyncio
 import contextlib
@@ -26,8 +26,8 @@ class Event:
 class Fault:
     name = ""
     hold = (0.5, 3.0)  # seconds
-    opening = False  # whether it may cost connections that are just being made
-    by_log = False  # whether the kernel chooses whom to kill: the daemon's log tells
+    opening = False  # whether it may cost connections that are just being opened
+    by_log = False  # whether the kernel chooses the victim, which the daemon's log names
     boxes = ("term", "gw")
     reason = None  # why it is skipped
 
@@ -108,7 +108,7 @@ class IdleStopped(Fault):
 
 
 class ChildKilled(Fault):
-    """A child of which there is one."""
+    """A child of which there is only one."""
 
     hold = (0, 1)
     role = ""
@@ -127,7 +127,7 @@ class QueuerKilled(ChildKilled):
 
 
 class DiallerKilled(ChildKilled):
-    name, role, opening = "dialler killed", "dialler", True  # whose legs wait in it for their clients
+    name, role, opening = "dialler killed", "dialler", True  # legs wait in it for their clients
 
 
 class KeeperKilled(ChildKilled):
@@ -157,7 +157,7 @@ class ManagerStopped(Fault):
 
 
 class ManagerKilled(Fault):
-    """Its proxies finish what they have; a connection that none has taken yet goes with the listener."""
+    """Its proxies finish what they have; a connection that none has accepted yet is lost with the listener."""
 
     name, opening = "manager killed", True
 
@@ -236,7 +236,7 @@ class ProcessesOut(Fault):
 
 
 class MemoryOut(Fault):
-    """The kernel kills what it wants in the group; where that was the manager, the daemon is started again."""
+    """The kernel kills what it chooses in the group; if that was the manager, the daemon is started again."""
 
     name, opening, by_log = "memory out", True, True
 
@@ -250,14 +250,14 @@ class MemoryOut(Fault):
         used = group.read("memory.usage_in_bytes", "memory.current")
         try:
             group.write("memory.limit_in_bytes", "memory.max", used + self.chance.choice((0, 1, 2)) * 262144)
-        except OSError as error:  # what is used cannot be taken back
+        except OSError as error:  # memory in use cannot be taken back
             event.notes.append(f"the limit was refused: {error.strerror}")
 
     async def end(self, event):
         event.box.memory.write("memory.limit_in_bytes", "memory.max", GENEROUS)
         if event.box.role_of(event.box.processes().get(self.manager, "")) != "connection manager":
             event.notes.append("the manager was killed")
-            event.victims |= self.clients  # nobody is left to say which
+            event.victims |= self.clients  # nobody is left to name them
             await start_again(event)
 
 
@@ -272,7 +272,7 @@ class SyslogStops(Fault):
 
 
 class PidDiskFull(Fault):
-    """The daemon is gone and cannot start: its connections pass by until there is room."""
+    """The daemon is gone and cannot start: connections bypass until there is room."""
 
     name, opening = "pid file's disk full", True
 
@@ -281,7 +281,7 @@ class PidDiskFull(Fault):
         event.box.pid_file.unlink(missing_ok=True)
         self.ballast = event.box.disk / "ballast"
         with open(self.ballast, "wb", buffering=0) as file:
-            for _ in range(5):  # what the dead daemon held becomes free a moment later
+            for _ in range(5):  # what the dead daemon held is freed a moment later
                 with contextlib.suppress(OSError):
                     while True:
                         file.write(bytes(4096))
@@ -298,7 +298,7 @@ class PidDiskFull(Fault):
 
 
 class SatelliteGone(Fault):
-    """satsim ends, and both boxes' interfaces with it; what comes back has other numbers."""
+    """satsim ends, and both boxes' interfaces with it; they come back with other indexes."""
 
     name, opening, boxes = "satellite interface made again", True, (None,)
 
@@ -341,7 +341,7 @@ class ServersSilent(Fault):
 
 
 class ClockJumps(Fault):
-    """Of the whole machine, there and back: time namespaces have no clock of the day, and offsets that cannot change."""
+    """Of the whole machine, there and back: time namespaces do not cover the real-time clock, and their offsets are fixed."""
 
     name, boxes, hold = "clock jumps", (None,), (0.5, 1.5)
 

@@ -75,7 +75,7 @@ class Path3:
             call("ip", "netns", "add", f"{self.prefix}-{role}")
             self.namespaces[role] = Namespace(f"{self.prefix}-{role}")
             self[role].run("ip", "link", "set", "lo", "up")
-            # What the transfers get is to hang on the processor alone, not on a sender's pace. Every kernel allows this one.
+            # The transfers' rate should only depend on the processor, not on a sender's pacing. Every kernel has this one.
             self[role].run("sysctl", "-qw", "net.ipv4.tcp_congestion_control=reno")
         self["box"].run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0",
                         "net.ipv4.conf.default.rp_filter=0")
@@ -86,7 +86,7 @@ class Path3:
                 namespace.run("ip", "address", "add", f"10.{network}.0.{host}/24", "dev", interface)
                 namespace.run("ip", "link", "set", interface, "up")
             self[role].run("ip", "route", "add", "default", "via", f"10.{network}.0.1")
-        # Answers to the spoofed sources go where they would go in the Internet: away.
+        # Answers to the spoofed sources go where they would go on the Internet: away.
         self["box"].run("ip", "route", "add", "10.128.0.0/9", "via", "10.3.0.2")
 
     def _start_pepsal(self):
@@ -137,7 +137,7 @@ async def echo(listener):
 
 
 async def new_connection(namespace, patience=30):
-    """Seconds until connected, or what went wrong; one echo shows that it is alive."""
+    """Seconds until connected, or what went wrong; an echo shows that it is alive."""
     loop = asyncio.get_running_loop()
     begin = time.monotonic()
     connected = None
@@ -192,7 +192,7 @@ async def recovered(path, begin):
 
 
 async def measure(path, seconds, transfers):
-    """One round: what was there before the flood goes on, 200 new connections come, the flood ends."""
+    """One round: existing connections continue during the flood, 200 new ones come, the flood ends."""
     rate = [] if transfers is None else ["-b", f"{transfers * 1000 // FLOWS}K"]
     listener = socket_in(path["server"])
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -242,7 +242,7 @@ def summary(subject, rounds):
 
 
 def verdicts(results):
-    """Each goal, what was measured, whether it was reached."""
+    """Each goal, the measurement, and whether the goal was reached."""
     ratio = statistics.median(pepsal["bulk"] / plain["bulk"] for plain, pepsal in zip(results["plain"], results["pepsal"]))
     yield "established transfers, of plain forwarding", f"{ratio:.2f}", f">= {SHARE_KEPT}", ratio >= SHARE_KEPT
     late = [sum(not is_through(one) or one >= TWO_RETRANSMISSIONS for one in figures["took"]) for figures in results["pepsal"]]

@@ -1,12 +1,12 @@
-"""What was wrong: with connections, with what the boxes hold afterwards, with their logs; and the table of faults."""
+"""What went wrong: with connections, with what the boxes hold afterwards, with their logs; and the table of faults."""
 
 import re
 import statistics
 
-SLACK = 2.0  # seconds around a fault within which a connection that was being made may have met it
-IDLE_MOST = 128  # of a listener: what bursts may bring the spare proxies to
+SLACK = 2.0  # seconds around a fault within which a connection being opened may have been hit
+IDLE_MOST = 128  # per listener: the number to which bursts may raise the spare proxies
 MEMORY_MORE = 4096  # kB by which a manager may have grown
-# Children that end in these ways were killed by the soak, or by the kernel when memory was short.
+# Children that end in these ways were killed by the soak, or by the kernel when memory ran short.
 KILLED = re.compile(r"was lost.*\((?!signal 9\))(signal \d+|status \d+)\)")
 CLOSED_KILLED = re.compile(r"closed client=(\S+) .*reason=proxy-killed")
 
@@ -16,7 +16,7 @@ def excuse(connection, events):
     for event in events:
         if {connection.client, connection.seen} & event.victims:
             return event
-    # The one in whose time it began comes before its neighbours.
+    # The fault during which it began comes before its neighbours.
     for slack in (0, SLACK):
         for event in events:
             if event.fault.opening and event.fault.concerns(event, connection) and met(connection, event, slack):
@@ -25,7 +25,7 @@ def excuse(connection, events):
 
 
 def met(connection, event, slack):
-    """Whether the connection was being made during the event."""
+    """Whether the connection was being opened during the event."""
     begin, end = event.begin - slack, (event.end or float("inf")) + slack
     was_opening = connection.opened is None or connection.opened >= begin
     return was_opening and connection.began <= end and (connection.ended or end) >= event.begin
@@ -61,7 +61,7 @@ def judge_logs(boxes):
 
 
 def differences(before, after, listeners):
-    """What a box holds more (or less) than before the traffic."""
+    """What a box holds in excess of (or short of) what it held before the traffic."""
     found = []
     for name, value in after.items():
         old = before[name]
@@ -75,7 +75,7 @@ def differences(before, after, listeners):
             if value > old + MEMORY_MORE:
                 found.append(f"{name}: {value}, {old} before")
         elif name in ("waiting for a peer", "sockets"):
-            continue  # follow the demand for warm connections; looked at below
+            continue  # follow the demand for warm connections; checked below
         elif value != old:
             found.append(f"{name}: {value}, {old} before")
     lost = after["sockets"] - after["waiting for a peer"]

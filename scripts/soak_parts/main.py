@@ -1,4 +1,4 @@
-"""Traffic and faults over two boxes; scripts/soak starts this when all it needs is there."""
+"""Traffic and faults over two boxes; scripts/soak starts this once everything it needs is installed."""
 
 import argparse
 import asyncio
@@ -12,8 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.dont_write_bytecode = True  # nothing is to appear beside the sources
-sys.path.append(str(Path(__file__).resolve().parent.parent / "bench_parts"))  # what the benchmarks need, too
+sys.dont_write_bytecode = True  # nothing may appear next to the sources
+sys.path.append(str(Path(__file__).resolve().parent.parent / "bench_parts"))  # what the benchmarks use, too
 
 import faults
 import flood
@@ -28,24 +28,24 @@ MOST = 120  # connections in a table, so that filling it costs little
 
 def parse(arguments):
     parser = Parser(prog="soak", description="Carries mixed traffic over two boxes with PEPsal while processes are killed and "
-                    "stopped, limits are met and interfaces vanish, at random. Every byte is compared. Ends with a table of "
-                    "faults and what was found, and with 1 if that was anything. All of it is in network namespaces.")
+                    "stopped, limits are reached and interfaces vanish, at random. Every byte is compared. Ends with a table of "
+                    "faults and findings; exits 1 if there were any findings. Everything runs in network namespaces.")
     parser.add_argument("minutes", nargs="?", type=number(0.1, 10080), metavar="MINUTES", help="how long, such as 60 or 0.5")
     parser.add_argument("--flood", nargs="?", type=whole(5, 3600), const=30, metavar="SECONDS",
-                        help="instead: a SYN flood from spoofed sources at a box with PEPsal and at one without, by turns, of "
-                        "so many seconds each (default 30)")
-    parser.add_argument("--rounds", type=whole(1, 100), default=3, metavar="N", help="of the flood, of which medians are told (default 3)")
+                        help="instead: a SYN flood from spoofed sources at a box with PEPsal and at one without, in turns of "
+                        "this many seconds each (default 30)")
+    parser.add_argument("--rounds", type=whole(1, 100), default=3, metavar="N", help="rounds of the flood; medians are shown (default 3)")
     parser.add_argument("--transfers", type=whole(1, 1_000_000), default=None, metavar="MBIT",
-                        help="what the transfers under the flood send, together, in Mb/s (default: all they can)")
-    parser.add_argument("--seed", type=whole(0, 2**63), default=None, metavar="N", help="repeats the faults of another run (default: a new one)")
-    parser.add_argument("--only", action="append", metavar="TEXT", help="only faults whose name has this text (repeatable)")
-    parser.add_argument("--crowd", type=whole(1, 1000), default=24, metavar="N", help="connections at once (default 24)")
+                        help="total rate of the transfers during the flood, in Mb/s (default: as fast as they can)")
+    parser.add_argument("--seed", type=whole(0, 2**63), default=None, metavar="N", help="repeat the faults of an earlier run (default: a new seed)")
+    parser.add_argument("--only", action="append", metavar="TEXT", help="only faults whose name contains this text (repeatable)")
+    parser.add_argument("--crowd", type=whole(1, 1000), default=24, metavar="N", help="concurrent connections (default 24)")
     parser.add_argument("--again", type=number(0.1, 600), default=2, metavar="SECONDS",
-                        help="within which new connections are accelerated again (default 2)")
+                        help="time within which new connections must be accelerated again (default 2)")
     parser.add_argument("--stall", type=number(1, 600), default=40, metavar="SECONDS",
-                        help="after which a connection on which nothing moves hangs (default 40)")
+                        help="time after which a connection on which nothing moves counts as hanging (default 40)")
     parser.add_argument("--set-clock", action="store_true", help="let the clock of this machine jump, by up to a day")
-    parser.add_argument("--keep", action="store_true", help="keep the boxes' logs, and say where")
+    parser.add_argument("--keep", action="store_true", help="keep the boxes' logs and print where they are")
     parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if (options.minutes is None) == (options.flood is None):
@@ -127,7 +127,7 @@ class Soak:
         return [] if inventory["idle"] >= 8 and inventory["slots"] == 0 else ["not ready"]
 
     async def _settled(self, box, when, differences):
-        """What a box holds, as soon as nothing differs; what still does after some time is found."""
+        """What a box holds, once nothing differs any more; what still differs after some time is a finding."""
         deadline = time.monotonic() + 45
         while True:
             try:
@@ -162,7 +162,7 @@ class Soak:
         deck = []
         await asyncio.sleep(1)
         while time.monotonic() < deadline and self.able:
-            deck = deck or self.chance.sample(self.able, len(self.able))  # each once before any comes again
+            deck = deck or self.chance.sample(self.able, len(self.able))  # each once before any is repeated
             await self._meet(deck.pop())
             await asyncio.sleep(self.chance.uniform(0.2, 1.0))
 

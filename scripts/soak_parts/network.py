@@ -3,7 +3,7 @@
     user -- term == satellite == gw -- server        two boxes between user and server
                                   gw -- near         one box between near and server
 
-Namespaces are entered only to make a socket, or by programs that are started in them."""
+Namespaces are only entered to create a socket, or by programs that are started in them."""
 
 import contextlib
 import ctypes
@@ -28,11 +28,11 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 class SoakError(Exception):
-    """Something of the soak's own that could not be made; one line."""
+    """Something of the soak's own that could not be created; one line."""
 
 
 def call(*command, check=True):
-    """Runs a command and returns what it printed; its last words are the error when it fails."""
+    """Runs a command and returns its output; its last line is the error if it fails."""
     done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                           check=False)
     if check and done.returncode != 0:
@@ -42,7 +42,7 @@ def call(*command, check=True):
 
 
 class Namespace:
-    """A network namespace in which sockets can be made."""
+    """A network namespace in which sockets can be created."""
 
     def __init__(self, name):
         self.name = name
@@ -71,12 +71,12 @@ class Namespace:
 
 
 class Network:
-    """Use with 'with': taken down at the end, however it comes."""
+    """Use with 'with': removed at the end, however that comes about."""
 
     def __init__(self, name, folder, seed, rates=(40, 10)):
         self.name, self.folder, self.seed, self.rates = name, Path(folder), seed, rates
         self.namespaces = {}
-        self.satsim = []  # later ones; the first is the lab's
+        self.satsim = []  # later ones; the first belongs to the lab
 
     def __enter__(self):
         try:
@@ -108,7 +108,7 @@ class Network:
         return call("env", f"SATSIM={BIN / 'satsim'}", SCRIPTS / "lab/satlab", "--name", self.name, *arguments)
 
     def _status(self):
-        """What satlab says of the lab; nothing where there is none."""
+        """What satlab says about the lab; nothing if there is none."""
         text = call(SCRIPTS / "lab/satlab", "--name", self.name, "status", check=False)
         return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
@@ -125,7 +125,7 @@ class Network:
         call("ip", "-n", near, "route", "add", "default", "via", "10.81.4.1")
         call("ip", "-n", near, "-6", "route", "add", "default", "via", "fd00:81:4::1")
 
-    # --- the satellite's interfaces, which go away with their satsim
+    # --- the satellite's interfaces, which disappear with their satsim
 
     def remove_satellite(self):
         os.kill(int(self._status()["satsim_pid"]), 9)
@@ -151,7 +151,7 @@ class Network:
         self.address_satellite()
 
     def address_satellite(self):
-        """What an interface loses when it goes down or away; what is there already stays."""
+        """Sets again what an interface loses when it goes down or away; what is there already stays."""
         for role, host, other, network in (("term", 1, 2, 3), ("gw", 2, 1, 1)):
             batch = (f"link set sat0 up\naddress replace 10.81.2.{host}/24 dev sat0\n"
                      f"address replace fd00:81:2::{host}/64 dev sat0 nodad\n"

@@ -1,5 +1,5 @@
-"""Connections of all kinds, both of whose ends are in this program: every byte is compared with what it must be, and each
-stream ends with its SHA-256. What became of a connection is noted in it; judge.py says what is right."""
+"""Connections of all kinds, with both ends in this program: every byte is compared with what it must be, and each
+stream ends with its SHA-256. The outcome of a connection is recorded in it; judge.py decides what is right."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ CHUNK = 65536
 # From whom to whom, and the boxes between them.
 PATHS = {("user", "server"): ("term", "gw"), ("server", "user"): ("gw", "term"),
          ("near", "server"): ("gw",), ("server", "near"): ("gw",)}
-# The kinds and how many of each hundred connections are of it.
+# The kinds, and how many of every hundred connections are of each.
 KINDS = {"short": 40, "upload": 10, "download": 14, "both ways": 8, "idle": 12, "slow reader": 8, "half-close": 8}
 
 
@@ -28,7 +28,7 @@ class Wrong(Exception):
 
 
 async def both(one, other):
-    """Runs both; when one fails, the other has ended before the error is raised, so that no socket is closed under it."""
+    """Runs both; if one fails, the other ends before the error is raised, so that no socket is closed under it."""
     tasks = [asyncio.ensure_future(one), asyncio.ensure_future(other)]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
@@ -61,15 +61,15 @@ class Connection:
         self.boxes = PATHS[path]
         self.up, self.down = Content(number, 0, size_up), Content(number, 1, size_down)
         self.began = self.moved = time.monotonic()
-        self.opened = None  # when its header came to the server
+        self.opened = None  # when its header reached the server
         self.ended = None
         self.outcome = None  # "whole", "lost", "wrong" or "hung"
         self.detail = ""
         self.server_done = asyncio.get_running_loop().create_future()
-        self.client = self.seen = None  # the client's end, of its own and as its server sees it
+        self.client = self.seen = None  # the client's end, as it sees it itself and as its server sees it
         self.client_task = self.server_task = None
         self.client_ended = self.resting = False
-        self.release = asyncio.Event()  # of one that is held
+        self.release = asyncio.Event()  # for one that is held
 
     def moves(self):
         self.moved = time.monotonic()
@@ -131,7 +131,7 @@ class Traffic:
         kind = kind or self.chance.choices(self.kinds, KINDS.values())[0]
         path = path or self.chance.choice(list(PATHS))
         family = family or self.chance.choice((socket.AF_INET, socket.AF_INET6))
-        slow = path[0] == "user" or path[1] == "user"  # the satellite is everybody's
+        slow = path[0] == "user" or path[1] == "user"  # the satellite is shared
         much = int(10 ** self.chance.uniform(5, 6.3 if slow else 7.3))
         little = int(10 ** self.chance.uniform(0, 4.5))
         up, down = {"short": (little // 10, little), "upload": (much, little), "download": (little // 10, much),
@@ -181,7 +181,7 @@ class Traffic:
             magic, number = HEADER.unpack(header)
             connection = self.open.get(number)
             if magic != MAGIC or connection is None:
-                return  # of one that its client has given up
+                return  # its client has given it up
             connection.server_task = asyncio.current_task()
             connection.opened = time.monotonic()
             connection.seen = text_of(sock.getpeername())
@@ -195,7 +195,7 @@ class Traffic:
             if connection:
                 self._note(connection, "lost", f"server: {errno.errorcode.get(error.errno, error)}")
         except asyncio.IncompleteReadError:
-            pass  # a header that did not come whole: its client tells the rest
+            pass  # an incomplete header: the client reports the rest
         finally:
             sock.close()
             if connection and not connection.server_done.done():
@@ -203,7 +203,7 @@ class Traffic:
 
     @staticmethod
     def _is_right(connection, sock, listener):
-        """The connection came to the server that was meant, from the client that it was of."""
+        """Checks that the connection reached the right server, from its own client."""
         host = ADDRESSES[connection.path[0]][0 if connection.family == socket.AF_INET else 1]
         if sock.getpeername()[0] != host:
             raise Wrong(f"the client's address is {sock.getpeername()[0]}, not {host}")
@@ -232,7 +232,7 @@ class Traffic:
         if connection.kind in ("idle", "held"):
             await self._exchange(connection, sock, out, into, is_client)
         elif connection.kind == "half-close" and not is_client:
-            await self._receive(connection, sock, into, is_client)  # the answer begins after the question's end
+            await self._receive(connection, sock, into, is_client)  # the answer begins after the end of the request
             await self._send(connection, sock, out)
         else:
             await both(self._send(connection, sock, out), self._receive(connection, sock, into, is_client))
@@ -274,7 +274,7 @@ class Traffic:
             raise Wrong(f"{len(tail)} bytes of a wrong hash at the end" if tail else "a clean end before the hash")
 
     async def _exchange(self, connection, sock, out, into, is_client):
-        """Small messages with long pauses; a held one has a single message and ends when it is told."""
+        """Small messages with long pauses; a held one has a single message and ends when told to."""
         rounds = 1 if connection.kind == "held" else 2 + connection.number % 4
         question, answer = (bytes(out.at(0)), bytes(into.at(0))) if is_client else (bytes(into.at(0)), bytes(out.at(0)))
         for number in range(rounds):
@@ -313,7 +313,7 @@ class Traffic:
     # --- all of them
 
     async def flow(self, crowd, stop):
-        """Keeps about so many connections going until told to stop."""
+        """Keeps about this many connections going until told to stop."""
         while not stop.is_set():
             if sum(connection.kind != "held" for connection in self.open.values()) < crowd:
                 self.begin()
@@ -322,7 +322,7 @@ class Traffic:
                 await asyncio.sleep(0.05)
 
     async def watch(self, patience):
-        """A connection on which nothing moves hangs, and is given up; so does one whose end only the server has heard."""
+        """A connection on which nothing moves hangs, and is given up; so does one whose end only the server has seen."""
         while True:
             await asyncio.sleep(1)
             now = time.monotonic()
@@ -336,7 +336,7 @@ class Traffic:
                         connection.server_task.cancel()
 
     async def end(self, patience):
-        """Waits for all that is open; says how many never ended."""
+        """Waits for all open connections; returns how many never ended."""
         deadline = time.monotonic() + patience
         for connection in self.open.values():
             connection.release.set()

@@ -1,5 +1,5 @@
-# Takes away what `cmake --install` has put down, by the list that it left in the build folder, and folders of PEPsal's own
-# that are empty then. Run as `cmake --build build --target uninstall`.
+# Removes what `cmake --install` has installed, by the list that it left in the build folder, and folders of PEPsal's
+# own that are then empty. Run as `cmake --build build --target uninstall`.
 if(NOT EXISTS "${MANIFEST}")
   message(FATAL_ERROR "${MANIFEST} is not there: nothing was installed from this build folder")
 endif()

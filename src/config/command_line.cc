@@ -1,5 +1,5 @@
-// Brings options and file together: CLI11 reads the command line, the settings take both. Called by main at the start
-// and on SIGHUP. Fails with one line on the first wrong option, key or value, and on what does not go together.
+// Combines options and file: CLI11 splits the command line, the settings parse the values of both. Called by main at
+// the start and on SIGHUP. Fails with one line on the first wrong option, key or value, or combination of them.
 
 #include "config/command_line.hh"
 
@@ -25,7 +25,7 @@ namespace {
 
 constexpr auto default_config_file = "/etc/pepsal/pepsal.conf";
 
-// Where each setting that was given stands, by its key: "--port" or "FILE:LINE: port".
+// The place where each given setting was found, by its key: "--port" or "FILE:LINE: port".
 using Places = std::map<std::string, std::string, std::less<>>;
 
 void apply(const Setting& setting, const std::string& value, const std::string& place, Places& places)
@@ -38,21 +38,23 @@ void apply(const Setting& setting, const std::string& value, const std::string& 
   places.insert_or_assign(std::string{setting.key()}, place);
 }
 
-// The command line as CLI11 splits it. It reads no value: the settings do.
+// Splits the command line with CLI11. It interprets no values: the settings do.
 class OptionParser
 {
 public:
   explicit OptionParser(const std::vector<Setting>& settings)
       : settings_{settings}
   {
-    app_.set_version_flag("-V,--version", std::string{"pepsal "} + version())->description("Print the version and end");
-    app_.set_help_flag("-h,--help", "Print the options and end");
+    app_.set_version_flag("-V,--version", std::string{"pepsal "} + version())
+        ->description("Print the version and exit");
+    app_.set_help_flag("-h,--help", "Print the options and exit");
     file_ = app_.add_option_function<std::string>(
         "--config", [](const std::string& /*value*/) {}, "Configuration file; its keys are the long options");
     file_->type_name("FILE")->default_str(fmt::format("{}, if it exists", default_config_file));
-    check_ = add_flag("--check", "Say what the configuration means and what the system lacks, and end");
-    print_links_ = add_flag("--print-links", "Print what follows from each link, for scripts, and end");
-    print_rules_ = add_flag("--print-rules", "Print what pepsal-iptables(8) takes from it, for scripts, and end");
+    check_ = add_flag("--check", "Say what the configuration means and what the system lacks, and exit");
+    print_links_ = add_flag("--print-links", "Print what follows from each link, for scripts, and exit");
+    print_rules_ =
+        add_flag("--print-rules", "Print what pepsal-iptables(8) takes from the configuration, for scripts, and exit");
     for (const auto& setting : settings) {
       options_.push_back(add(setting));
     }
@@ -60,7 +62,7 @@ public:
     app_.formatter(std::make_shared<HelpFormatter>());
   }
 
-  // Whether the program goes on; if not, `line` has the text to print.
+  // Whether the program should continue; if not, `line` has the text to print.
   bool parse(int argc, const char* const* argv, CommandLine& line)
   {
     try {
@@ -89,7 +91,7 @@ public:
     return file_->count() > 0 ? std::optional{file_->results().back()} : std::nullopt;
   }
 
-  // The last value of each option counts, all of one that may be repeated.
+  // Applies the last value of each option, or all values of a repeatable one.
   void apply_all(Places& places) const
   {
     for (std::size_t i = 0; i < settings_.size(); ++i) {
@@ -118,7 +120,7 @@ private:
         ->group(std::string{setting.group});
   }
 
-  // The first one as it was typed: CLI11 tells them in another order.
+  // Reports the first one in the order typed: CLI11 returns them in another order.
   void refuse_extras(const std::vector<std::string>& words) const
   {
     const auto extras = app_.remaining();
@@ -150,7 +152,7 @@ void apply_file(const std::string& path, const std::vector<Setting>& settings, P
       throw UsageError{fmt::format("{}:{}: unknown key '{}': the keys are the long options of pepsal --help", path,
                                    entry.line, entry.key)};
     }
-    // Of one interface two lines could contradict.
+    // Two lines about one interface could contradict each other.
     const auto subject =
         setting->repeatable ? entry.key + " " + entry.value.substr(0, entry.value.find_first_of(" \t")) : entry.key;
     if (const auto [earlier, fresh] = lines.emplace(subject, entry.line); !fresh) {
@@ -185,7 +187,7 @@ void require_a_link(const Config& config, const std::vector<Setting>& settings, 
   }
 }
 
-// The kernel gives up a dial after the user timeout too (tcp(7)).
+// The kernel also gives up a dial after the user timeout (tcp(7)).
 void fit_connect_timeout(Config& config, const Places& places)
 {
   const auto shortest = std::min(config.satellite.user_timeout, config.terrestrial.user_timeout);
@@ -221,7 +223,7 @@ void settle_peers(Config& config, const Places& places)
   }
 }
 
-// What follows from several settings together, and what does not go together.
+// Settings that depend on each other, and combinations that are not allowed.
 void settle(CommandLine& line, const std::vector<Setting>& settings, const Places& places)
 {
   auto& config = line.config;

@@ -1,4 +1,4 @@
-// What the configuration is, apart from how it is read. Cannot fail.
+// What the configuration means, apart from how it is read. Cannot fail.
 
 #include "config/config.hh"
 

@@ -1,5 +1,5 @@
-// Reads the configuration file into keys and values; what they mean is the settings' matter. Called at the start and on
-// SIGHUP. Fails on the first line that is none, with what editors and transfers leave in files told apart.
+// Reads the configuration file into keys and values; the settings interpret them. Called at the start and on SIGHUP.
+// Fails on the first malformed line, with specific messages for what editors and file transfers leave behind.
 
 #include "config/file.hh"
 

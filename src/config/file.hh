@@ -10,12 +10,12 @@ struct FileEntry
 {
   unsigned line;
   std::string key;
-  std::string value; // without the quotes that may stand around it
+  std::string value; // without enclosing quotes
 };
 
-// The lines of a configuration file that say something. '#' begins a comment, at the beginning of a line or behind a
-// blank. Throws UsageError naming file and line when one is no such line or the file is no text; without the line when
-// the file cannot be read.
+// The entries of a configuration file. '#' begins a comment, at the beginning of a line or after a blank. Throws
+// UsageError naming file and line if a line is malformed or the file is not text; without the line if the file cannot
+// be read.
 std::vector<FileEntry> read_config_file(const std::string& path);
 
 } // namespace pepsal

@@ -1,5 +1,5 @@
-// The layout of --help, which CLI11 asks for option by option, and command by command; and what CLI11 finds wrong, in
-// our words. Cannot fail.
+// The layout of --help, for which CLI11 calls it option by option and command by command; and CLI11's errors in our
+// words. Cannot fail.
 
 #include "config/help.hh"
 
@@ -15,7 +15,7 @@ constexpr std::size_t width = 80;
 constexpr std::size_t indent = 2;
 constexpr std::size_t description_column = 32;
 
-// Words in lines from the description's column on; the first line's text up to that column is there already.
+// Wraps words into the description's column; the text of the first line up to that column is already there.
 std::string wrap(std::string_view text)
 {
   std::string result;
@@ -37,7 +37,7 @@ std::string wrap(std::string_view text)
   return result;
 }
 
-// What is explained, and from the description's column on the explanation.
+// What is explained, followed by the explanation in the description's column.
 std::string entry(const std::string& head, std::string_view text)
 {
   constexpr std::size_t gap = 2;

@@ -16,7 +16,7 @@ public:
   std::string make_option(const CLI::Option* option, bool is_positional) const override;
 };
 
-// What CLI11 finds wrong with a command line, in one line.
+// The error that CLI11 found in a command line, in one line.
 UsageError usage_error_of(const CLI::ParseError& error);
 
 } // namespace pepsal

@@ -1,5 +1,5 @@
-// The peers as the options name them. Asked by the parser of options once, and by proxies for each connection. Wrong
-// text is answered with one line.
+// The peers given by the options. Used by the option parser once, and by proxies for each connection. Invalid text is
+// reported with one line.
 
 #include "config/peers.hh"
 

@@ -1,5 +1,5 @@
-// The texts of --check, --print-links and --print-rules. Cannot fail: of an interface that is not there, the usual MTU
-// counts.
+// The output of --check, --print-links and --print-rules. Cannot fail: for an interface that does not exist, the usual
+// MTU is assumed.
 
 #include "config/report.hh"
 
@@ -50,7 +50,7 @@ std::string describe(const Link& link)
                   static_cast<double>(interface.shaped_bit) / 1e6, interface.send_window_segments,
                   interface.receive_window_segments);
   if (interface.repeat.packets > 0) {
-    text += fmt::format("  it loses {} %: the last {} packets are sent once more when it is idle\n", link.loss_percent,
+    text += fmt::format("  it loses {} %: the last {} packets are repeated when it is idle\n", link.loss_percent,
                         interface.repeat.packets);
   }
   return text;

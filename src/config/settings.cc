@@ -1,5 +1,5 @@
-// The options one by one: name, value, help, and what a value may be. Called by the command line and the file's reader,
-// which add where a wrong value stands.
+// The options one by one: name, value, help, and the values allowed. Called by the parsers of command line and file,
+// which add the place of a wrong value.
 
 #include "config/settings.hh"
 
@@ -51,7 +51,7 @@ void parse_queues(const std::string& text, Config& config)
   config.last_queue = static_cast<std::uint16_t>(*last);
 }
 
-// Builds the list; the group is that of what is added until the next one begins.
+// Builds the list; begin() sets the group of what is added after it.
 class SettingList
 {
 public:
@@ -83,7 +83,7 @@ public:
     return list_.back();
   }
 
-  // A number whose default is `target`'s value; 0 has no default to tell.
+  // A number whose default is `target`'s value; for 0, no default is shown.
   template<typename Number>
   Setting& number(const std::string& names, const std::string& type, Number& target, const std::string& help,
                   long lowest, long highest)
@@ -117,8 +117,9 @@ void add_service(SettingList& list, Config& config)
   list.begin("Service");
   list.flag("-d,--daemon", config.daemon, "Run in the background; return once the service is ready");
   list.flag("-v,--verbose", config.verbose, "Log debug messages too");
-  list.flag("--hide-connections", config.hide_connections, "Keep addresses out of the titles that ps(1) shows to all");
-  list.text("--log-connections", "all|failed|none", "Which connections to log when they have ended",
+  list.flag("--hide-connections", config.hide_connections,
+            "Keep addresses out of process titles, which ps(1) shows to every user");
+  list.text("--log-connections", "all|failed|none", "Which connections to log when they end",
             [&config](const std::string& text) {
               require(text == "all" || text == "failed" || text == "none",
                       fmt::format("'{}' is not all, failed or none", text));
@@ -127,8 +128,8 @@ void add_service(SettingList& list, Config& config)
                                                           : LogConnections::none;
             })
       .by_default = "all";
-  list.number("-p,--port", "PORT", config.port, "Listening TCP port", 1, 65535);
-  list.text("-a,--address", "ADDRESS", "Listening address",
+  list.number("-p,--port", "PORT", config.port, "TCP port to listen on", 1, 65535);
+  list.text("-a,--address", "ADDRESS", "Address to listen on",
             [&config](const std::string& text) {
               require(Endpoint::parse(text, 0).has_value(), fmt::format("'{}' is not an IPv4 or IPv6 address", text));
               config.address = text;
@@ -148,28 +149,28 @@ void add_service(SettingList& list, Config& config)
   list.text("--pidfile", "FILE", "Pid file", [&config](const std::string& text) { config.pidfile = text; }).by_default =
       "/run/pepsal/INSTANCE.pid";
   list.text("--connect", "fast|honest",
-            "Tell clients that they are connected at once, or when their server has accepted",
+            "Complete the handshake with clients at once, or once their server has accepted",
             [&config](const std::string& text) {
               require(text == "fast" || text == "honest", fmt::format("'{}' is not fast or honest", text));
               config.connect = text == "honest" ? Connect::honest : Connect::fast;
             })
       .by_default = "fast";
-  list.text("--user", "NAME", "User to become", [&config](const std::string& text) { config.user = text; });
+  list.text("--user", "NAME", "User to switch to", [&config](const std::string& text) { config.user = text; });
 }
 
 void add_capacity(SettingList& list, Config& config)
 {
   list.begin("Capacity");
-  list.number("-c,--max-connections", "N", config.max_connections, "Connections at once; further ones bypass", 1,
-              1'000'000);
+  list.number("-c,--max-connections", "N", config.max_connections,
+              "Concurrent connections; further ones bypass the proxy", 1, 1'000'000);
   list.number("--max-connections-per-client", "N", config.max_per_client,
-              "Connections of one client, an IPv4 address or IPv6 /64, at once", 1, 1'000'000)
+              "Concurrent connections of one client, an IPv4 address or IPv6 /64", 1, 1'000'000)
       .by_default = "a quarter of all";
   list.seconds("-t,--pending-lifetime", config.pending_lifetime, "How long a SYN without its connection is remembered",
                1, 3600);
   list.seconds("-g,--gc-interval", config.gc_interval, "Time between collections of stale entries", 1, 3600);
   list.number("--spare-proxies", "N", config.spare_proxies, "Idle proxies kept ready for each listener", 1, 1024);
-  list.number("--proxy-reuse", "N", config.proxy_reuse, "Connections a proxy serves before it ends", 1, 1'000'000'000);
+  list.number("--proxy-reuse", "N", config.proxy_reuse, "Connections a proxy serves before it exits", 1, 1'000'000'000);
   list.seconds("--connect-timeout", config.connect_timeout, "Limit on a dial", 1, 600);
   list.seconds("--drain-timeout", config.drain_timeout, "Limit on ending after SIGTERM", 0, 86400);
 }
@@ -179,7 +180,7 @@ void add_links(SettingList& list, Config& config)
   list.begin("Satellite links");
   list.text("--link", "TEXT",
             "A link: IFACE rate=DOWN/UP rtt=MS side=gateway|terminal [loss=PERCENT], in Mbit/s as the users see it "
-            "and in milliseconds; repeatable; what is given here replaces what the file says of the same interface",
+            "and in milliseconds; repeatable; overrides what the file says about the same interface",
             [&config](const std::string& text) { add_link(config.links, text); })
       .repeatable = true;
   list.text("--intercept", "IFACE",
@@ -187,7 +188,7 @@ void add_links(SettingList& list, Config& config)
             "repeatable",
             [&config](const std::string& text) { add_intercepted(config.intercept, text); })
       .repeatable = true;
-  list.flag("-f,--fastopen", config.fastopen, "TCP Fast Open towards a peer PEPsal across the satellite");
+  list.flag("-f,--fastopen", config.fastopen, "TCP Fast Open towards a PEPsal at the other end of the satellite link");
 }
 
 void add_profile(SettingList& list, const std::string& side, LegProfile& profile)
@@ -231,7 +232,7 @@ void add_peers(SettingList& list, PeerOptions& peers)
   list.number("--warm-connections", "N", peers.warm_connections, "Warm connections kept ready for each peer", 0, 1024);
   list.number("--peer-port", "PORT", peers.port, "TCP port of warm connections, the same on all boxes", 1, 65535)
       .by_default = "the one after --port";
-  list.text("--peer-key", "FILE", "Secret that peers must have too",
+  list.text("--peer-key", "FILE", "File with the secret shared with the peers",
             [&peers](const std::string& text) { peers.key_file = text; });
 }
 

@@ -9,15 +9,15 @@
 
 namespace pepsal {
 
-// One option of the daemon, which is a key of the configuration file too.
+// One option of the daemon, which is also a key of the configuration file.
 struct Setting
 {
   std::string_view group;      // heading in --help
   std::string names;           // as CLI11 takes them: "-p,--port"
   std::string type;            // of the value, for --help; empty for a flag, which takes true or false in the file
   std::string help;            // one sentence without its default
-  std::string by_default = {}; // for --help; empty: not told
-  // Puts a value into the configuration that the settings are of. Throws std::invalid_argument that quotes the value
+  std::string by_default = {}; // for --help; empty: not shown
+  // Sets a value in the configuration that the settings belong to. Throws std::invalid_argument that quotes the value
   // and says what is allowed.
   std::function<void(const std::string& value)> set = {};
   bool repeatable = false;
@@ -26,7 +26,7 @@ struct Setting
   std::string_view key() const; // the long name without its dashes
 };
 
-// All of them, in the order of --help. They write into `config`, which must live as long.
+// All settings, in the order of --help. They write to `config`, which must outlive them.
 std::vector<Setting> settings_of(Config& config);
 
 } // namespace pepsal

@@ -1,5 +1,5 @@
-// Compares the configuration with the system it is to work on. Called at the start, on SIGHUP and by --check. What
-// cannot be read counts as there.
+// Compares the configuration with the system it is to run on. Called at the start, on SIGHUP and by --check. What
+// cannot be read is assumed to be present.
 
 #include "config/system.hh"
 
@@ -43,7 +43,7 @@ std::optional<int> number_in(const char* file)
   return std::ifstream{file} >> value ? std::optional{value} : std::nullopt;
 }
 
-// The kernel ignores TCP_FASTOPEN in silence while its sysctl has not both bits (ip-sysctl, tcp_fastopen).
+// The kernel silently ignores TCP_FASTOPEN unless its sysctl has both bits set (ip-sysctl, tcp_fastopen).
 void find_fastopen(bool has_peers, Lacks& lacks)
 {
   constexpr int client_and_server = 1 | 2;

@@ -7,14 +7,14 @@
 
 namespace pepsal {
 
-// Something that this system lacks for a configuration, with what puts it right.
+// Something that this system lacks for a configuration, and how to correct it.
 struct Lack
 {
   bool prevents_start;
   std::string text; // one line
 };
 
-// What only this system can tell: congestion controls, interfaces, addresses, Fast Open, forwarding.
+// Checks what depends on this system: congestion controls, interfaces, addresses, Fast Open, forwarding.
 std::vector<Lack> find_lacks(const Config& config);
 
 // Throws std::runtime_error with the first lack that prevents a start.

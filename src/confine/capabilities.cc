@@ -1,6 +1,6 @@
-// Capabilities of each role. Called once a process, and by a proxy again after its dial. Giving up is always permitted,
-// so only a broken kernel makes it fail. The manager's by libcap-ng; a proxy's by two system calls of its own, because
-// the library looks the kernel up in /proc again after each fork.
+// Capabilities of each role. Called once per process, and by a proxy again after its dial. Dropping is always
+// permitted, so it only fails on a broken kernel. The manager uses libcap-ng; a proxy makes two system calls of its
+// own, because the library looks up the kernel's capabilities in /proc again after each fork.
 
 #include "confine/capabilities.hh"
 
@@ -35,8 +35,8 @@ constexpr Set needed_by(Role role)
 {
   switch (role) {
   case Role::manager:
-    // With --user it has the first four alone. Without, it also does what a start does, for a program that is executed
-    // in its place: become a user, read another's configuration, own and remove files in /run and /dev/shm.
+    // With --user it has only the first four. Without, it also does what happens at a start, for a program that is
+    // executed in its place: switch to a user, read another configuration, own and remove files in /run and /dev/shm.
     return set_of({CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_NET_RAW, CAP_SYS_CHROOT, CAP_SYS_RESOURCE, CAP_SETUID,
                    CAP_SETGID, CAP_SETPCAP, CAP_CHOWN, CAP_FOWNER, CAP_DAC_OVERRIDE, CAP_KILL});
   case Role::queuer: // NFQUEUE
@@ -77,7 +77,7 @@ Sets capabilities()
           .permitted = Set{words[1].permitted} << 32U | words[0].permitted};
 }
 
-// As capset(2): 0, or -1 with errno. Nothing is inheritable then, and so nothing ambient.
+// Like capset(2): 0, or -1 with errno. Clears the inheritable set, and thereby the ambient set.
 long try_capabilities(Sets sets) noexcept
 {
   auto header = this_process();
@@ -96,7 +96,7 @@ void set_capabilities(Sets sets)
   check("capset", try_capabilities(sets));
 }
 
-// Those that it has stay inheritable and ambient if they were: the queuer is another program.
+// Capabilities that it keeps stay inheritable and ambient if they were: the queuer is another program.
 void keep_in_all_sets(Set kept)
 {
   ::capng_get_caps_process();

@@ -9,11 +9,11 @@ namespace pepsal {
 // Whether this process may change its root directory.
 bool may_change_root();
 
-// Gives up what the role does not need, of the permitted and all other sets; the manager the bounding set too, so that
-// nothing it forks or executes gets it back. Throws SystemError.
+// Drops every capability that the role does not need from all sets; for the manager also from the bounding set, so that
+// nothing it forks or executes regains it. Throws SystemError.
 void keep_capabilities_of(Role role);
 
-// Takes the effective capabilities away while it lives.
+// Suspends the effective capabilities during its lifetime.
 class WithoutCapabilities
 {
 public:
@@ -27,8 +27,8 @@ private:
   std::uint64_t permitted_;
 };
 
-// Netlink lets a socket change nothing whose opener was not allowed to, whoever uses it (netlink_capable() in the
-// kernel).
+// A netlink socket cannot be used to change anything that its opener was not allowed to change, whoever uses it later
+// (netlink_capable() in the kernel).
 template<typename Socket> Socket open_without_capabilities()
 {
   const WithoutCapabilities nothing;

@@ -1,5 +1,5 @@
-// Confining a process by its role. Called by each role once it has what it needs, and by a proxy again after its dial.
-// A kernel without seccomp, and a container in which roots may not be changed, are no reason not to start.
+// Confines a process by its role. Called by each role once it has what it needs, and by a proxy again after its dial. A
+// kernel without seccomp, or a container in which the root may not be changed, does not prevent a start.
 
 #include "confine/confinement.hh"
 

@@ -10,28 +10,28 @@
 
 namespace pepsal {
 
-// Whether this build installs filters and changes roots. One with sanitizers does not: what they ask of the kernel is
-// theirs to change, and they report into files.
+// Whether this build installs filters and changes roots. A build with sanitizers does not: their runtimes make system
+// calls of their own and write reports to files.
 bool confines_fully();
 
-// What processes are confined with, each by its role: made by whoever starts them, while it has the rights for it; the
-// roles' one line is enter(). It goes one way only.
+// What processes are confined with, by role. It is prepared by whoever starts them, while it still has the privileges
+// to do so; each role then only calls enter(), which cannot be undone.
 class Confinement
 {
 public:
-  // For these roles. Takes the right to gain privileges by executing a program from this process and all that it
-  // starts. What the system lacks is noted in missing(); throws SystemError for lack of memory or descriptors.
+  // For these roles. Prevents this process and everything it starts from gaining privileges by executing a program.
+  // What the system lacks is noted in missing(); throws SystemError for lack of memory or descriptors.
   explicit Confinement(std::initializer_list<Role> roles);
 
-  // Confines this process: an empty root for all but the manager, no capability that the role does not need, the role's
-  // filter. A proxy goes on as a session, whose filter comes in addition and is short, as each connection pays for it
-  // (docs/SECURITY.md). Throws SystemError.
+  // Confines this process: an empty root for all but the manager, only the capabilities that the role needs, and the
+  // role's filter. A proxy later enters the role of a session, whose filter is added to the first and is short, because
+  // each connection pays for it (docs/SECURITY.md). Throws SystemError.
   void enter(Role role);
 
-  // Of the empty root, which a child must keep until it enters its role; -1 without one.
+  // Descriptor of the empty root, which a child must keep until it enters its role; -1 without one.
   int descriptor() const { return root_.number(); }
 
-  // What the system lacks, for the log; empty when it lacks nothing.
+  // What the system lacks, for the log; empty if nothing.
   const std::string& missing() const { return missing_; }
 
 private:

@@ -1,6 +1,6 @@
-// An empty root directory. Made by whoever starts processes, while it may write to /run; entered by each process for
-// itself. A folder that has been removed stays usable for those that have it open, and the kernel lets nobody, not even
-// root, make anything in it.
+// An empty root directory. Created by whoever starts processes, while it may write to /run; each process enters it for
+// itself. A directory that has been removed remains usable for processes that have it open, and the kernel lets nobody,
+// not even root, create anything in it.
 
 #include "confine/empty_root.hh"
 

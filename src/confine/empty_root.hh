@@ -4,7 +4,7 @@
 
 namespace pepsal {
 
-// A folder without a name, in which nothing can be made. Empty when no place for it can be written to.
+// A directory without a name, in which nothing can be created. An empty descriptor if no place for it is writable.
 FileDescriptor make_empty_root();
 
 // Makes it this process's root and working directory. Throws SystemError.

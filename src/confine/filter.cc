@@ -1,9 +1,9 @@
 // The system calls of each role, by libseccomp. Built once by whoever starts processes; installing takes one call.
 //
-// Two answers to a call that a role does not need. Those that nothing but an attack makes end the process at once,
-// which the manager sees and counts. All others fail with EPERM, and the kernel's audit log names them: a C library of
-// another version may try one, and knows what to do without it. It is the manager's filter that ends processes, since
-// all others inherit it: that costs a fork nothing.
+// A call that a role does not need gets one of two answers. Calls that only an attack would make end the process at
+// once, which the manager sees and counts. All others fail with EPERM, and the kernel's audit log names them: another
+// version of the C library may try one, and can do without it. The manager's filter is the one that ends processes,
+// because all others inherit it: that costs nothing per fork.
 
 #include "confine/filter.hh"
 
@@ -37,7 +37,7 @@ namespace pepsal {
 
 namespace {
 
-// What nothing of PEPsal, nor a new version of it executed in its place, has a use for.
+// What no part of PEPsal, nor a new version of it executed in its place, ever needs.
 constexpr std::initializer_list<int> attacks{SCMP_SYS(ptrace),
                                              SCMP_SYS(process_vm_readv),
                                              SCMP_SYS(process_vm_writev),
@@ -74,11 +74,11 @@ constexpr std::initializer_list<int> attacks{SCMP_SYS(ptrace),
                                              SCMP_SYS(clock_settime),
                                              SCMP_SYS(sethostname)};
 
-// What, besides, ends a process that the manager has forked.
+// What also ends a process that the manager has forked.
 constexpr std::initializer_list<int> attacks_of_children{SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(kill),
                                                          SCMP_SYS(tkill)};
 
-// Memory, time, signals to itself, its end; and what it has open already.
+// Memory, time, signals to itself, exiting; and what is open already.
 constexpr std::initializer_list<int> everybodys{SCMP_SYS(read),
                                                 SCMP_SYS(write),
                                                 SCMP_SYS(writev),
@@ -110,7 +110,7 @@ constexpr std::initializer_list<int> everybodys{SCMP_SYS(read),
                                                 SCMP_SYS(exit),
                                                 SCMP_SYS(exit_group)};
 
-// A connection's copying: splice(2) through pipes, and the second thread.
+// Copying a connection: splice(2) through pipes, and the second thread.
 constexpr std::initializer_list<int> copying{SCMP_SYS(splice),    SCMP_SYS(pipe2),       SCMP_SYS(eventfd2),
                                              SCMP_SYS(setitimer), SCMP_SYS(sched_yield), SCMP_SYS(set_robust_list),
                                              SCMP_SYS(rseq),      SCMP_SYS(capget),      SCMP_SYS(capset)};
@@ -123,7 +123,7 @@ struct Option
   int name;
 };
 
-// Options that sockets of connections are given.
+// Options set on the sockets of connections.
 constexpr std::initializer_list<Option> options_to_set{{IPPROTO_TCP, TCP_NODELAY},
                                                        {IPPROTO_TCP, TCP_MAXSEG},
                                                        {IPPROTO_TCP, TCP_KEEPIDLE},
@@ -158,7 +158,7 @@ public:
   explicit Rules(std::uint32_t otherwise)
       : context_{::seccomp_init(otherwise), &::seccomp_release}
   {
-    constexpr std::uint32_t binary_tree = 2; // the kernel tries every number when it installs a filter
+    constexpr std::uint32_t binary_tree = 2; // the kernel otherwise tries every number while installing a filter
     require(context_ ? 0 : -ENOMEM);
     require(::seccomp_attr_set(context_.get(), SCMP_FLTATR_CTL_OPTIMIZE, binary_tree));
   }
@@ -177,12 +177,12 @@ public:
     }
   }
 
-  // A call whose arguments are all as stated.
+  // A call whose arguments all match.
   void allow(int call, std::initializer_list<scmp_arg_cmp> arguments) { add(SCMP_ACT_ALLOW, call, arguments); }
 
   void refuse(int call, int error) { add(SCMP_ACT_ERRNO(static_cast<std::uint32_t>(error)), call, {}); }
 
-  // The program for the kernel. libseccomp writes it to a file only.
+  // The program for the kernel, which libseccomp only writes to files.
   Filter take() const
   {
     const FileDescriptor file{check("memfd_create", ::memfd_create("filter", MFD_CLOEXEC))};
@@ -215,7 +215,7 @@ private:
 
 scmp_arg_cmp equal(unsigned argument, std::int64_t value)
 {
-  // Of an int only the lower half counts for the kernel; the upper one may hold anything.
+  // The kernel only looks at the lower half of an int; the upper half may contain anything.
   constexpr std::uint64_t int_bits = 0xffffffff;
   return {.arg = argument,
           .op = SCMP_CMP_MASKED_EQ,
@@ -228,7 +228,7 @@ scmp_arg_cmp bits(unsigned argument, std::uint64_t mask, std::uint64_t value)
   return {.arg = argument, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value};
 }
 
-// Memory, but none that can be executed.
+// Memory, but never executable.
 void allow_memory(Rules& rules)
 {
   for (const int call : {SCMP_SYS(mmap), SCMP_SYS(mprotect)}) {
@@ -239,7 +239,7 @@ void allow_memory(Rules& rules)
 void allow_threads(Rules& rules)
 {
   rules.allow(SCMP_SYS(clone), {bits(0, CLONE_THREAD, CLONE_THREAD)});
-  rules.refuse(SCMP_SYS(clone3), ENOSYS); // whose flags are not to be seen here; the C library falls back to clone(2)
+  rules.refuse(SCMP_SYS(clone3), ENOSYS); // its flags cannot be inspected here; the C library falls back to clone(2)
 }
 
 void allow_options(Rules& rules)
@@ -247,22 +247,22 @@ void allow_options(Rules& rules)
   for (const auto& option : options_to_set) {
     rules.allow(SCMP_SYS(setsockopt), {equal(1, option.level), equal(2, option.name)});
   }
-  // Reading what the firewall is made of would go by getsockopt(2), too.
+  // Without restriction, getsockopt(2) could also read the firewall's rules.
   rules.allow(SCMP_SYS(getsockopt), {equal(1, IPPROTO_TCP)});
   rules.allow(SCMP_SYS(getsockopt), {equal(1, SOL_SOCKET)});
   for (const int level : {IPPROTO_IP, IPPROTO_IPV6}) {
     rules.allow(SCMP_SYS(getsockopt), {equal(1, level), equal(2, original_destination)});
   }
-  // Not F_SETFL: whether a call waits is a property of what processes share, the manager among them.
+  // Not F_SETFL: blocking mode is a property that processes share, including the manager.
   for (const int command : {F_GETPIPE_SZ, F_SETPIPE_SZ, F_SETLK}) { // the last see on_manager_death()
     rules.allow(SCMP_SYS(fcntl), {equal(1, command)});
   }
 }
 
-// Connections over TCP, and nothing else.
+// TCP connections, and nothing else.
 void allow_dials(Rules& rules)
 {
-  constexpr std::uint64_t type_mask = 0xf; // beside it stand SOCK_CLOEXEC and SOCK_NONBLOCK
+  constexpr std::uint64_t type_mask = 0xf; // the other bits are SOCK_CLOEXEC and SOCK_NONBLOCK
   for (const int family : {AF_INET, AF_INET6}) {
     rules.allow(SCMP_SYS(socket), {equal(0, family), bits(1, type_mask, SOCK_STREAM), equal(2, 0)});
   }
@@ -279,7 +279,7 @@ Filter managers_filter()
   return rules.take();
 }
 
-// In addition to the proxy's: no other connection, whoever dials, accepts or hands it over.
+// In addition to the proxy's: no further connection, whether dialled, accepted or handed over.
 Filter sessions_filter()
 {
   Rules rules{SCMP_ACT_ALLOW};
@@ -308,7 +308,7 @@ Filter childs_filter(Role role)
     break;
   case Role::dialler:
     allow_options(rules);
-    for (const int option : {TCP_REPAIR_QUEUE, TCP_QUEUE_SEQ}) { // a SYN's number
+    for (const int option : {TCP_REPAIR_QUEUE, TCP_QUEUE_SEQ}) { // a SYN's sequence number
       rules.allow(SCMP_SYS(setsockopt), {equal(1, IPPROTO_TCP), equal(2, option)});
     }
     allow_dials(rules);
@@ -316,12 +316,11 @@ Filter childs_filter(Role role)
     break;
   case Role::proxy:
     allow_dials(rules);
-    rules.allow(SCMP_SYS(setsockopt),
-                {equal(1, SOL_SOCKET), equal(2, SO_BINDTODEVICE), equal(4, 0)}); // unbinding alone
-    rules.allow(SCMP_SYS(socketpair), {equal(0, AF_UNIX)}); // by which the dialler hands a leg over
-    rules.allow(SCMP_SYS(shutdown), {equal(1, SHUT_WR)});   // not for reading, which would end a listener for all
+    rules.allow(SCMP_SYS(setsockopt), {equal(1, SOL_SOCKET), equal(2, SO_BINDTODEVICE), equal(4, 0)}); // unbinding only
+    rules.allow(SCMP_SYS(socketpair), {equal(0, AF_UNIX)}); // through which the dialler hands over a leg
+    rules.allow(SCMP_SYS(shutdown), {equal(1, SHUT_WR)});   // not for reading, which ends a listener for all
     rules.allow({SCMP_SYS(accept4), SCMP_SYS(bind), SCMP_SYS(getpeername)});
-    rules.allow(SCMP_SYS(seccomp), {equal(0, SECCOMP_SET_MODE_FILTER)}); // a session's in addition
+    rules.allow(SCMP_SYS(seccomp), {equal(0, SECCOMP_SET_MODE_FILTER)}); // a session's filter, in addition
     rules.allow(copying);
     allow_options(rules);
     allow_threads(rules);
@@ -348,8 +347,8 @@ void install(const Filter& filter)
   // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): seccomp(2) only reads.
   auto* const instructions = const_cast<sock_filter*>(filter.data());
   const sock_fprog program{.len = static_cast<unsigned short>(filter.size()), .filter = instructions};
-  // Without SPEC_ALLOW older kernels turn the processor's speculation off, which is meant for programs that run others'
-  // code in one address space. LOG names what is refused in the audit log.
+  // Without SPEC_ALLOW, older kernels disable the processor's speculation, a protection meant for programs that run
+  // untrusted code in their own address space. LOG names what is refused in the audit log.
   check("seccomp", ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
                              SECCOMP_FILTER_FLAG_SPEC_ALLOW | SECCOMP_FILTER_FLAG_LOG, &program));
 }

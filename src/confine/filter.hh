@@ -8,13 +8,13 @@
 
 namespace pepsal {
 
-// A seccomp filter as the kernel wants it (seccomp(2)).
+// A seccomp filter as the kernel takes it (seccomp(2)).
 using Filter = std::vector<sock_filter>;
 
-// What a role may ask of the kernel. Throws SystemError when there is no memory.
+// The system calls that a role may make. Throws SystemError if there is no memory.
 Filter filter_of(Role role);
 
-// Puts it on this process and what it forks, for good, in addition to those that are there. Throws SystemError.
+// Installs it for good on this process and its future children, in addition to existing filters. Throws SystemError.
 void install(const Filter& filter);
 
 } // namespace pepsal

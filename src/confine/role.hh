@@ -2,7 +2,7 @@
 
 namespace pepsal {
 
-// What a process is, as far as it is confined. docs/SECURITY.md has the table of what each may still do.
+// The roles of processes for confinement. docs/SECURITY.md has a table of what each may still do.
 enum class Role
 {
   manager,
@@ -10,8 +10,8 @@ enum class Role
   keeper,
   dialler,
   proxy,         // waits for a connection, finds its destination, dials
-  session,       // the same process while it copies, when no other connection follows
-  paced_session, // one whose congestion control is chosen again (ProbeGuard)
+  session,       // the same process while it copies, if no other connection follows
+  paced_session, // one whose congestion control is selected again (ProbeGuard)
 };
 
 } // namespace pepsal

@@ -1,5 +1,5 @@
-// What is said over the control socket, as text. Called by the manager with what comes in, and by pepsalctl with what
-// is answered. What makes no sense is refused with one line.
+// Messages of the control socket, as text. Called by the manager with commands, and by pepsalctl with answers. What is
+// malformed is refused with one line.
 
 #include "control/command.hh"
 

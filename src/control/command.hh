@@ -8,7 +8,7 @@
 
 namespace pepsal {
 
-// What the manager is asked to do.
+// A command to the manager.
 struct ControlCommand
 {
   enum class Kind
@@ -32,10 +32,10 @@ struct ControlCommand
 // The words of a message, between blanks.
 std::vector<std::string> control_words(std::string_view message);
 
-// Throws std::runtime_error with one line when the words are no command.
+// Throws std::runtime_error with one line if the words are no command.
 ControlCommand parse_control_command(std::span<const std::string> words);
 
-// The text of an answer, "ok TEXT". Throws std::runtime_error with the text of any other one.
+// The text of an answer "ok TEXT". Throws std::runtime_error with the text of any other answer.
 std::string control_answer(std::string_view message);
 
 } // namespace pepsal

@@ -1,5 +1,5 @@
 // Both ends of the control socket. The manager's loop calls serve() when the socket is readable; pepsalctl asks. An
-// asker who misbehaves is turned away and costs nobody anything.
+// asker that misbehaves is turned away without affecting anyone else.
 
 #include "control/control_socket.hh"
 
@@ -37,9 +37,9 @@ FileDescriptor listen_at(const std::string& path)
 {
   const auto address = address_of(path);
   FileDescriptor socket{check("socket", ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0))};
-  std::error_code ignored; // bind says what is wrong
+  std::error_code ignored; // bind will report what is wrong
   std::filesystem::create_directories(std::filesystem::path{path}.parent_path(), ignored);
-  ::unlink(path.c_str()); // whoever runs the instance holds its table, so this is nobody's
+  ::unlink(path.c_str()); // a running instance would hold the table, so nobody uses this
   const auto mask = ::umask(0177);
   const int bound = ::bind(socket.number(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
   const int error = errno;

@@ -20,17 +20,17 @@ static constexpr std::size_t longest_control_message = 4096; // bytes
 // /run/pepsal/INSTANCE.ctl
 std::string control_path(const std::string& instance);
 
-// Asks the manager of `instance` and waits for what it answers. Throws std::runtime_error with that, when it refuses,
-// or with one line that says why it cannot be asked.
+// Sends a command to the manager of `instance` and waits for its answer. Throws std::runtime_error with the answer if
+// it refuses, or with one line that says why it cannot be asked.
 std::string ask_manager(const std::string& instance, std::string_view command);
 
-// Where the manager takes commands. The socket is root's, or his who started the daemon, never --user's: nobody who
-// has taken over a proxy commands the manager.
+// Where the manager takes commands. The socket belongs to root or to the user who started the daemon, never to --user:
+// nobody who has compromised a proxy can command the manager.
 class ControlSocket
 {
 public:
-  // One command in hand. Whoever asked is answered once, at the latest by the destructor; one who has gone is not
-  // missed.
+  // One command being handled. The asker gets exactly one answer, at the latest from the destructor; it does not matter
+  // if the asker has gone.
   class Request
   {
   public:
@@ -44,7 +44,7 @@ public:
     std::span<const std::string> words() const { return words_; }
     void done(std::string_view text);
     void refuse(std::string_view text) noexcept;
-    // For a program that is executed in this one's place and will answer: Request{FileDescriptor{…}, {}}.
+    // For a program that is executed in place of this one and will answer: Request{FileDescriptor{…}, {}}.
     int asker() const { return asker_.number(); }
 
   private:
@@ -54,24 +54,24 @@ public:
     std::vector<std::string> words_;
   };
 
-  // Makes the folder, and takes the place of a socket that a daemon before this one has left. Throws SystemError.
+  // Creates the folder, and replaces a socket left by an earlier daemon. Throws SystemError.
   explicit ControlSocket(const std::string& instance);
-  // One that a program before this one in the same process had made.
+  // One created by an earlier program in the same process.
   ControlSocket(const std::string& instance, FileDescriptor socket);
-  ~ControlSocket(); // removes its name, where it may
+  ~ControlSocket(); // removes its name if it has the permission
   ControlSocket(const ControlSocket&) = delete;
   ControlSocket& operator=(const ControlSocket&) = delete;
 
   int number() const { return socket_.number(); } // readable when somebody asks
 
-  // Takes the next request, if there is one, and gives it to `handle`; what that throws is the refusal. One that says
-  // nothing for 200 ms, or may not ask, is turned away.
+  // Takes the next request, if there is one, and passes it to `handle`; an exception from it becomes the refusal. An
+  // asker that sends nothing for 200 ms, or is not permitted, is turned away.
   void serve(const std::function<void(Request&)>& handle);
 
 private:
   std::string path_;
   FileDescriptor socket_;
-  uid_t owner_; // may ask, and so may root
+  uid_t owner_; // may send commands, as root may
 };
 
 } // namespace pepsal

@@ -1,5 +1,5 @@
-// The socket of one dial, up to its connect(2): made by proxies, which wait for its end, and by the dialler, which has
-// many under way. A source that is not available is a result; only a lack of descriptors or memory throws.
+// The socket of one dial, up to its connect(2). Used by proxies, which wait for the result, and by the dialler, which
+// has many in progress. A source that is not available is a result; only a lack of descriptors or memory throws.
 
 #include "dial/attempt.hh"
 
@@ -27,8 +27,8 @@ void keep_what_the_ip_header_said(TCPSocket& socket, const SynAttributes& syn, i
   }
 }
 
-// The number of the next SYN, which connect(2) chooses only where there is none (TCP_REPAIR, as CRIU uses it). Needs
-// CAP_NET_ADMIN, and comes before SO_REUSEADDR, which it takes back.
+// Sets the sequence number of the next SYN, which connect(2) only chooses if there is none (TCP_REPAIR, as used by
+// CRIU). Needs CAP_NET_ADMIN, and must precede SO_REUSEADDR, which it resets.
 void set_sequence(TCPSocket& socket, std::uint32_t sequence)
 {
   constexpr int repair_off_without_probe = -1; // TCP_REPAIR_OFF_NO_WP, which the C library does not name
@@ -73,7 +73,7 @@ DialSource source_of(const Connection& connection)
 
 std::optional<DialSource> next_source(const Connection& connection, const DialSource& taken)
 {
-  // The ports that bindresvport(3) chooses from; the next lower ones than the client's, and a few of them.
+  // The ports that bindresvport(3) chooses from; tries a few of those just below the client's.
   constexpr int lowest = 600;
   constexpr int ports = IPPORT_RESERVED - lowest;
   constexpr int most = 16;

@@ -1,4 +1,4 @@
-// What the dialler remembers of its dials. Nothing here asks the kernel or the clock; it fails only without memory.
+// What the dialler remembers about its dials. Nothing here uses the kernel or the clock; it only fails without memory.
 
 #include "dial/dial_book.hh"
 
@@ -44,7 +44,7 @@ DialBook::Dial* DialBook::find_connecting(int descriptor)
   return place != connecting_.end() ? place->second : nullptr;
 }
 
-// The first of this order that is still what the order says; what stands before it is forgotten.
+// The first dial of this order whose deadline is still the recorded one; outdated entries before it are removed.
 DialBook::Dial* DialBook::first(Order& order)
 {
   for (; !order.empty(); order.pop_front()) {

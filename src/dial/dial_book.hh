@@ -13,8 +13,8 @@
 
 namespace pepsal {
 
-// The dialler's dials: those under way, and those that servers have accepted and that wait for their proxies. Found by
-// their ends, by their descriptor while under way, and by their time. The clock is the caller's.
+// The dialler's dials: those in progress, and those that servers have accepted and that wait for their proxies. They
+// are found by their ends, by their descriptor while in progress, and by their deadline. The caller provides the clock.
 class DialBook
 {
 public:
@@ -24,16 +24,17 @@ public:
   {
     Ends ends;
     TCPSocket socket;
-    int queuer{}; // its channel, where the answer goes
+    int queuer{}; // number of its channel, to which the answer goes
     std::uint64_t request{};
     TimePoint deadline;
     bool accepted{};
   };
 
-  // A dial under way; there must be none with these ends. References to dials hold until they are erased.
+  // Adds a dial in progress; there must be none with the same ends. References to dials are valid until they are
+  // erased.
   Dial& add(Dial dial);
 
-  // The server has accepted; its proxy has until `deadline`.
+  // The server has accepted; the proxy has until `deadline`.
   void set_accepted(Dial& dial, TimePoint deadline);
 
   void erase(Dial& dial);
@@ -44,11 +45,11 @@ public:
   std::size_t connecting() const { return connecting_.size(); }
   std::size_t accepted() const { return dials_.size() - connecting_.size(); }
 
-  // One whose time has come; to be erased before the next is asked for.
+  // A dial whose deadline has passed; it must be erased before the next is asked for.
   Dial* due(TimePoint now);
   // The accepted dial that has waited longest.
   Dial* oldest_accepted();
-  // When due() may have something; nothing while there are no dials. May be too early.
+  // When due() may have something; nothing if there are no dials. May be too early.
   std::optional<TimePoint> next_deadline() const;
 
 private:
@@ -57,7 +58,7 @@ private:
     TimePoint at;
     Ends ends;
   };
-  using Order = std::deque<Due>; // deadlines do not decrease; of some the dial is gone
+  using Order = std::deque<Due>; // deadlines do not decrease; some of the dials may be gone
 
   Dial* first(Order& order);
 

@@ -1,6 +1,5 @@
-// The dialler: dials servers ahead of their clients' handshakes. Forked and watched by the manager. A dial that fails
-// is an answer, and so is a lack of descriptors. Its own death costs nobody a connection: queuers let the SYNs that
-// they hold pass.
+// The dialler: dials servers before their clients' handshakes. Forked and watched by the manager. A failed dial is an
+// answer, and so is a lack of descriptors. If it dies, no connection is lost: queuers let the SYNs that they hold pass.
 
 #include "dial/dialler.hh"
 
@@ -28,11 +27,11 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A lost SYN is sent again after one second (RFC 6298 section 2.1); a client's third follows after three.
+// A lost SYN is sent again after one second (RFC 6298 section 2.1); a client's third one follows after three.
 constexpr auto patience = std::chrono::milliseconds{2500};
-constexpr auto keep_accepted = std::chrono::seconds{5}; // for a handshake across a satellite, with a repeat
+constexpr auto keep_accepted = std::chrono::seconds{5}; // for a handshake over a satellite, with one retransmission
 
-// Dials under way, and so many again that wait for their proxies.
+// The limit on dials in progress, and equally on those that wait for their proxies.
 std::size_t most_dials()
 {
   constexpr std::size_t most = 1024;
@@ -44,7 +43,7 @@ std::size_t most_dials()
   return std::clamp<std::size_t>((std::max<std::size_t>(limit.rlim_cur, others) - others) / 2, 1, most);
 }
 
-// A request of a client whose connection before, with the same ends, has not ended yet.
+// A request of a client whose previous connection with the same ends has not ended yet.
 struct Postponed
 {
   DialRequest request;
@@ -68,7 +67,7 @@ public:
     watch(signals_.number(), EPOLLIN);
     watch(context_.proxies.dialler_end(), EPOLLIN);
     for (const auto& queuer : context_.queuers) {
-      while (receive_request(queuer.dialler_end())) { // was for a dialler before this one
+      while (receive_request(queuer.dialler_end())) { // these were for an earlier dialler
       }
       watch(queuer.dialler_end(), EPOLLIN);
       answer(queuer.dialler_end(), DialAnswer::Kind::ready, generation_);
@@ -110,7 +109,7 @@ private:
       }
     } else if (std::any_of(context_.queuers.begin(), context_.queuers.end(),
                            [descriptor](const auto& queuer) { return queuer.dialler_end() == descriptor; })) {
-      // One at a time: dials that have ended and proxies that wait get their turn in between.
+      // One at a time, so that dials that have ended and waiting proxies get their turn in between.
       if (const auto request = receive_request(descriptor)) {
         take(*request, descriptor);
       }
@@ -119,7 +118,7 @@ private:
 
   static void answer(int queuer, DialAnswer::Kind kind, std::uint64_t number)
   {
-    send_object(queuer, DialAnswer{.kind = kind, .number = number}); // without room the queuer's own patience ends
+    send_object(queuer, DialAnswer{.kind = kind, .number = number}); // if this fails, the queuer's own patience ends
   }
 
   // --- requests
@@ -143,11 +142,11 @@ private:
     }
   }
 
-  // The answer that can be given at once, or none.
+  // The answer, if it can be given at once.
   std::optional<DialAnswer::Kind> begin(const DialRequest& request, int queuer)
   {
     const auto ends = ends_of(request.connection);
-    if (auto* const dial = dials_.find(ends)) { // its queuer was lost, or the client is new
+    if (auto* const dial = dials_.find(ends)) { // its queuer was lost, or this is a new client
       dial->queuer = queuer;
       dial->request = request.number;
       return dial->accepted ? std::optional{DialAnswer::Kind::accepted} : std::nullopt;
@@ -162,7 +161,7 @@ private:
       }
       auto prepared = connect(request.connection, way.mark);
       if (prepared.error != 0) {
-        return DialAnswer::Kind::failed; // nothing is left of its socket
+        return DialAnswer::Kind::failed; // its socket is gone
       }
       context_.table.count(Counter::dials_ahead);
       watch(prepared.socket.number(), EPOLLOUT);
@@ -180,7 +179,7 @@ private:
     }
   }
 
-  // Not what a proxy is to refuse, and not across a satellite, where asking costs the client a round trip: there the
+  // Not for what a proxy must refuse, and not across a satellite, where asking costs the client a round trip: there the
   // other box asks.
   bool is_dialled_ahead(const LegWay& way) const
   {
@@ -215,8 +214,8 @@ private:
 
   PreparedDial connect_from(const Connection& connection, std::uint32_t mark, const DialSource& source) const
   {
-    // Should the server not accept in time, the client's own SYN follows: for connection tracking and the server, which
-    // may answer late, it is this one sent again.
+    // If the server does not accept in time, the client's own SYN follows: for connection tracking and for the server,
+    // which may answer late, it must look like a retransmission of this one.
     auto prepared = prepare_dial(context_.config, connection, {.link = nullptr, .mark = mark}, source,
                                  source.binding == SourceBinding::client_address_and_port);
     const SocketAddress server{connection.server};
@@ -233,8 +232,8 @@ private:
     return context_.config.source == Source::preserve && keeps_addresses(server);
   }
 
-  // Under TPROXY rules what is for this machine whatever its address is routed into it by its mark. Under REDIRECT
-  // answers to a client's address would go to the client.
+  // Under TPROXY rules, packets to an address that is not this machine's are routed into it by their mark. Under
+  // REDIRECT, answers to a client's address would go to the client.
   bool keeps_addresses(const Endpoint& server)
   {
     auto& known = server.is_ipv4() ? tproxy4_ : tproxy6_;
@@ -245,7 +244,7 @@ private:
     return known.holds;
   }
 
-  // --- what becomes of dials
+  // --- results of dials
 
   void settle(Dial& dial)
   {
@@ -254,17 +253,17 @@ private:
       return;
     }
     if (dial.socket.state() == TCP_SYN_SENT) {
-      return; // the event was another's, which had this descriptor a moment ago
+      return; // the event was for an earlier socket with this descriptor
     }
     unwatch(dial);
     dials_.set_accepted(dial, Clock::now() + keep_accepted);
     answer(dial.queuer, DialAnswer::Kind::accepted, dial.request);
     if (dials_.accepted() > most_) {
-      drop(*dials_.oldest_accepted()); // its client, should it come, finds none ready, and its proxy dials
+      drop(*dials_.oldest_accepted()); // if its client still comes, its proxy dials
     }
   }
 
-  // The socket first: once the queuer knows, the client's own SYN follows.
+  // The socket goes first: once the queuer knows, the client's own SYN follows.
   void fail(Dial& dial)
   {
     const auto queuer = dial.queuer;
@@ -288,7 +287,7 @@ private:
     LegHandover::give(demand, -1);
   }
 
-  // Closes this process's descriptor: resets what nobody else has (the profile's linger 0).
+  // Closes this process's descriptor, which resets the connection if nobody else has it (linger 0 in the profile).
   void drop(Dial& dial)
   {
     if (!dial.accepted) {
@@ -335,11 +334,11 @@ private:
   DiallerContext context_;
   RouteSocket routes_;
   SignalDescriptor signals_{SIGTERM};
-  std::uint64_t generation_; // by which requests to a dialler before this one are known
+  std::uint64_t generation_; // which tells requests to an earlier dialler apart
   std::size_t most_;
   FileDescriptor epoll_;
   DialBook dials_;
-  std::multimap<Clock::time_point, Postponed> postponed_; // by when they are considered again
+  std::multimap<Clock::time_point, Postponed> postponed_; // by the time at which they are considered again
   KeepsAddresses tproxy4_{};
   KeepsAddresses tproxy6_{};
   log::RateLimit trouble_warning_{std::chrono::seconds{60}};

@@ -11,20 +11,20 @@
 
 namespace pepsal {
 
-// What the dialler's process is given by the manager.
+// What the manager passes to the dialler's process.
 struct DiallerContext
 {
   const Config& config;
-  ConnectionTable& table; // its counters
+  ConnectionTable& table; // for its counters
   std::span<const DialChannel> queuers;
   const LegHandover& proxies;
   Confinement& confinement;
   pid_t manager;
 };
 
-// The dialler's process, one with --connect honest: reaches servers while queuers hold the SYNs of their clients, many
-// at once, and hands each leg to the proxy that its client's connection comes to. One that no proxy asks for is reset
-// after five seconds. Returns when it is told to end (SIGTERM); dies with the manager.
+// The dialler's process, of which there is one with --connect honest. It dials servers while queuers hold the SYNs of
+// their clients, many at once, and hands each leg to the proxy that gets the client's connection. A leg that no proxy
+// asks for is reset after five seconds. Returns when told to end (SIGTERM); dies with the manager.
 int run_dialler(DiallerContext context);
 
 } // namespace pepsal

@@ -1,6 +1,6 @@
-// All that follows from a link's rates and round trip. Called by the daemon for its legs, and by `pepsal
+// Everything that follows from a link's rates and round-trip time. Called by the daemon for its legs, and by `pepsal
 // --print-links`, from which pepsal-satlink takes the interface's. Cannot fail; every figure is kept within what the
-// kernel takes.
+// kernel accepts.
 
 #include "link/figures.hh"
 
@@ -11,8 +11,8 @@ namespace pepsal {
 
 namespace {
 
-// Room for what is in flight, and for three round trips more: the repair of a packet that is lost twice takes so long,
-// and the sender should not stand still meanwhile.
+// Room for what is in flight, and for three more round trips: repairing a packet that is lost twice takes that long,
+// and the sender should not stall meanwhile.
 constexpr std::uint32_t headroom = 4;
 
 constexpr double acknowledgement_bytes = 52; // IPv4 and TCP with timestamps (RFC 7323)
@@ -32,7 +32,8 @@ std::uint32_t within(double least, double value, double most)
   return static_cast<std::uint32_t>(std::llround(std::clamp(value, least, most)));
 }
 
-// How many bytes an acknowledgement must answer so that all of them take less than 15 % of the way back.
+// Derived from how many bytes each acknowledgement must cover so that all of them take less than 15 % of the return
+// direction.
 std::uint32_t flush_microseconds(double send_mbit)
 {
   constexpr double share = 0.15;
@@ -42,11 +43,12 @@ std::uint32_t flush_microseconds(double send_mbit)
   return needed_us < least_us ? 0 : within(0, needed_us, most_us);
 }
 
-// A copy is worth sending for half a round trip: the last of them then arrives as early as TCP's own repair of the
-// first would. Its packets are counted as TCP hands them down, what BBR sends in a millisecond when it begins. Once a
-// minute, as long as HTB remembers, a tenth of a bandwidth-delay product needs no idle link, so that bulk after a quiet
-// time begins without a gap; but only where so much would lose a packet almost surely, as a copy that makes a loss good
-// looks to the sender like reordering, and lets it wait longer before it repairs others.
+// A copy is worth sending for half a round trip: the last copy then arrives as early as TCP's own repair of the first
+// packet would. Packets are counted in the size in which TCP hands them down, which is what BBR sends in a millisecond
+// at its start. Once a minute, for as long as HTB remembers, a tenth of a bandwidth-delay product may be repeated
+// without an idle link, so that bulk after a quiet time begins without a gap; but only if that much would almost
+// certainly lose a packet, because a copy that repairs a loss looks like reordering to the sender and makes it wait
+// longer before it repairs others.
 RepeatFigures repeat_figures(const Link& link, double segment_bytes)
 {
   constexpr double startup_gain = 2.89; // of BBR's pacing, 2/ln 2
@@ -86,10 +88,10 @@ LegFigures leg_figures(const Link& link)
 
 InterfaceFigures interface_figures(const Link& link, unsigned mtu_bytes)
 {
-  constexpr double shaped_share = 0.992;               // the queue stands here, not in the satellite's modem
+  constexpr double shaped_share = 0.992;               // the queue builds up here, not in the satellite modem
   constexpr double most_bytes = 1e9;                   // of a buffer or a queue
   constexpr double kernels_largest_buffer = 6'291'456; // tcp_rmem, tcp(7)
-  constexpr double share_seconds = 0.05;               // all have the same share of the queue and so of the link
+  constexpr double share_seconds = 0.05;               // all have the same share of the queue and therefore of the link
   constexpr double least_share_bytes = 32'768;
   constexpr double most_share_bytes = 262'144;
   constexpr double least_window_segments = 10; // RFC 6928
@@ -107,7 +109,7 @@ InterfaceFigures interface_figures(const Link& link, unsigned mtu_bytes)
       .send_window_segments = window(send_bytes / segment_bytes),
       .receive_window_segments = window(faster_bytes / segment_bytes + 1),
       .flush_us = flush_microseconds(link.send_mbit()),
-      .longest_timeout_ms = within(1'000, 3 * round_trip_ms, 120'000), // after a fade a transfer goes on within so much
+      .longest_timeout_ms = within(1'000, 3 * round_trip_ms, 120'000), // after a fade, a transfer resumes within this
       .repeat = repeat_figures(link, segment_bytes)};
 }
 

@@ -1,5 +1,5 @@
-// The notation of a satellite link. Called by config for the file and the command line, whichever program reads them.
-// A word that is not allowed throws std::invalid_argument; the caller adds where it stands.
+// The notation of a satellite link. Used for the file and the command line, whichever program reads them. A word that
+// is not allowed throws std::invalid_argument; the caller adds its place.
 
 #include "link/link.hh"
 
@@ -105,7 +105,7 @@ void set_loss(Link& link, std::string_view value, std::string_view word)
   link.loss_percent = percent;
 }
 
-// One row an attribute.
+// One row for each attribute.
 struct Attribute
 {
   std::string_view key;

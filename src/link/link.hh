@@ -10,12 +10,12 @@ namespace pepsal {
 
 // A satellite link as the administrator describes it, once for all programs:
 //   sat0 rate=50/10 rtt=600 side=gateway loss=1
-// An interface alone is allowed; rate, rtt and side go together; loss is left out where the link loses nothing.
+// An interface alone is allowed; rate, rtt and side go together; loss is omitted if the link loses nothing.
 struct Link
 {
   enum class Side // where this box is
   {
-    gateway, // on the Internet's side: it sends at the rate down
+    gateway, // on the Internet side: it sends at the rate down
     terminal // on the users' side: it sends at the rate up
   };
 
@@ -24,7 +24,7 @@ struct Link
   double up_mbit{};   // from the users
   std::chrono::milliseconds round_trip{};
   std::optional<Side> side;
-  double loss_percent{}; // of its packets, lost on the way and not in queues
+  double loss_percent{}; // of its packets, lost in transit and not in queues
 
   bool has_rates() const { return down_mbit > 0; }
   double send_mbit() const { return side == Side::terminal ? up_mbit : down_mbit; }
@@ -34,11 +34,11 @@ struct Link
 
 std::string_view name_of(Link::Side side);
 
-// The notation above, all that is known of the link.
+// In the notation above, with everything known about the link.
 std::string to_string(const Link& link);
 
-// Reads a link in the notation above and puts it among `links`: one of an interface that is there already changes
-// what it names and keeps the rest. Throws std::invalid_argument with one line that names the word and what is allowed.
+// Reads a link in the notation above and adds it to `links`; if its interface is already there, the attributes it names
+// are replaced and the others kept. Throws std::invalid_argument with one line that names the word and what is allowed.
 void add_link(std::vector<Link>& links, std::string_view text);
 
 // Throws std::invalid_argument with one line about the first link that has only some of rate, rtt and side.

@@ -1,5 +1,5 @@
-// Reads the state files of pepsal-satlink, which says what is in them. Called by pepsalctl before it changes a shaper,
-// and by the manager at its start. Cannot fail: what cannot be read counts as not there.
+// Reads the state files of pepsal-satlink, which documents their contents. Called by pepsalctl before it changes a
+// shaper, and by the manager at its start. Cannot fail: what cannot be read counts as missing.
 
 #include "link/prepared.hh"
 
@@ -31,7 +31,7 @@ std::string first_line_of(const std::string& path)
   return line;
 }
 
-// What stands behind `kind` in the state file whose first line begins with `identity`; empty if nothing does.
+// The text after `kind` in the state file whose first line begins with `identity`; empty if there is none.
 std::string noted(const std::string& interface, const std::string& identity, const std::string& kind)
 {
   std::ifstream state{fmt::format("/run/pepsal-satlink/{}.{}", inode_of("/proc/self/ns/net"), interface)};

@@ -1,5 +1,5 @@
-// Collection of the table, and the closing lines of connections whose proxies could not write them. Called by the
-// manager now and then and after each death. Cannot fail.
+// Collection of the table, and closing lines for connections whose proxies could not write them. Called by the manager
+// periodically and after each death. Cannot fail.
 
 #include "manager/collector.hh"
 
@@ -23,7 +23,7 @@ void Collector::collect(std::chrono::seconds lifetime, std::string_view reason, 
 void Collector::note_lost(const ConnectionTable::Entry& entry, std::string_view reason, bool log)
 {
   if (!children_.is_dead(entry.owner)) {
-    return; // nobody's connection: a process that was taken over has written there
+    return; // no real connection: a compromised process has written there
   }
   table_.count(Counter::connections_reset);
   table_.count(Counter::bytes_up, entry.bytes_up);

@@ -10,7 +10,7 @@
 
 namespace pepsal {
 
-// Takes out of the table what nobody is left to take out: SYNs whose connection never came, and what dead proxies held.
+// Removes from the table what nobody else will: SYNs whose connection never came, and what dead proxies held.
 class Collector
 {
 public:
@@ -20,15 +20,15 @@ public:
       , table_{table}
   {}
 
-  // Pending entries older than `lifetime` have expired. `reason` stands in the closing lines of dead proxies'
-  // connections, if there are to be any.
+  // Frees pending entries older than `lifetime`. `reason` goes into the closing lines of dead proxies' connections, if
+  // `log` asks for them.
   void collect(std::chrono::seconds lifetime, std::string_view reason, bool log);
 
-  // The proxy with this number was killed by command: its closing line says so.
+  // The proxy with this number was killed by a command: its closing line will say so.
   void note_killed(Owner owner) { killed_.insert(owner); }
   bool is_killed(Owner owner) const { return killed_.contains(owner); }
 
-  // SYNs whose connection may still come, at the last collection.
+  // SYNs whose connection may still come, as of the last collection.
   std::uint32_t pending() const { return pending_; }
 
 private:

@@ -1,5 +1,5 @@
-// Restart in place: one program's manager becomes the next one's. Called by the manager of both. What cannot be
-// executed throws in the old one, which goes on.
+// Restart in place: one program's manager becomes the next one's. Used by the manager on both sides. If the new program
+// cannot be executed, the old one gets an exception and continues.
 
 #include "manager/handover.hh"
 
@@ -51,7 +51,7 @@ std::string text_in(const FileDescriptor& memory)
   return text;
 }
 
-// All numbers here are whole. One that is not may lie outside what it would be converted to.
+// All numbers here are integers. A fraction might be outside the range of the type to which it would be converted.
 bool refuse_fractions(int /*depth*/, Json::parse_event_t event, Json& value)
 {
   if (event == Json::parse_event_t::value && value.is_number_float()) {

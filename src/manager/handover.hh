@@ -12,13 +12,13 @@
 
 namespace pepsal {
 
-// What the manager keeps when it executes a new program in its place: its children and the descriptors of what must not
-// be let go. The process, its pid, its locks and its children's parent stay. It is written as JSON into memory
-// (memfd_create(2)) whose descriptor the new program finds in its environment, so that programs of different versions
-// understand each other.
+// What the manager passes on when it executes a new program in its place: its children and the descriptors that must
+// stay open. The process, its pid, its locks and its children's parent stay the same. It is written as JSON to memory
+// (memfd_create(2)), and the new program finds the descriptor of that memory in its environment, so that programs of
+// different versions understand each other.
 struct Handover
 {
-  // A proxy with what the old program knew of it; its queuers, dialler and keepers are ended by the new one.
+  // A child as the old program knew it. The new one ends queuers, dialler and keepers.
   struct Child
   {
     std::string role; // "proxy", "queuer", "keeper", "dialler"
@@ -44,24 +44,25 @@ struct Handover
   std::uint16_t port{};
   std::uint16_t peer_port{};
   std::uint32_t layout{}; // of the table
-  std::uint32_t room{};   // connections that the table was made for
+  std::uint32_t room{};   // number of connections that the table was created for
   int table{-1};
-  int table_to_read{-1}; // -1 in older versions, which had another layout
+  int table_to_read{-1}; // -1 in older versions, which had a different layout
   int pid_folder{-1};
   int pid_file{-1};
-  int control{-1};      // -1: there is none
-  int asker{-1};        // of the control socket's, who waits for an answer; -1: nobody
-  int queues{-1};       // the kernel's table of packet queues; -1: there is none, as in older versions
-  std::string peer_key; // its digest in hexadecimal digits; empty: there is none
-  std::map<std::string, std::string> rates; // that were told, by interface, as DOWN/UP
+  int control{-1};                          // -1: there is none
+  int asker{-1};                            // the control socket's client that waits for an answer; -1: nobody
+  int queues{-1};                           // the kernel's table of packet queues; -1: none, as in older versions
+  std::string peer_key;                     // its digest in hexadecimal digits; empty: none
+  std::map<std::string, std::string> rates; // reported by modems, by interface, as DOWN/UP
   std::vector<Listener> listeners;
   std::vector<Child> children;
 
-  // In the new program: what the old one has handed over, if it has. Its descriptors are close-on-exec again. Throws
-  // std::runtime_error when it makes no sense.
+  // In the new program: what the old one has handed over, if anything. Its descriptors are close-on-exec again. Throws
+  // std::runtime_error if it is malformed.
   static std::optional<Handover> receive();
 
-  // In the old program: becomes `program`. Returns only by an exception, SystemError, and then nothing has changed.
+  // In the old program: executes `program` in its place. Returns only by throwing SystemError; nothing has changed
+  // then.
   [[noreturn]] void execute(const std::string& program, const std::vector<const char*>& arguments) const;
 
   // As written and read; for tests too.

@@ -1,4 +1,4 @@
-// From the start to the last connection's end. Asked by the manager's loop; nothing here can fail.
+// From the start to the end of the last connection. Used by the manager's loop; nothing here can fail.
 
 #include "manager/lifecycle.hh"
 

@@ -5,7 +5,7 @@
 
 namespace pepsal {
 
-// The daemon's states, each of which follows the one before it, but for a stay(); the clock is the caller's.
+// The daemon's states, each of which follows the one before it, except after stay(). The caller provides the clock.
 class Lifecycle
 {
 public:
@@ -15,10 +15,10 @@ public:
   {
     starting,
     serving,
-    leaving,  // serves, but nobody should count on it any more: whoever watches it sends new connections elsewhere
+    leaving,  // serves, but nobody should rely on it any more: whatever watches it sends new connections elsewhere
     draining, // new SYNs bypass; those intercepted before still find a proxy
-    closing,  // nobody listens any more; connections in hand go on
-    cutting   // it is over: what is left is killed
+    closing,  // nobody listens any more; existing connections continue
+    cutting   // time is up: what is left is killed
   };
 
   State state() const { return state_; }
@@ -27,16 +27,17 @@ public:
 
   void start_serving() { state_ = State::serving; }
 
-  // Told to drain: serves for `grace` yet, and then ends within `patience`. Not while it is ending.
+  // Told to drain: serves for another `grace`, and then ends within `patience`. Ignored while it is ending.
   void leave(Time now, std::chrono::seconds grace, std::chrono::seconds patience);
 
-  // Takes back what leave() or end() has begun, as long as it still listens. False when it is too late.
+  // Cancels leave() or end() as long as the daemon still listens. False if it is too late.
   bool stay();
 
-  // Told to end: within `patience`. Told again, at once.
+  // Told to end: does so within `patience`; told again, at once.
   void end(Time now, std::chrono::seconds patience);
 
-  // The next state, with so many SYNs whose connection may still come and so many proxies left.
+  // Moves to the next state when it is due, given the number of SYNs whose connection may still come and of proxies
+  // left.
   void advance(Time now, std::uint32_t pending, std::uint32_t proxies);
 
 private:

@@ -1,5 +1,5 @@
-// How many proxies the system has room for. Called once by the manager before it creates the table.
-// What cannot be read sets no limit. Only too few descriptors for a single connection end the start.
+// How many proxies the system has room for. Called once by the manager before it creates the table. What cannot be read
+// sets no limit. Only too few descriptors for a single connection prevent the start.
 
 #include "manager/limits.hh"
 
@@ -17,8 +17,8 @@ namespace pepsal {
 namespace {
 
 constexpr std::uint64_t tasks_per_connection = 2;
-constexpr std::uint64_t tasks_for_others = 256; // left to the rest of the system and to this daemon's own
-constexpr std::uint64_t tasks_of_our_own = 8;   // what a user's limit has to leave: manager, queuers, keepers
+constexpr std::uint64_t tasks_for_others = 256; // left to the rest of the system and to this daemon's other tasks
+constexpr std::uint64_t tasks_of_our_own = 8;   // what a user's limit must leave: manager, queuers, keepers
 
 std::optional<std::uint64_t> number_in(const std::string& file)
 {
@@ -27,7 +27,7 @@ std::optional<std::uint64_t> number_in(const std::string& file)
   return stream >> value ? std::optional{value} : std::nullopt;
 }
 
-// The tasks that the cgroup of this process may have (unified hierarchy).
+// The number of tasks that this process's cgroup may have (unified hierarchy).
 std::optional<std::uint64_t> cgroup_tasks()
 {
   std::ifstream stream{"/proc/self/cgroup"};

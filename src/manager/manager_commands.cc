@@ -1,5 +1,5 @@
-// What the manager is told, by signal or by the control socket, while it serves. What it refuses is one line for
-// whoever asked, and changes nothing.
+// Commands to the manager while it serves, by signal or through the control socket. A refusal is one line for whoever
+// asked, and changes nothing.
 
 #include "manager/connection_manager.hh"
 

@@ -1,4 +1,4 @@
-// How the manager begins, afresh or in the place of the program before it, and how it gives way to the next one. What
+// How the manager starts, from scratch or in place of an earlier program, and how it gives way to the next one. What
 // is not available ends the start with one line.
 
 #include "manager/connection_manager.hh"
@@ -25,9 +25,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-constexpr std::uint32_t roster_reserve = 256; // numbers for queuers and for the dead not collected yet
+constexpr std::uint32_t roster_reserve = 256; // numbers for queuers and for dead processes not yet collected
 
-// What a modem has told the daemon before this one, as the interfaces are prepared for it still.
+// The rates that modems reported to the previous daemon, for which the interfaces are still prepared.
 ToldRates rates_told_before(const std::vector<Link>& links)
 {
   ToldRates rates;
@@ -40,7 +40,7 @@ ToldRates rates_told_before(const std::vector<Link>& links)
   return rates;
 }
 
-// Whose the memory of a daemon before this one may be.
+// The user who may own the memory of a previous daemon.
 std::optional<uid_t> owner_before(const std::string& user)
 {
   return user.empty() ? std::nullopt : std::optional{find_user(user).user};
@@ -68,10 +68,11 @@ Manager::Manager(ManagerStart start)
 
 Manager::~Manager()
 {
-  // While the table is held: the next daemon may begin as soon as it is not, with names of its own in these places.
+  // While the table is still held: the next daemon may start as soon as it is not, and creates its own files in these
+  // places.
   control_.reset();
   pid_file_.reset();
-  if (orphans_.empty() && !children_.has_orphans()) { // else the start has failed, and the next one should find them
+  if (orphans_.empty() && !children_.has_orphans()) { // otherwise a start has failed, and the next should find them
     segment_.remove_name();
   }
 }
@@ -87,7 +88,7 @@ SharedSegment Manager::make_segment()
     if (has_its_table()) {
       return SharedSegment::adopt(config_.instance, std::move(memory), std::move(to_read));
     }
-  } // else no child is to have them
+  } // otherwise no child may have them
   const auto other_owner = owner_before(config_.user);
   if (auto left_behind = find_left_behind(other_owner)) {
     return std::move(*left_behind);
@@ -151,7 +152,7 @@ void Manager::keep_what_is_fixed(const Handover& before)
   }
   if (!config_.user.empty() && find_user(config_.user).user != ::geteuid()) {
     tell("user");
-    config_.user.clear(); // it stays who it is
+    config_.user.clear(); // it keeps its user
   }
 }
 
@@ -190,7 +191,7 @@ void Manager::open_files()
   if (before && before->pidfile == config_.pidfile) {
     pid_file_.emplace(config_.pidfile, FileDescriptor{before->pid_folder}, FileDescriptor{before->pid_file});
   } else {
-    if (before) { // of another place; no child is to have them
+    if (before) { // of another place; no child may have them
       FileDescriptor{before->pid_file}.close();
       FileDescriptor{before->pid_folder}.close();
     }
@@ -265,7 +266,7 @@ void Manager::log_ready() const
   }
 }
 
-// What --check cannot try, as it meets the sockets of the daemon that runs.
+// What --check cannot test, because the running daemon still has its sockets.
 void Manager::require_its_port_is_free() const
 {
   std::optional<Config> fresh;
@@ -285,8 +286,8 @@ void Manager::require_its_port_is_free() const
   }
 }
 
-// As if it were killed: proxies with a connection go on alone, and the table stays for the next start, which takes both
-// over (find_left_behind). All other processes end with this one.
+// As if it were killed: proxies with a connection continue alone, and the table stays for the next start, which takes
+// over both (find_left_behind). All other processes end with this one.
 void Manager::give_way()
 {
   log::info("gives way to the next start: {} connections go on", proxies_.busy());

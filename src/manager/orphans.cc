@@ -1,6 +1,6 @@
-// Which proxies a manager that was killed has left. Called by the next one at its start. A taken-over process could
-// have written any pid into the roster; the kernel's locks say which process has which number. Cannot fail: what cannot
-// be told is doubtful.
+// Which proxies a killed manager has left. Called by the next manager at its start. A compromised process could have
+// written any pid into the roster; the kernel's locks say which process has which number. Cannot fail: what cannot be
+// determined is treated as doubtful.
 
 #include "manager/orphans.hh"
 
@@ -17,7 +17,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Whether a process of PEPsal's runs under this pid, as far as anybody may see.
+// Whether the process with this pid may be one of PEPsal's, as far as any user can see.
 bool may_be_ours(pid_t pid)
 {
   std::ifstream file{fmt::format("/proc/{}/stat", pid)};

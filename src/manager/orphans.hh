@@ -11,7 +11,7 @@
 
 namespace pepsal {
 
-// A proxy that goes on with its connection although its manager was killed.
+// A proxy that continues to serve its connection although its manager was killed.
 struct Orphan
 {
   pid_t pid;
@@ -20,9 +20,9 @@ struct Orphan
   BootTime started;
 };
 
-// Those that a manager which was killed has left in this table, each known by the lock on its number. Waits a moment
-// for processes that are ending, or have not locked yet. Nothing if a process is left that may be one of them and does
-// not show that it is: the table must then not be used.
+// The proxies that a killed manager has left in this table, each identified by the lock on its number. Waits briefly
+// for processes that are ending or have not taken their lock yet. Nothing if a remaining process may be one of them but
+// cannot be identified as such: the table must then not be used.
 std::optional<std::vector<Orphan>> find_orphans(const SharedSegment& segment);
 
 } // namespace pepsal

@@ -1,4 +1,4 @@
-// The pid file as an object. Fails when another process holds the file or its place cannot be written.
+// The pid file as an object. Fails if another process holds the file or the file cannot be written.
 
 #include "manager/pid_file.hh"
 
@@ -19,7 +19,7 @@ namespace pepsal {
 
 namespace {
 
-constexpr auto own_folder = "/run/pepsal"; // the one that is made when it is not there, as /run is empty at each boot
+constexpr auto own_folder = "/run/pepsal"; // created if it does not exist, because /run is empty after each boot
 
 struct flock whole_file()
 {
@@ -30,15 +30,15 @@ struct flock whole_file()
   return result;
 }
 
-// Whether this process holds the file from now on. The lock is one for writing, which is nobody's who may only read the
-// file; it is the open file's, so that it stays when another program is executed in this process's place.
+// Tries to lock the file for this process. It is a write lock, which nobody who may only read the file can hold; it
+// belongs to the open file description, so that it survives when another program is executed in this process's place.
 bool lock(const FileDescriptor& file)
 {
   const auto whole = whole_file();
   return ::fcntl(file.number(), F_OFD_SETLK, &whole) == 0;
 }
 
-// Whether somebody does who may write it: another daemon.
+// Whether a process that may write it holds it: another daemon.
 bool is_held(const FileDescriptor& file)
 {
   auto whole = whole_file();
@@ -62,7 +62,7 @@ PidFile::PidFile(const std::string& path)
   const auto place = std::filesystem::absolute(path);
   const auto call = fmt::format("pid file {}", path);
   name_ = place.filename();
-  std::error_code ignored; // the open that follows says what is wrong
+  std::error_code ignored; // the following open will report what is wrong
   if (std::filesystem::weakly_canonical(place.parent_path(), ignored) == own_folder) {
     std::filesystem::create_directory(own_folder, ignored);
   } else if (!std::filesystem::exists(place.parent_path(), ignored)) {
@@ -83,7 +83,7 @@ PidFile::PidFile(const std::string& path)
     throw std::runtime_error{
         fmt::format("pid file {} is not the daemon's but user number {}'s: remove it", path, facts.st_uid)};
   }
-  if (!lock(file) && !is_held(file)) { // by somebody who may read it; another file in its place is as good
+  if (!lock(file) && !is_held(file)) { // held by someone who may only read it; a new file in its place will do
     check(call, ::unlinkat(folder_.number(), name_.c_str(), 0));
     file = open_it(O_EXCL);
     lock(file);
@@ -103,7 +103,7 @@ PidFile::PidFile(const std::string& path, FileDescriptor folder, FileDescriptor 
     , name_{std::filesystem::path{path}.filename()}
     , file_{std::move(file)}
 {
-  lock(file_); // a version before this one may have locked it in another way
+  lock(file_); // an earlier version may have locked it in another way
 }
 
 PidFile::~PidFile()

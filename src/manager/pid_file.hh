@@ -6,16 +6,16 @@
 
 namespace pepsal {
 
-// The pid file: locked (fcntl(2)) while this process lives, and removed with the object. File and folder stay root's,
-// so that nobody whom the daemon has become can put another file in their place; a daemon that is not root any more,
-// and may not remove the file, empties it.
+// The pid file: locked (fcntl(2)) while this process lives, and removed with the object. The file and its folder stay
+// root's, so that the user the daemon has become cannot replace the file; a daemon that is no longer root, and so may
+// not remove the file, empties it.
 class PidFile
 {
 public:
-  // Creates the folder too, if it is missing. Throws std::runtime_error naming the pid that holds the file, or the user
-  // whose it is, when that is neither root nor this process's; SystemError when the place is none, or a link.
+  // Creates the folder if it is missing. Throws std::runtime_error naming the pid that holds the file, or the file's
+  // owner if that is neither root nor this process's user; SystemError if the path is unusable or a symbolic link.
   explicit PidFile(const std::string& path);
-  // The one that a program before this one in the same process had made, by its descriptors.
+  // The one created by an earlier program in the same process, by its descriptors.
   PidFile(const std::string& path, FileDescriptor folder, FileDescriptor file);
   ~PidFile();
   PidFile(const PidFile&) = delete;

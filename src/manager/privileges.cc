@@ -1,5 +1,5 @@
-// Gives up root for --user. Called by the manager once all that needs root is open. Fails when the
-// process may not change its user or its capabilities.
+// Gives up root for --user. Called by the manager once everything that needs root is open. Fails if the process may not
+// change its user or its capabilities.
 
 #include "manager/privileges.hh"
 
@@ -23,7 +23,7 @@ void become_user(const std::string& user)
 {
   const auto id = find_user(user);
   ::capng_clear(CAPNG_SELECT_BOTH);
-  // Ambient ones, too: the queuer is another program, and an exec by any but root takes all others away.
+  // Ambient capabilities, too: the queuer is another program, and an exec by anyone but root drops all others.
   const int updated = ::capng_updatev(
       CAPNG_ADD, static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE | CAPNG_AMBIENT),
       CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_NET_RAW, CAP_SYS_CHROOT, -1);

@@ -1,5 +1,5 @@
-// Whether queuers do their work, by the kernel's own count. Asked by the manager every other second. What cannot be
-// read is as if no packet waited.
+// Whether queuers do their work, by the kernel's own counts. Called by the manager every two seconds. If these cannot
+// be read, no packet is assumed to wait.
 
 #include "manager/queue_watch.hh"
 

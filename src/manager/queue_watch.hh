@@ -11,24 +11,24 @@
 
 namespace pepsal {
 
-// Finds queues whose queuer gives no verdict although packets wait for one: it hangs, or somebody has stopped it.
+// Finds queues whose queuer gives no verdicts although packets wait for them: it hangs, or has been stopped.
 class QueueWatch
 {
 public:
   using Time = std::chrono::steady_clock::time_point;
 
-  // Longer than a queuer holds a SYN on purpose (--connect honest).
+  // Longer than a queuer deliberately holds a SYN (--connect honest).
   static constexpr std::chrono::seconds patience{6};
 
-  // Opens the kernel's table of queues, or takes the descriptor of a program before this one. Only root can open it:
-  // without it nothing is ever found.
+  // Opens the kernel's table of queues, or takes over the descriptor `inherited` from an earlier program. Only root can
+  // open it; without it, look() never finds anything.
   void open(int inherited);
-  int descriptor() const { return table_.number(); } // -1: there is none
+  int descriptor() const { return table_.number(); } // -1: none
 
-  // The queues of which that is so now.
+  // The queues whose queuer is stuck now.
   std::vector<std::uint16_t> look(Time now);
 
-  // The same with what the kernel says.
+  // The same, given the kernel's figures.
   std::vector<std::uint16_t> look(std::span<const QueueFacts> queues, Time now);
 
 private:

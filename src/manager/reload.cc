@@ -1,4 +1,4 @@
-// What changes with a reload, and what does not. Called by the manager on SIGHUP. Cannot fail: what was read was
+// What a reload changes, and what it does not. Called by the manager on SIGHUP. Cannot fail: the configuration has been
 // checked before.
 
 #include "manager/reload.hh"

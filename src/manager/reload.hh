@@ -9,23 +9,22 @@
 
 namespace pepsal {
 
-// Rates that a modem has told since the start, by interface, as DOWN/UP in Mbit/s; they count more than the
-// configuration's.
+// Rates reported by modems since the start, by interface, as DOWN/UP in Mbit/s; they override the configuration's.
 using ToldRates = std::map<std::string, std::string>;
 
-// Takes them into the links of `config`; those of a link that it has no more are left out. Throws std::runtime_error
-// with one line for a rate that is none, or of a link that has no rates.
+// Applies them to the links of `config`, ignoring those of links that it no longer has. Throws std::runtime_error with
+// one line for a rate that is invalid, or of a link without rates.
 void apply_rates(Config& config, const ToldRates& rates);
 
-// What a configuration read again comes to.
+// The result of reading the configuration again.
 struct Reload
 {
-  Config config;                     // in force from now on for new connections
-  std::vector<std::string> warnings; // what of it takes a restart, a line each
+  Config config;                     // applies to new connections from now on
+  std::vector<std::string> warnings; // what needs a restart, a line each
 };
 
-// Options that are fixed while the daemon runs keep the values of `running`, and no more than `room` connections fit
-// into the table that it has.
+// Options that are fixed while the daemon runs keep the values of `running`, and the limit on connections does not
+// exceed `room`, for which the table was created.
 Reload plan_reload(const Config& running, Config fresh, std::uint32_t room);
 
 } // namespace pepsal

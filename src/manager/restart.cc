@@ -1,5 +1,5 @@
-// What a restart in place takes: whether the new program would start, and children and listeners as the old one
-// describes them. Called by the manager. What is not right throws before anything has changed.
+// What a restart in place needs: a check that the new program would start, and children and listeners as the old one
+// describes them. Called by the manager. Anything wrong throws before anything has changed.
 
 #include "manager/restart.hh"
 
@@ -51,7 +51,7 @@ Children::Role role_of(const std::string& name)
   throw std::runtime_error{fmt::format("a process of the role '{}' cannot be taken over", name)};
 }
 
-// All that it prints, to stdout and stderr, for as long as `patience` says; then it is killed.
+// Everything it prints to stdout and stderr, for at most `patience`; then it is killed.
 std::string read_all(const FileDescriptor& output, pid_t child, std::chrono::seconds patience)
 {
   const auto deadline = std::chrono::steady_clock::now() + patience;
@@ -156,7 +156,7 @@ void adopt_children(Children& children, const Handover& before, bool same_table)
     const Children::Child described{.role = role_of(child.role), .owner = child.owner, .index = child.index};
     if (!child.orphan) {
       children.adopt(child.pid, described, BootTime{child.started_ns}, same_table, child.busy);
-    } else if (same_table) { // another one has not its lock
+    } else if (same_table) { // a new table does not have its lock
       children.adopt_orphan(child.pid, described, BootTime{child.started_ns});
     }
   }

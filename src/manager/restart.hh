@@ -9,25 +9,26 @@
 
 namespace pepsal {
 
-// The program that takes this one's place at a restart: what stands at the path of this one by then.
+// The program that replaces this one at a restart: whatever is at its path by then.
 struct Program
 {
   std::string path;
-  std::vector<const char*> arguments; // as main got them, its name first
+  std::vector<const char*> arguments; // as main() got them, the program's name first
 };
 
-// Words as execv(3) takes them, which leaves them alone, with a null pointer at their end. They must outlive it.
+// Words in the form that execv(3) takes, which does not modify them, with a null pointer at the end. They must outlive
+// it.
 std::vector<char*> exec_arguments(const std::vector<const char*>& words);
 
-// Runs the program with --check. Throws std::runtime_error with its words when it would not start.
+// Runs the program with --check. Throws std::runtime_error with its output if it would not start.
 void require_sound(const Program& program);
 
-// For the handover, and back.
+// For the handover.
 std::vector<Handover::Child> children_for(const Children& children);
 std::vector<Handover::Listener> listeners_for(std::span<const Listener> listeners);
-// All of them in one go: numbers of the same table stay, of another one's are given new.
+// Adopts all of them at once: with the same table they keep their numbers, with another one they get new ones.
 void adopt_children(Children& children, const Handover& before, bool same_table);
-// Those that still fit: of the same address and port.
+// The listeners that can still be used: those with the same address and port.
 std::vector<Listener> adopt_listeners(const Handover& before, const Config& config);
 
 } // namespace pepsal

@@ -1,4 +1,4 @@
-// How many idle proxies there should be, and when to fork again. Asked by Proxies; nothing here can fail.
+// How many idle proxies there should be, and when to fork again. Used by Proxies; nothing here can fail.
 
 #include "manager/spare_policy.hh"
 

@@ -5,33 +5,33 @@
 
 namespace pepsal {
 
-// How many idle proxies to keep for one listener: --spare-proxies, doubled while bursts use all of them up, and back by
-// halves in quiet. The clock is the caller's.
+// How many idle proxies to keep for one listener: --spare-proxies, doubled while bursts use them all up, and halved
+// again step by step in quiet times. The caller provides the clock.
 class SparePolicy
 {
 public:
   using Time = std::chrono::steady_clock::time_point;
 
-  static constexpr std::uint32_t most = 128; // that bursts may bring it to, unless the option says more
+  static constexpr std::uint32_t most = 128; // upper limit for bursts, unless the option is higher
   static constexpr auto quiet = std::chrono::seconds{10};
-  static constexpr auto pause = std::chrono::milliseconds{100}; // between fillings that are not urgent
+  static constexpr auto pause = std::chrono::milliseconds{100}; // between refills that are not urgent
 
   explicit SparePolicy(std::uint32_t least)
       : least_{least}
       , target_{least}
   {}
 
-  // Whether it is time to fork. Waiting until half of them are taken lets one wake-up of the manager do for many
+  // Whether it is time to fork. Waiting until half of them are taken lets one wake-up of the manager serve many
   // connections.
   bool is_low(std::uint32_t idle) const { return idle <= few(); }
   std::uint32_t few() const { return target_ / 2; }
 
   bool is_met(std::uint32_t idle) const { return idle >= target_; }
 
-  // How many to fork now, so that the target is met: when few are left, and in quiet times anyhow.
+  // How many to fork now to reach the target: when few are left, and in any case in quiet times.
   std::uint32_t take_missing(std::uint32_t idle, Time now);
 
-  // Follows the demand, by how many were idle at this look. Not to be asked before all were forked once.
+  // Adapts to demand, by how many were idle at this look. Must not be called before all have been forked once.
   void observe(std::uint32_t idle, Time now);
 
   std::uint32_t target() const { return target_; }
@@ -43,17 +43,17 @@ private:
   Time fill_at_{};
 };
 
-// When to fork again after proxies have died without having served anybody: at once after a single death, then later
-// each time (master(8) of Postfix does the same). A proxy that ends well after it has served ends the series.
+// When to fork again after proxies have died without having served a connection: at once after a single death, then
+// after growing pauses (as Postfix's master(8) does). A proxy that ends normally after it has served ends the series.
 class BackOff
 {
 public:
   using Time = std::chrono::steady_clock::time_point;
 
   static constexpr auto first = std::chrono::milliseconds{50};
-  static constexpr auto longest = std::chrono::milliseconds{1'000}; // soon after whatever killed them is over
+  static constexpr auto longest = std::chrono::milliseconds{1'000}; // to resume soon after the cause is gone
 
-  // Deaths while it waits already belong to the one that made it wait.
+  // Deaths during the pause belong to the death that caused it.
   void died(Time now);
   void served() { pause_ = {}; }
 

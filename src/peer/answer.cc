@@ -1,5 +1,5 @@
-// The record by which the far box tells the near one how its dial went. Written by the far proxy once a connection,
-// read by the near one. Nothing here fails but parsing.
+// The record with which the far box tells the near one how its dial ended. Written by the far proxy once per
+// connection, read by the near one. Only parsing can fail here.
 
 #include "peer/answer.hh"
 
@@ -7,7 +7,7 @@ namespace pepsal {
 
 namespace {
 
-constexpr std::byte mark{0xa5}; // tells a record from bytes that are none
+constexpr std::byte mark{0xa5}; // distinguishes a record from other bytes
 
 } // namespace
 

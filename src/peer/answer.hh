@@ -9,20 +9,20 @@
 
 namespace pepsal {
 
-// What the far box says of its dial, in front of the server's first bytes on a warm connection. It costs no round trip:
-// the near box reads it before it copies down.
+// What the far box reports about its dial, in front of the server's first bytes on a warm connection. It costs no round
+// trip: the near box reads it before it copies downstream.
 struct PeerAnswer
 {
   enum class Kind : std::uint8_t
   {
     connected,   // the server's bytes follow
     dial_failed, // `error` says why; nothing follows
-    refused,     // nobody is dialled there for a peer; the near box may dial by itself, as any other host could
-    retired      // the header was not read and will not be: the near box may dial by itself
+    refused,     // the far box dials no server for this peer; the near box may dial itself, as any other host could
+    retired      // the header was not read and will not be: the near box may dial itself
   };
 
   Kind kind{};
-  std::uint16_t error{}; // errno of Linux, of a failed dial
+  std::uint16_t error{}; // Linux errno of a failed dial
 
   bool operator==(const PeerAnswer&) const = default;
 

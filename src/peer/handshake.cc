@@ -1,5 +1,5 @@
 // The records that open a warm connection, and what each side makes of the other's. No sockets here: keeper and far
-// proxy carry the bytes. Nothing fails but parsing and proving.
+// proxy carry the bytes. Only parsing and proofs can fail.
 
 #include "peer/handshake.hh"
 
@@ -10,7 +10,7 @@ namespace pepsal {
 namespace {
 
 constexpr std::array<std::byte, 4> magic{std::byte{'P'}, std::byte{'E'}, std::byte{'P'}, std::byte{'w'}};
-constexpr std::size_t head_bytes = 8; // magic, version, one byte of the record's own, two of zeros
+constexpr std::size_t head_bytes = 8; // magic, version, one byte of the record's own, two zero bytes
 
 template<std::size_t Bytes> std::array<std::byte, Bytes> begin_record(std::uint8_t version, std::uint8_t own)
 {

@@ -11,13 +11,13 @@
 
 namespace pepsal {
 
-// The three records that make a new connection between two boxes a warm one:
+// The three records that turn a new connection between two boxes into a warm one:
 //
 //   near → far  Greeting  version, whether there is a key, nonce
 //   far → near  Welcome   version, verdict, nonce, with a key the far side's proof
 //   near → far  Proof     with a key the near side's proof, else zeros
 //
-// All of it happens while nobody waits for the connection. From its Proof on, the near box may use it.
+// All of this happens while nobody is waiting for the connection. Once it has sent its Proof, the near box may use it.
 static constexpr std::uint8_t peer_protocol_version = 1;
 
 struct Greeting
@@ -60,10 +60,10 @@ struct Welcome
 // The far side's answer to a greeting. `key` is nullptr without --peer-key.
 Welcome welcome(const Greeting& greeting, const PeerKey* key);
 
-// Whether a near side that was greeted so proves the key.
+// Whether a near side that got this welcome proves that it has the key.
 bool is_proved(const Greeting& greeting, const Welcome& welcome, const Proof& proof, const PeerKey* key);
 
-// The near side's answer to a welcome: its proof, or why this is no peer to use.
+// The near side's answer to a welcome: its proof, or why this peer cannot be used.
 struct NearAnswer
 {
   std::optional<Proof> proof;

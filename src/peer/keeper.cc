@@ -1,6 +1,5 @@
-// A peer's keeper: the process that makes warm connections ahead of need and hands them to proxies. Forked and watched
-// by the manager. A peer that cannot be reached is a state, which the log tells once; only what this box lacks is an
-// error.
+// A peer's keeper: the process that makes warm connections in advance and hands them to proxies. Forked and watched by
+// the manager. A peer that cannot be reached is a state, which is logged once; only what this box lacks is an error.
 
 #include "peer/keeper.hh"
 
@@ -55,9 +54,9 @@ public:
   }
 
 private:
-  // --- what is ready
+  // --- ready connections
 
-  // Connections that a keeper before this one has left.
+  // Takes over connections left by an earlier keeper.
   void adopt()
   {
     for (auto& ticket : context_.queue.take_back()) {
@@ -78,8 +77,8 @@ private:
     ++next_serial_;
   }
 
-  // After `gone` ended or is not wanted any more, what waits in the queue is put there again without it. One that was
-  // taken in between is not there, and no longer this process's.
+  // When the connections `gone` have ended or are no longer wanted, puts the others in the queue back into it. One that
+  // was taken meanwhile is no longer there, and no longer this process's.
   void rebuild_queue(const std::vector<std::uint64_t>& gone)
   {
     std::map<std::uint64_t, TCPSocket> kept;
@@ -108,8 +107,8 @@ private:
     }
   }
 
-  // A peer that has forgotten one connection has most likely forgotten all that were made before. Of many that are lost
-  // together only the first says something new.
+  // A peer that has forgotten one connection has most likely forgotten all earlier ones. If many are lost together,
+  // only the first says something new.
   void give_all_up(std::uint64_t lost)
   {
     if (lost >= oldest_trusted_) {
@@ -134,13 +133,13 @@ private:
     rebuild_queue(gone);
   }
 
-  // One connection is probed often; that it does not answer says that the peer is gone, and the others with it.
+  // One connection is probed often; if it does not answer, the peer is gone, and the other connections with it.
   void watch_one()
   {
     if (ready_.empty() || ready_.contains(watched_)) {
       return;
     }
-    auto& [serial, socket] = *ready_.rbegin(); // the queue's last, and so the last to be taken
+    auto& [serial, socket] = *ready_.rbegin(); // the last in the queue, and so the last to be taken
     watch_idle(socket, Watch::often);
     watched_ = serial;
   }
@@ -164,7 +163,7 @@ private:
     go_down(PeerProblem::timed_out);
   }
 
-  // --- what is on its way
+  // --- connections being made
 
   void dial_missing()
   {
@@ -211,7 +210,7 @@ private:
 
   void fail(PeerProblem problem)
   {
-    if (retry_.may_try(Clock::now())) { // of many that fail together only the first
+    if (retry_.may_try(Clock::now())) { // of many that fail together, only the first counts
       retry_.failed(Clock::now());
     }
     if (ready_.empty()) {
@@ -219,7 +218,7 @@ private:
     }
   }
 
-  // --- what is said of it
+  // --- status
 
   std::string name() const { return context_.peer.address.address_string(); }
   std::uint32_t ready() const { return static_cast<std::uint32_t>(ready_.size()); }
@@ -242,7 +241,7 @@ private:
     }
   }
 
-  // Another reason for being down is no other beginning of it.
+  // A different reason for being down does not restart the time of being down.
   void change(PeerProblem problem)
   {
     context_.status.problem = problem;
@@ -304,7 +303,7 @@ private:
     note_notices();
     std::vector<std::uint64_t> ended;
     for (std::size_t i = 0; i < serials.size(); ++i) {
-      // One that a proxy has taken and uses shows events too; it is no longer in `ready_`, or will not be.
+      // A connection that a proxy has taken causes events too; it is no longer in `ready_`, or soon will not be.
       if (watched[i + 2].revents != 0 && ready_.contains(serials[i])) {
         ended.push_back(serials[i]);
       }
@@ -334,7 +333,7 @@ private:
   std::map<std::uint64_t, TCPSocket> ready_; // by serial; each also waits in the queue
   std::vector<WarmDial> dials_;
   std::uint64_t next_serial_{1};
-  std::uint64_t oldest_trusted_{}; // made before this one: given up
+  std::uint64_t oldest_trusted_{}; // connections made before this one are given up
   std::uint64_t watched_{};
   bool up_{};
   log::RateLimit exhausted_line_{std::chrono::seconds{60}};

@@ -11,22 +11,22 @@
 
 namespace pepsal {
 
-// What a keeper's process is given by the manager.
+// What the manager passes to a keeper's process.
 struct KeeperContext
 {
   const Config& config;
   const Peer& peer;
   const PeerKey* key;     // nullptr without --peer-key
-  ConnectionTable& table; // its counters
+  ConnectionTable& table; // for its counters
   PeerStatus& status;
   WarmQueue& queue;
   pid_t manager;
   Confinement& confinement;
 };
 
-// A keeper's process, one for each peer: keeps warm connections to it ready in `queue`, as many as PoolPolicy says,
-// sees them end, and says in `status` and once in the log whether the peer is up. Connections that a keeper before this
-// one had left in the queue are taken over. Ends with the manager, and by SIGTERM with status 0.
+// A keeper's process, one for each peer. It keeps warm connections to the peer ready in `queue`, as many as PoolPolicy
+// says, notices when they end, and reports in `status` and, once for each change, in the log whether the peer is up. It
+// takes over connections that an earlier keeper left in the queue. Ends with the manager, and on SIGTERM with status 0.
 int run_keeper(KeeperContext context);
 
 } // namespace pepsal

@@ -1,5 +1,5 @@
-// Who may come in by the warm port, and the wait for a client. Called by a far proxy with what it has accepted.
-// Everything read here may be an attacker's: each record is bounded in length and time before it is looked at.
+// Who is admitted at the warm port, and the wait for a client. Called by a far proxy with an accepted connection.
+// Everything read here may come from an attacker: each record is bounded in length and time before it is parsed.
 
 #include "peer/peer_gate.hh"
 
@@ -22,7 +22,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Reads exactly as many bytes as `target` has, of a blocking socket. False when they do not come in time.
+// Reads exactly as many bytes as `target` has from a blocking socket. False if they do not arrive in time.
 bool read_exactly(const TCPSocket& socket, std::span<std::byte> target, Clock::time_point deadline)
 {
   while (!target.empty()) {
@@ -94,7 +94,7 @@ bool PeerGate::shake_hands(TCPSocket& socket, const Endpoint& from)
   const auto deadline = Clock::now() + patience;
   std::array<std::byte, Greeting::bytes> greeting_record{};
   if (!read_exactly(socket, greeting_record, deadline)) {
-    return false; // its end, or silence
+    return false; // end of stream, or timeout
   }
   const auto greeting = Greeting::parse(greeting_record);
   if (!greeting) {
@@ -102,7 +102,7 @@ bool PeerGate::shake_hands(TCPSocket& socket, const Endpoint& from)
     return false;
   }
   if (link_ != nullptr) {
-    open_window(socket, *link_); // the welcome tells the near side
+    open_window(socket, *link_); // the welcome announces it to the near side
   }
   const auto answer = welcome(*greeting, key_);
   Proof proof{};
@@ -122,8 +122,8 @@ bool PeerGate::shake_hands(TCPSocket& socket, const Endpoint& from)
   return true;
 }
 
-// The signal that retires this process is blocked but for the wait, so that it cannot come between the look and the
-// wait.
+// The signal that retires this process is blocked except during the wait, so that it cannot arrive between the check
+// and the wait.
 bool PeerGate::wait_for_client(const TCPSocket& socket) const
 {
   sigset_t ending;
@@ -182,7 +182,7 @@ void PeerGate::refuse(const Endpoint& from, std::string_view reason)
 
 void send_answer(const TCPSocket& socket, const PeerAnswer& answer)
 {
-  send_record(socket, answer.encode()); // what fails here shows in the copying
+  send_record(socket, answer.encode()); // a failure will show while copying
 }
 
 void send_last_answer(const TCPSocket& socket, const PeerAnswer& answer)

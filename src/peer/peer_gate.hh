@@ -13,25 +13,26 @@
 
 namespace pepsal {
 
-// The far box's side of a warm connection until it carries a client: who may come in, the handshake, the wait.
+// The far box's side of a warm connection until it carries a client: who is admitted, the handshake, the wait.
 class PeerGate
 {
 public:
   static constexpr std::chrono::seconds patience{15}; // for each record, once it is due
-  static constexpr unsigned most_hops = 4;            // warm connections in a row; more is a loop of routes
+  static constexpr unsigned most_hops = 4;            // warm connections in a row; more means a routing loop
 
-  // `link` is the one it arrives by. `retired` is set by a signal that interrupts the wait, and `ending_signal` is that
-  // signal.
+  // `link` is the one on which it arrives. `retired` is set by a signal that interrupts the wait, and `ending_signal`
+  // is that signal.
   PeerGate(const Config& config, const Link* link, const PeerKey* key, ConnectionTable& table,
            const volatile std::sig_atomic_t& retired, int ending_signal);
 
-  // Takes a connection that was accepted from `from` through the handshake and waits, with `on_waiting` called before,
-  // until its peer sends a client's header. Nothing when it is refused, its peer closes it, or this process retires; it
-  // is closed then, and who was refused is counted and logged. Until the header is read, the end of this process is a
-  // FIN in front of any answer, by which the near box knows that nothing was passed on; afterwards it is a reset.
+  // Takes a connection accepted from `from` through the handshake, calls `on_waiting`, and waits until the peer sends a
+  // client's header. Nothing if the connection is refused, the peer closes it, or this process retires; it is then
+  // closed, and a refusal is counted and logged. Until the header is read, the end of this process sends a FIN in front
+  // of any answer, from which the near box knows that nothing was passed on; afterwards it sends a reset.
   std::optional<ProxyHeader> admit(TCPSocket& socket, const Endpoint& from, const std::function<void()>& on_waiting);
 
-  // Whether this client of the peer `from` may be served. If not, the peer is told, which is counted and logged.
+  // Whether this client of the peer `from` may be served. If not, the peer is told, and the refusal is counted and
+  // logged.
   bool allows(const ProxyHeader& header, const TCPSocket& socket, const Endpoint& from,
               const std::function<bool(const Endpoint&)>& is_own_address);
 
@@ -49,14 +50,14 @@ private:
   int ending_signal_;
 };
 
-// Tells the near box how the dial went. For a connection that will carry nothing more, the record is followed by the
-// end of the stream, and what still comes is read away for a moment: unread bytes would turn the end into a reset,
-// which may overtake the record.
+// Tells the near box how the dial ended. On a connection that will carry nothing more, the end of the stream follows
+// the record, and what still arrives is read and discarded briefly: unread bytes would turn the end into a reset, which
+// may overtake the record.
 void send_answer(const TCPSocket& socket, const PeerAnswer& answer);
 void send_last_answer(const TCPSocket& socket, const PeerAnswer& answer);
 
-// Why a peer's client may not be served: its addresses are no other hosts', it wants this box itself, or it has crossed
-// too many boxes. Empty when it may.
+// Why a peer's client may not be served: its addresses do not belong to other hosts, it wants this box itself, or it
+// has crossed too many boxes. Empty if it may.
 std::string_view problem_of(const ProxyHeader& header, const std::function<bool(const Endpoint&)>& is_own_address);
 
 } // namespace pepsal

@@ -1,5 +1,5 @@
-// The shared key and what is proved with it, by libsodium's primitives. The manager loads the key at its start, which
-// fails with one line; keeper and far proxies prove with it while a connection is idle.
+// The shared key and proofs with it, using libsodium's primitives. The manager loads the key at its start, which fails
+// with one line; keeper and far proxies compute proofs while a connection is idle.
 
 #include "peer/peer_key.hh"
 
@@ -32,7 +32,7 @@ unsigned char* writable(std::span<std::byte> bytes)
   return reinterpret_cast<unsigned char*>(bytes.data());
 }
 
-// libsodium's calls fail only for lengths that are out of range, which these are not.
+// libsodium's calls only fail for lengths out of range, which cannot happen here.
 void require(int result, const char* call)
 {
   if (result != 0) {

@@ -1,5 +1,5 @@
 // The sockets on which peers' warm connections arrive. Opened by the manager before the first fork; bound to satellite
-// interfaces, so that from elsewhere there is no port. A start that fails says why in one line.
+// interfaces, so that the port is not reachable from elsewhere. A start that fails says why in one line.
 
 #include "peer/peer_listener.hh"
 

@@ -1,5 +1,5 @@
-// How many warm connections there should be, and when to try again. Asked by a peer's keeper; nothing here can fail,
-// and the clock is the caller's.
+// How many warm connections there should be, and when to try again. Used by a peer's keeper; nothing here can fail. The
+// caller provides the clock.
 
 #include "peer/pool_policy.hh"
 

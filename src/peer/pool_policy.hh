@@ -5,14 +5,15 @@
 
 namespace pepsal {
 
-// How many warm connections to keep ready for one peer: --warm-connections, doubled while bursts use all of them up,
-// and back by halves in quiet. As a new one takes two round trips of a satellite, quiet is a minute and not seconds.
+// How many warm connections to keep ready for one peer: --warm-connections, doubled while bursts use them all up, and
+// halved again step by step in quiet times. As a new one takes two round trips over the satellite, quiet means a minute
+// rather than seconds.
 class PoolPolicy
 {
 public:
   using Time = std::chrono::steady_clock::time_point;
 
-  static constexpr std::uint32_t most = 128; // that bursts may bring it to, unless the option says more
+  static constexpr std::uint32_t most = 128; // upper limit for bursts, unless the option is higher
   static constexpr auto quiet = std::chrono::seconds{60};
 
   explicit PoolPolicy(std::uint32_t least)
@@ -20,13 +21,13 @@ public:
       , target_{least}
   {}
 
-  // A connection was taken, after which `ready` are left. The last one's doubles the target.
+  // A connection was taken, which leaves `ready`. Taking the last one doubles the target.
   void taken(std::uint32_t ready, Time now);
 
-  // How many to dial, with `ready` and `dialling` there are. One at a time while the peer is not known to be up.
+  // How many to dial, given that many `ready` and `dialling`. One at a time while the peer is not known to be up.
   std::uint32_t missing(std::uint32_t ready, std::uint32_t dialling, bool up) const;
 
-  // How many of the `ready` ones are to be given up, in quiet.
+  // How many of the `ready` ones to give up, in quiet times.
   std::uint32_t surplus(std::uint32_t ready, Time now);
 
   std::uint32_t target() const { return target_; }
@@ -37,8 +38,8 @@ private:
   Time shrink_at_{};
 };
 
-// When a peer that could not be reached is tried again: after a second, then twice as long each time, half a minute at
-// most.
+// When to try a peer again that could not be reached: after a second, then after twice as long each time, up to half a
+// minute.
 class RetryPolicy
 {
 public:

@@ -1,6 +1,6 @@
 // The PROXY protocol header, version 2, of a warm connection. The near box writes it, the far box reads it from a
-// connection that anybody may have made, so nothing in it is believed before its length was checked. Nothing here
-// fails but parsing.
+// connection that anyone may have made, so nothing in it is trusted before its length has been checked. Only parsing
+// can fail here.
 
 #include "peer/proxy_header.hh"
 
@@ -79,7 +79,7 @@ Endpoint endpoint_at(std::span<const std::byte> bytes, std::size_t address, std:
   return ipv4 ? Endpoint::from_ipv4(raw.data(), number) : Endpoint::from_ipv6(raw.data(), number);
 }
 
-// The TLVs, of which the known ones are noted in `header`; false when one is malformed or repeated.
+// Parses the TLVs and stores the known ones in `header`; false if one is malformed or repeated.
 bool parse_tlvs(std::span<const std::byte> rest, ProxyHeader& header)
 {
   bool has_traffic_class = false;
@@ -158,7 +158,7 @@ std::optional<ProxyHeader> ProxyHeader::parse(std::span<const std::byte> header)
   }
   ProxyHeader result{.client = endpoint_at(header, source, source_port, ipv4),
                      .server = endpoint_at(header, destination, destination_port, ipv4)};
-  // An IPv4-mapped address says IPv4 in the place of IPv6: two ways to write one thing are one too many.
+  // An IPv4-mapped address is IPv4 written as IPv6: only one notation is accepted.
   if (result.client.is_ipv4() != ipv4 || result.server.is_ipv4() != ipv4 || !parse_tlvs(header.subspan(tlvs), result)) {
     return std::nullopt;
   }

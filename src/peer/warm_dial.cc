@@ -1,5 +1,5 @@
-// Making one warm connection: dial by the satellite, greet, read the welcome, prove. Driven by a peer's keeper, which
-// has many at once and waits for all of them together. Whatever goes wrong is a PeerProblem.
+// Makes one warm connection: dials over the satellite, greets, reads the welcome, sends the proof. Driven by a peer's
+// keeper, which has many at once and waits for all of them together. Every failure is a PeerProblem.
 
 #include "peer/warm_dial.hh"
 
@@ -70,10 +70,10 @@ void WarmDial::connect(const RouteSocket& routes)
 
 void WarmDial::greet()
 {
-  open_window(socket_, *link_); // the greeting tells the far side
+  open_window(socket_, *link_); // the greeting announces it to the far side
   greeting_ = {.keyed = key_ != nullptr, .nonce = make_nonce()};
   const auto record = greeting_.encode();
-  // A few bytes on a new connection: the kernel takes all or none.
+  // A few bytes on a new connection: the kernel takes all or nothing.
   if (::send(socket_.number(), record.data(), record.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(record.size())) {
     fail_by(errno);
     return;

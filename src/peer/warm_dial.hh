@@ -14,8 +14,7 @@
 
 namespace pepsal {
 
-// A connection to a peer that is on its way to become a warm one: connecting, then waiting for the welcome. Never
-// blocks.
+// A connection to a peer that is to become a warm one: connecting, then waiting for the welcome. Never blocks.
 class WarmDial
 {
 public:
@@ -29,16 +28,16 @@ public:
     failed
   };
 
-  static constexpr std::chrono::seconds patience{15}; // for all of it; more than four round trips and a lost packet
+  static constexpr std::chrono::seconds patience{15}; // in total; more than four round trips and a lost packet
 
-  // Begins to connect. Throws SystemError when there is no socket available or an option of the profile is refused.
+  // Begins to connect. Throws SystemError if no socket is available or an option of the profile is refused.
   WarmDial(const Config& config, const Peer& peer, const PeerKey* key, const RouteSocket& routes, Time now);
 
   // What to wait for, until deadline().
   pollfd awaited() const;
   Time deadline() const { return deadline_; }
 
-  // Goes on after `awaited()` was seen; afterwards stage() says how far it has come.
+  // To be called after an event of awaited(); afterwards stage() tells how far it has got.
   void advance();
   void time_out() { fail(PeerProblem::timed_out); }
 
@@ -57,7 +56,7 @@ private:
   const Config* config_;
   const Peer* peer_;
   const PeerKey* key_;
-  const Link* link_{}; // by which the peer is reached; set before connecting
+  const Link* link_{}; // through which the peer is reached; set before connecting
   Time deadline_;
   TCPSocket socket_;
   Stage stage_{Stage::connecting};

@@ -1,5 +1,5 @@
-// What an idle warm connection's socket is told, on either side. Called by keepers and far proxies; fails when the
-// kernel refuses an option.
+// Socket settings of an idle warm connection, on either side. Called by keepers and far proxies; fails if the kernel
+// refuses an option.
 
 #include "peer/warm_socket.hh"
 
@@ -24,7 +24,7 @@ void watch_idle(TCPSocket& socket, Watch watch)
 
 void open_window(TCPSocket& socket, const Link& link)
 {
-  // The buffer is sized for four products, of which the window may promise half.
+  // The buffer is sized for four products, half of which the window may announce.
   if (link.has_rates()) {
     const auto figures = leg_figures(link);
     socket.open_windows(2 * figures.bytes_in_flight, figures.receive_buffer_bytes / 2);
@@ -34,7 +34,7 @@ void open_window(TCPSocket& socket, const Link& link)
 void begin_use(TCPSocket& socket)
 {
   constexpr auto bbr = "bbr";
-  constexpr auto other = "reno"; // always there; for the moment between
+  constexpr auto other = "reno"; // always available; used for a moment in between
   if (socket.congestion() == bbr) {
     socket.set_congestion(other);
     socket.set_congestion(bbr);

@@ -35,18 +35,18 @@ struct CommandName
 
 constexpr std::array commands{
     CommandName{"list", Command::list, "Connections, one a line", true},
-    CommandName{"show", Command::show, "All that is known of a connection", true},
+    CommandName{"show", Command::show, "All that is known about a connection", true},
     CommandName{"status", Command::status, "State, processes, peers and counters", true},
     CommandName{"kill", Command::kill, "Reset a connection at both ends", false},
-    CommandName{"drain", Command::drain, "Take no new connections, and end when those in hand have ended", false},
-    CommandName{"undrain", Command::undrain, "Take back a drain", false},
+    CommandName{"drain", Command::drain, "Take no new connections, and exit when the existing ones have ended", false},
+    CommandName{"undrain", Command::undrain, "Cancel a drain", false},
     CommandName{"reload", Command::reload, "Read the configuration again, for new connections", false},
     CommandName{"restart", Command::restart, "Execute the program again, without losing a connection", false},
-    CommandName{"link", Command::link, "Tell that a link has another rate", false},
-    CommandName{"top", Command::top, "Connections as they move, again each second", false},
-    CommandName{"metrics", Command::metrics, "All that is counted and measured, for Prometheus", false},
-    CommandName{"health", Command::health, "Whether new connections are accelerated: exits 0, 1 not, 2 draining",
-                false},
+    CommandName{"link", Command::link, "Set a new rate for a link", false},
+    CommandName{"top", Command::top, "Connections and their rates, refreshed every second", false},
+    CommandName{"metrics", Command::metrics, "Everything counted and measured, for Prometheus", false},
+    CommandName{"health", Command::health,
+                "Whether new connections are accelerated: exits 0 if so, 1 if not, 2 if draining", false},
 };
 
 std::string usage()
@@ -78,7 +78,7 @@ void add_prefix(CLI::App& app, const std::string& name, std::optional<Prefix>& p
       ->type_name("PREFIX");
 }
 
-// An option whose value is one of some words; `index_of` the word is given to `set`.
+// An option whose value is one of `words`; `set` gets the index of the word.
 template<typename Set>
 void add_word(CLI::App& app, const std::string& name, const std::vector<std::string_view>& words, const Set& set,
               const std::string& help)
@@ -109,7 +109,7 @@ void add_port(CLI::App& app, std::optional<std::uint16_t>& port)
            }
            port = number;
          },
-         "Only connections to this port of their server")
+         "Only connections to this server port")
       ->type_name("PORT");
 }
 
@@ -125,16 +125,16 @@ void add_grace(CLI::App& app, std::uint32_t& seconds)
              refuse("--grace", text, "a number of seconds, 0 to 86400");
            }
          },
-         "So long it serves on, though health says that it drains")
+         "How long it keeps serving while health already says that it drains")
       ->type_name("SECONDS");
 }
 
 void add_selection(CLI::App& app, Selection& selection)
 {
   constexpr std::array states{SlotState::pending, SlotState::connecting, SlotState::open};
-  add_prefix(app, "--client", selection.client, "Only connections of clients with such an address");
-  add_prefix(app, "--server", selection.server, "Only connections to servers with such an address");
-  add_prefix(app, "--peer", selection.peer, "Only warm connections, of the box with such an address");
+  add_prefix(app, "--client", selection.client, "Only connections of clients with an address in this prefix");
+  add_prefix(app, "--server", selection.server, "Only connections to servers with an address in this prefix");
+  add_prefix(app, "--peer", selection.peer, "Only warm connections to or from a box with an address in this prefix");
   add_port(app, selection.port);
   add_word(
       app, "--state", {"pending", "connecting", "open"},
@@ -143,13 +143,13 @@ void add_selection(CLI::App& app, Selection& selection)
   add_word(
       app, "--leg", {"client", "server"},
       [&selection](std::size_t index) { selection.leg = static_cast<LegName>(index); },
-      "RTT, RETR and QUEUED of this leg alone, and only connections that have it");
+      "RTT, RETR and QUEUED of this leg only, and only connections that have it");
   add_word(
       app, "--sort", {column_names.begin(), column_names.end()},
       [&selection](std::size_t index) { selection.sort = static_cast<Column>(index); }, "Column to sort by");
 }
 
-// The port alone means loopback: figures of clients are nobody else's business unless somebody wants it so.
+// A port alone means loopback: figures about clients are private unless the administrator decides otherwise.
 void add_listen(CLI::App& app, std::optional<Endpoint>& listen)
 {
   app.add_option_function<std::string>(
@@ -160,7 +160,7 @@ void add_listen(CLI::App& app, std::optional<Endpoint>& listen)
              refuse("--listen", text, "a port, or ADDRESS:PORT such as 127.0.0.1:9427 or [::1]:9427");
            }
          },
-         "Serve /metrics and /health there by HTTP, on loopback if only a port is given")
+         "Serve /metrics and /health there over HTTP, on loopback if only a port is given")
       ->type_name("[ADDRESS:]PORT");
 }
 
@@ -191,7 +191,7 @@ void add_commands(CLI::App& app, CommandOptions& line)
     auto* const added = app.add_subcommand(name, help);
     added->callback([&line, chosen = command] { line.command = chosen; });
     if (has_json) {
-      added->add_flag("--json", line.json, "For programs, with all figures whole");
+      added->add_flag("--json", line.json, "Machine-readable output, without rounding");
     }
   }
   for (const auto* name : {"list", "top"}) {
@@ -238,15 +238,16 @@ void add_commands(CLI::App& app, CommandOptions& line)
 CommandOptions parse_command_line(int argc, char** argv)
 {
   CommandOptions line;
-  CLI::App app{"Shows what a running PEPsal does, and commands it", "pepsalctl"};
-  app.set_version_flag("-V,--version", std::string{"pepsalctl "} + version())->description("Print the version and end");
-  app.set_help_flag("-h,--help", "Print the options and end");
-  app.formatter(std::make_shared<HelpFormatter>()); // commands made from here on inherit both
+  CLI::App app{"Shows what a running PEPsal does, and controls it", "pepsalctl"};
+  app.set_version_flag("-V,--version", std::string{"pepsalctl "} + version())
+      ->description("Print the version and exit");
+  app.set_help_flag("-h,--help", "Print the options and exit");
+  app.formatter(std::make_shared<HelpFormatter>()); // commands added from here on inherit both
   app.add_option("--instance", line.instance, "Name of the daemon's instance")
       ->check(check_instance_name)
       ->capture_default_str()
       ->type_name("NAME");
-  app.fallthrough(); // --instance may stand behind the command; commands made from here on inherit that
+  app.fallthrough(); // allows --instance after the command; commands added from here on inherit that
   add_commands(app, line);
   app.require_subcommand(0, 1);
   try {

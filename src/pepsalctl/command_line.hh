@@ -23,11 +23,11 @@ enum class Command
   health
 };
 
-// What the administrator has asked for.
+// The parsed command line.
 struct CommandOptions
 {
   std::string instance{"default"};
-  std::optional<Command> command{}; // none when help or the version was asked for, which are printed then
+  std::optional<Command> command{}; // none if help or the version was asked for, which is then printed
   Selection selection{};            // of list
   std::string which{};              // of show and kill: an ID, or ADDRESS:PORT of a client
   std::optional<Endpoint> listen{}; // of metrics

@@ -1,5 +1,5 @@
-// Joins the table with the kernel's sockets. Called by every command that shows connections. Fails with SystemError
-// when the kernel does not tell of its sockets.
+// Joins the table with the kernel's sockets. Called by every command that shows connections. Fails with SystemError if
+// the kernel does not report its sockets.
 
 #include "pepsalctl/connections.hh"
 

@@ -11,7 +11,7 @@
 
 namespace pepsal {
 
-// One entry of the table with what the kernel says of it.
+// One entry of the table with what the kernel reports about it.
 struct ShownConnection
 {
   TableEntry entry;
@@ -20,25 +20,25 @@ struct ShownConnection
   std::string interface;               // where the SYN arrived
   Legs legs;
 
-  std::uint32_t id() const { return entry.slot; } // others may have it when this one has ended
-  // The peer that one of the legs goes to or comes from; nothing when both are the connection's own ends.
+  std::uint32_t id() const { return entry.slot; } // may be reused once this one has ended
+  // The peer that one of the legs goes to or comes from; nothing if both legs go to the connection's own ends.
   std::optional<Endpoint> peer() const;
 };
 
-// Makes this thread see the network namespace of the process `pid`, where it may; else it stays where it is, and
-// interfaces and sockets are those of the caller's.
+// Moves this thread into the network namespace of the process `pid`, if permitted; otherwise it stays where it is, and
+// interfaces and sockets are those of the caller's namespace.
 void enter_network_of(std::int32_t pid);
 
-// The table of a running daemon, whose network namespace this thread sees from then on. Throws std::runtime_error when
-// there is none, or it may not be read.
+// The table of a running daemon, whose network namespace this thread enters. Throws std::runtime_error if there is
+// none, or it may not be read.
 SharedSegment open_running(const std::string& instance);
 
-// All entries of the table. Throws SystemError when the kernel does not tell of its sockets.
+// All entries of the table. Throws SystemError if the kernel does not report its sockets.
 std::vector<ShownConnection> connections_of(const SharedSegment& segment);
-// The same with the sockets as they were told.
+// The same, given the sockets.
 std::vector<ShownConnection> connections_of(const SharedSegment& segment, const Join& join);
 
-// The name of an interface, or its number when there is none of that number any more.
+// The name of an interface, or its number if it no longer exists.
 std::string interface_name(std::uint32_t index);
 
 // "pending", "connecting", "open".

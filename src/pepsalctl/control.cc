@@ -1,5 +1,5 @@
-// pepsalctl kill, drain, undrain, reload, restart, link: what changes the daemon is the manager's to do, which is
-// asked. Fails with one line when it refuses or cannot be asked.
+// pepsalctl kill, drain, undrain, reload, restart, link: changes to the daemon are made by the manager on request.
+// Fails with one line if it refuses or cannot be asked.
 
 #include <cstdio>
 #include <exception>
@@ -34,16 +34,16 @@ void tell_rate(const CommandOptions& line)
   std::fflush(stdout);
   try {
     reshape(line.interface, line.rate);
-  } catch (const std::exception&) { // pepsal-satlink meets the same and says it
+  } catch (const std::exception&) { // pepsal-satlink will fail the same way and report it
   }
   const auto beside = std::filesystem::path{own_path()}.replace_filename(satlink).string();
-  const auto program = ::access(beside.c_str(), X_OK) == 0 ? beside : std::string{satlink}; // else found by PATH
+  const auto program = ::access(beside.c_str(), X_OK) == 0 ? beside : std::string{satlink}; // otherwise found in PATH
   ::execlp(program.c_str(), satlink, "change", "--interface", line.interface.c_str(), "--rate", line.rate.c_str(),
            nullptr);
   throw SystemError{errno, fmt::format("exec {}", program)};
 }
 
-// Each by its ends, so that nobody is hit who has got the same ID since.
+// Each is identified by its ends, so that a connection that has got the same ID since is not affected.
 void kill(const SharedSegment& segment, const CommandOptions& line)
 {
   for (const auto& found : find_connections(segment, line.which)) {

@@ -1,4 +1,4 @@
-// The text format of Prometheus. Called by metrics. Nothing here can fail.
+// The Prometheus text format. Called by metrics. Nothing here can fail.
 
 #include "pepsalctl/exposition.hh"
 

@@ -7,17 +7,17 @@
 
 namespace pepsal {
 
-// Text in the exposition format of Prometheus, version 0.0.4.
+// Text in the Prometheus exposition format, version 0.0.4.
 class Exposition
 {
 public:
-  // Opens a metric; the samples that follow are its own.
+  // Begins a metric; the following samples belong to it.
   void begin(std::string_view name, std::string_view type, std::string_view help);
 
-  // `labels` as label() makes them, with commas between; empty for none.
+  // `labels` as label() formats them, separated by commas; empty for none.
   void sample(std::string_view labels, std::uint64_t value);
 
-  // A histogram of `values`, with buckets of these rising upper bounds and the one for all.
+  // A histogram of `values`, with buckets of these increasing upper bounds and +Inf.
   void histogram(std::string_view labels, std::span<const double> values, std::span<const double> bounds);
 
   const std::string& text() const { return text_; }
@@ -27,7 +27,7 @@ private:
   std::string text_;
 };
 
-// `name="value"`, with what would end the value escaped.
+// `name="value"`, with the value escaped.
 std::string label(std::string_view name, std::string_view value);
 
 } // namespace pepsal

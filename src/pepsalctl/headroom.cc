@@ -1,5 +1,5 @@
-// What the system has left for further proxies. Called by metrics. What cannot be read sets no limit; nothing here
-// fails.
+// How much room the system has for further proxies. Called by metrics. What cannot be read sets no limit; nothing here
+// can fail.
 
 #include "pepsalctl/headroom.hh"
 
@@ -29,7 +29,7 @@ std::optional<std::uint64_t> tasks_of_the_system()
   return std::getline(stream, skipped, '/') && stream >> tasks ? std::optional{tasks} : std::nullopt;
 }
 
-// The folder of the cgroup of `pid` (unified hierarchy).
+// The directory of the cgroup of `pid` (unified hierarchy).
 std::optional<std::string> cgroup_of(std::int32_t pid)
 {
   std::ifstream stream{"/proc/" + std::to_string(pid) + "/cgroup"};

@@ -6,8 +6,8 @@
 
 namespace pepsal {
 
-// How many processes the daemon can still start: by its roster, kernel.pid_max, kernel.threads-max and its cgroup's
-// pids.max, whichever is the scarcest.
+// How many processes the daemon can still start, by whichever is scarcest: its roster, kernel.pid_max,
+// kernel.threads-max or its cgroup's pids.max.
 std::uint64_t free_processes(const SharedSegment& segment);
 
 } // namespace pepsal

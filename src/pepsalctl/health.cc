@@ -1,6 +1,6 @@
-// pepsalctl health, which /health and the metric pepsal_ready repeat: a queuer answers, a proxy is idle and the rules
-// stand. Who may not see queues and rules goes by what shows them to everybody. Fails with SystemError when the kernel
-// does not tell.
+// pepsalctl health, on which /health and the metric pepsal_ready are based: a queuer answers, a proxy is idle and the
+// rules are in place. For users who may not see queues and rules, it relies on what everybody can see. Fails with
+// SystemError if the kernel does not report them.
 
 #include "pepsalctl/health.hh"
 
@@ -29,7 +29,7 @@ Health not_ready(std::string reason)
   return {.state = Health::State::not_ready, .reason = std::move(reason)};
 }
 
-// Whether that process is neither dead nor stopped: the letter behind the last parenthesis (proc(5)).
+// Whether that process is neither dead nor stopped, by the letter after the last parenthesis (proc(5)).
 bool runs(std::int32_t pid)
 {
   std::ifstream file{fmt::format("/proc/{}/stat", pid)};
@@ -59,10 +59,10 @@ std::vector<Queuer> queuers_of(const SharedSegment& segment)
   return result;
 }
 
-// What is wrong with the queuers, or nothing.
+// What is wrong with the queuers, or an empty string.
 std::string trouble_with_queuers(const SharedSegment& segment)
 {
-  const auto bound = packet_queues(); // for root to see; that the process runs, everybody does
+  const auto bound = packet_queues(); // visible to root only; whether the process runs, to everybody
   const auto queuers = queuers_of(segment);
   const bool one_answers = std::any_of(queuers.begin(), queuers.end(), [&bound](const auto& queuer) {
     return runs(queuer.pid) && (!bound || std::any_of(bound->begin(), bound->end(), [&queuer](const auto& queue) {
@@ -79,7 +79,7 @@ bool has_idle_proxy(const SharedSegment& segment)
     if (std::chrono::steady_clock::now() > deadline) {
       return false;
     }
-    std::this_thread::sleep_for(20ms); // a burst took all, and more are on their way
+    std::this_thread::sleep_for(20ms); // a burst has taken them all, and more are being forked
   }
   return true;
 }

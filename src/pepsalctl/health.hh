@@ -10,7 +10,7 @@
 
 namespace pepsal {
 
-// Whether new connections are accelerated. The values are exit codes of pepsalctl health.
+// Whether new connections are accelerated. The values are the exit codes of pepsalctl health.
 struct Health
 {
   enum class State
@@ -26,16 +26,16 @@ struct Health
   std::string line() const; // "ready", "draining" or "not ready: REASON"
 };
 
-// Of a daemon whose network namespace the caller has entered. Waits a second at most for a proxy to become idle.
+// For a daemon whose network namespace the caller has entered. Waits up to a second for a proxy to become idle.
 Health health_of(const SharedSegment& segment);
 
-// The same by name: not ready when that instance does not run or may not be read. Enters its network namespace.
+// The same by name: not ready if that instance is not running or may not be read. Enters its network namespace.
 Health health_of(const std::string& instance);
 
-// Netfilter's queues in the calling thread's network namespace; nothing when this process may not see them.
+// Netfilter's queues in the calling thread's network namespace; nothing if this process may not see them.
 std::optional<std::vector<QueueFacts>> packet_queues();
 
-// The queues that the daemon has queuers for.
+// The queues for which the daemon has queuers.
 std::vector<std::uint16_t> queues_of(const SharedSegment& segment);
 
 } // namespace pepsal

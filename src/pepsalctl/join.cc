@@ -1,5 +1,5 @@
-// Which of the box's sockets are the two legs of a table's entry. Called once for each connection shown. Nothing here
-// fails: a leg that is not found is none.
+// Which of the box's sockets are the two legs of a table entry. Called once for each connection shown. Nothing here can
+// fail: a leg that is not found is empty.
 
 #include "pepsalctl/join.hh"
 
@@ -29,7 +29,7 @@ Join::Join(std::span<const SocketFacts> sockets, Inodes inodes_of)
   by_inode_.reserve(sockets_.size());
   for (const auto& socket : sockets_) {
     by_ports_.emplace(ports(socket.local, socket.remote), &socket);
-    if (socket.inode != 0) { // one that nobody holds any more has none
+    if (socket.inode != 0) { // a socket that no process has open any more has none
       by_inode_.emplace(socket.inode, &socket);
     }
   }
@@ -59,7 +59,7 @@ Legs Join::legs_of(const TableEntry& entry, std::int32_t pid) const
         continue;
       }
       const auto* socket = found->second;
-      // A far proxy's client leg comes from its peer, not from the client: it is what is left beside the dialled one.
+      // A far proxy's client leg comes from its peer, not from the client: it is the one left besides the dialled one.
       const bool is_server = socket->remote != client && (socket->remote == server || server_leg == nullptr);
       const SocketFacts*& leg = is_server ? server_leg : client_leg;
       leg = leg == nullptr ? socket : leg;

@@ -12,25 +12,25 @@
 
 namespace pepsal {
 
-// Both sockets of a connection; one that is not there (yet, any more, or for lack of privilege) is nothing.
+// Both sockets of a connection; one that is missing (not there yet, gone, or not visible to this user) is empty.
 struct Legs
 {
   std::optional<SocketFacts> client;
   std::optional<SocketFacts> server;
 };
 
-// Finds the sockets of entries among all sockets of the box.
+// Finds the sockets of table entries among all sockets of the box.
 class Join
 {
 public:
-  // Inodes of the sockets that a process holds.
+  // Inodes of the sockets that a process has open.
   using Inodes = std::function<std::vector<std::uint32_t>(std::int32_t pid)>;
 
   // `sockets` must outlive it.
   Join(std::span<const SocketFacts> sockets, Inodes inodes_of);
 
-  // By addresses, as under TPROXY with preserved sources both legs have the connection's; what these do not tell
-  // (REDIRECT, another source, warm connections) by the sockets that the proxy `pid` holds.
+  // Matches by addresses, because under TPROXY with preserved sources both legs have the connection's. Where that is
+  // not enough (REDIRECT, another source, warm connections), by the sockets that the proxy `pid` has open.
   Legs legs_of(const TableEntry& entry, std::int32_t pid) const;
 
 private:
@@ -38,11 +38,11 @@ private:
 
   std::span<const SocketFacts> sockets_;
   Inodes inodes_of_;
-  std::unordered_multimap<std::uint32_t, const SocketFacts*> by_ports_; // both ports in one number
+  std::unordered_multimap<std::uint32_t, const SocketFacts*> by_ports_; // both ports combined into one number
   std::unordered_map<std::uint32_t, const SocketFacts*> by_inode_;
 };
 
-// The same from /proc/PID/fd; nothing for a process that is not there or may not be looked into.
+// From /proc/PID/fd; empty for a process that does not exist or may not be inspected.
 std::vector<std::uint32_t> socket_inodes_of(std::int32_t pid);
 
 } // namespace pepsal

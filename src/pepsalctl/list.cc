@@ -35,7 +35,7 @@ Totals totals_of(const std::vector<ShownConnection>& connections)
   return result;
 }
 
-// Milliseconds of both legs, "client/server", or of the one asked for.
+// Milliseconds of both legs, "client/server", or of the selected one.
 std::string rtt_text(const ShownConnection& connection, std::optional<LegName> leg)
 {
   const auto one = [](const std::optional<SocketFacts>& socket) {

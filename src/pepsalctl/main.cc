@@ -1,6 +1,6 @@
-// Shows what a running daemon does out of its shared table, which is mapped to read, and of the kernel's sockets; what
-// changes it goes through the manager's control socket. Fails with one line when the instance does not run, may not be
-// read, or has another layout.
+// Shows what a running daemon does, from its shared table, which is mapped read-only, and from the kernel's sockets;
+// changes go through the manager's control socket. Fails with one line if the instance is not running, may not be read,
+// or has another layout.
 
 #include <cstdio>
 #include <cstdlib>
@@ -14,7 +14,7 @@
 
 namespace {
 
-// The exit code.
+// Returns the exit code.
 int run(int argc, char** argv)
 {
   using pepsal::Command;

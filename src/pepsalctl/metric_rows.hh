@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <string_view>
 
-// What pepsalctl metrics prints beside the rows of include/pepsal/counters.hh: figures that it finds by looking at the
-// table as a whole, at the kernel and at the box. One row each; docs/OPERATING.md is compared with it.
+// What pepsalctl metrics prints in addition to the rows of include/pepsal/counters.hh: figures derived from the table
+// as a whole, the kernel and the box. One row each; a test compares docs/OPERATING.md with them.
 namespace pepsal {
 
 //      metric (Prometheus)               | type     | help

@@ -1,5 +1,5 @@
-// pepsalctl metrics: all there is to count and to measure, for Prometheus. Fails with SystemError when the kernel does
-// not tell of its sockets.
+// pepsalctl metrics: everything that is counted and measured, for Prometheus. Fails with SystemError if the kernel does
+// not report its sockets.
 
 #include "pepsalctl/metrics.hh"
 
@@ -27,7 +27,7 @@ namespace pepsal {
 
 namespace {
 
-// Seconds: from a local network to a geostationary satellite with a queue before it.
+// Seconds, from a local network to a geostationary satellite behind a queue.
 constexpr std::array rtt_bounds{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.6, 0.75, 1.0, 2.5, 5.0};
 constexpr auto leg_label = "leg";
 
@@ -43,7 +43,7 @@ void add(Exposition& out, Metric metric, std::uint64_t value)
   out.sample({}, value);
 }
 
-// Metrics with labels stand together in the rows, as the format wants it.
+// Metrics with labels stand together in the rows, as the format requires.
 template<typename Rows, typename Value>
 void add_rows(Exposition& out, const Rows& rows, const char* type, const Value& value)
 {
@@ -65,7 +65,7 @@ void add_connections(Exposition& out, const std::vector<ShownConnection>& connec
                                                       connections.begin(), connections.end(),
                                                       [state](const auto& one) { return one.entry.state == state; })));
   }
-  // A spoilt table must not make a time series of each number: one that is no interface's is none.
+  // A corrupted table must not create a time series for each number: one that is not an interface's counts as none.
   std::map<std::string, std::uint64_t> by_interface;
   for (const auto& connection : connections) {
     const bool is_known = connection.interface != std::to_string(connection.entry.connection.syn.arrival_interface);
@@ -89,7 +89,7 @@ void add_processes(Exposition& out, const SharedSegment& segment)
   add(out, Metric::pepsal_free_processes, free_processes(segment));
 }
 
-// What the kernel says of one side's sockets.
+// What the kernel reports about one side's sockets.
 struct LegMetrics
 {
   std::vector<double> rtts; // seconds
@@ -126,7 +126,7 @@ BothLegs legs_of(const std::vector<ShownConnection>& connections)
   return result;
 }
 
-// With what running connections add to it.
+// Including running connections.
 std::uint64_t value_of(const SharedSegment& segment, Counter counter, const BothLegs& legs)
 {
   const auto running = counter == Counter::retransmissions_client   ? legs.client.retransmissions
@@ -152,7 +152,7 @@ void add_packet_queues(Exposition& out, const SharedSegment& segment)
 {
   auto queues = packet_queues();
   if (!queues) {
-    return; // not for this user's eyes
+    return; // not visible to this user
   }
   const auto ours = queues_of(segment);
   std::erase_if(*queues,
@@ -185,7 +185,7 @@ void add_shapers(Exposition& out)
 
 void add_peers(Exposition& out, const SharedSegment& segment)
 {
-  std::map<std::string, const PeerStatus*> peers; // by address: a spoilt table must not name one twice
+  std::map<std::string, const PeerStatus*> peers; // by address: a corrupted table must not name one twice
   for (const auto& peer : segment.view().peers()) {
     if (peer.present) {
       peers[peer.address.address_string()] = &peer;

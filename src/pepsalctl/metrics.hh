@@ -8,12 +8,12 @@
 
 namespace pepsal {
 
-// What a server of metrics remembers from one answer to the next. A connection that ends while it is looked at may
-// count twice for a moment; a counter that then went back would look to Prometheus like a new daemon's.
+// What a metrics server remembers from one answer to the next. A connection that ends while it is looked at may briefly
+// count twice; if the counter then went back, Prometheus would take it for a new daemon's.
 class MetricMemory
 {
 public:
-  // The value, or the largest seen since that manager started.
+  // The value, or the largest one seen since that manager started.
   std::uint64_t rising(std::int32_t manager, Counter counter, std::uint64_t value);
 
 private:
@@ -21,11 +21,11 @@ private:
   std::array<std::uint64_t, counter_rows.size()> largest_{};
 };
 
-// Everything, in the text format of Prometheus, of a daemon whose network namespace the caller has entered. Throws
-// SystemError when the kernel does not tell of its sockets or shapers.
+// All metrics, in the Prometheus text format, of a daemon whose network namespace the caller has entered. Throws
+// SystemError if the kernel does not report its sockets or shapers.
 std::string metrics_of(const SharedSegment& segment, MetricMemory& memory);
 
-// The same by name, which is little when that instance does not run.
+// The same by name; only a few if that instance is not running.
 std::string metrics_of(const std::string& instance, MetricMemory& memory);
 
 } // namespace pepsal

@@ -1,6 +1,6 @@
-// pepsalctl metrics --listen: /metrics for Prometheus and /health for load balancers, by libmicrohttpd, in one thread,
-// until SIGTERM or SIGINT. Fails with SystemError when the address is not available. A daemon that ends or starts
-// meanwhile changes the answers and nothing else.
+// pepsalctl metrics --listen: /metrics for Prometheus and /health for load balancers, using libmicrohttpd, in one
+// thread, until SIGTERM or SIGINT. Fails with SystemError if the address is not available. A daemon that stops or
+// starts meanwhile only changes the answers.
 
 #include <algorithm>
 #include <array>
@@ -42,7 +42,7 @@ struct Answer
   std::string body;
 };
 
-// What is asked for, worked out once a second at most, so that asking often costs little.
+// The answers, computed at most once a second, so that frequent requests cost little.
 class Answers
 {
 public:
@@ -107,12 +107,12 @@ Answer answer_to(Answers& answers, std::string_view method, std::string_view pat
   return {.status = MHD_HTTP_NOT_FOUND, .body = "/metrics or /health\n"};
 }
 
-// As MHD_AccessHandlerCallback. Called by C: no exception may leave it.
+// An MHD_AccessHandlerCallback. Called from C, so no exception may leave it.
 MHD_Result handle(void* context, MHD_Connection* connection, const char* path, const char* method,
                   const char* /*version*/, const char* /*upload*/, std::size_t* upload_size, void** request)
 {
   static int has_begun;
-  if (*request == nullptr) { // the headers are there; a body, of which nothing is wanted, may follow
+  if (*request == nullptr) { // the headers have arrived; an unwanted body may follow
     *request = &has_begun;
     return MHD_YES;
   }
@@ -155,7 +155,7 @@ Socket listen_at(const Endpoint& endpoint)
   return result;
 }
 
-// Root keeps what it takes to look: at the table whoever owns it, at proxies' sockets, queues and rules.
+// Root keeps the capabilities needed to read: the table whoever owns it, proxies' sockets, queues and rules.
 void keep_only_what_looks()
 {
   if (::geteuid() != 0) {
@@ -174,7 +174,7 @@ Server start_server(Socket listener, Answers& answers)
 {
   constexpr unsigned most_connections = 16;
   constexpr unsigned seconds_without_a_word = 10;
-  constexpr std::size_t bytes_a_connection = 16 * 1024; // for what is asked
+  constexpr std::size_t bytes_a_connection = 16 * 1024; // for the request
   Server server{MHD_start_daemon(MHD_USE_EPOLL, 0, nullptr, nullptr, handle, &answers, MHD_OPTION_LISTEN_SOCKET,
                                  listener.number(), MHD_OPTION_CONNECTION_LIMIT, most_connections,
                                  MHD_OPTION_CONNECTION_TIMEOUT, seconds_without_a_word,
@@ -182,11 +182,11 @@ Server start_server(Socket listener, Answers& answers)
   if (!server) {
     throw std::runtime_error{"the HTTP server does not start"};
   }
-  static_cast<void>(listener.release()); // the server's now
+  static_cast<void>(listener.release()); // now owned by the server
   return server;
 }
 
-// Until a signal says so.
+// Runs until a signal arrives.
 void run(MHD_Daemon* server, SignalDescriptor& signals)
 {
   const auto* info = MHD_get_daemon_info(server, MHD_DAEMON_INFO_EPOLL_FD);
@@ -215,14 +215,14 @@ void run(MHD_Daemon* server, SignalDescriptor& signals)
 
 void serve_metrics(const CommandOptions& line)
 {
-  auto listener = listen_at(*line.listen); // here, and not where the daemon's network is
+  auto listener = listen_at(*line.listen); // before this thread enters the daemon's network namespace
   Answers answers{line.instance};
   SignalDescriptor signals{SIGTERM, SIGINT};
   handle_signal(SIGPIPE, SIG_IGN, true);
   try {
-    static_cast<void>(open_running(line.instance)); // for its network, while that may be entered
+    static_cast<void>(open_running(line.instance)); // to enter its network namespace while that is permitted
   } catch (const std::exception&) {
-    // It may come later.
+    // It may be started later.
   }
   keep_only_what_looks();
   const auto server = start_server(std::move(listener), answers);

@@ -1,5 +1,5 @@
-// Questions and changes by netlink. Called by what reads sockets and shapers, and changes these. Fails with
-// SystemError, as said in the header.
+// Queries and changes through netlink. Called by what reads sockets and shapers, and by what changes shapers. Fails
+// with SystemError, as described in the header.
 
 #include "pepsalctl/netlink.hh"
 
@@ -17,7 +17,7 @@ namespace pepsal {
 void read_messages(std::span<const std::byte> datagram, mnl_cb_t read, void* data)
 {
   const auto whole = whole_messages(datagram);
-  static_cast<void>(mnl_cb_run(whole.data(), whole.size(), 0, 0, read, data)); // of any sequence, from anybody
+  static_cast<void>(mnl_cb_run(whole.data(), whole.size(), 0, 0, read, data)); // any sequence number, any sender
 }
 
 Netlink::Netlink(int bus, const char* name)

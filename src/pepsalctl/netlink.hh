@@ -10,21 +10,22 @@
 
 namespace pepsal {
 
-// Gives each message of one datagram to `read` with `data`, whatever the datagram is; ends where it makes no sense.
+// Passes each message of one datagram to `read` with `data`, whatever the datagram contains; stops where it is
+// malformed.
 void read_messages(std::span<const std::byte> datagram, mnl_cb_t read, void* data);
 
-// A netlink socket to ask the kernel by.
+// A netlink socket for queries to the kernel.
 class Netlink
 {
 public:
-  // `bus` as NETLINK_ROUTE; `name` is what messages of failure call it. Throws SystemError.
+  // `bus` such as NETLINK_ROUTE; `name` is how errors call it. Throws SystemError.
   Netlink(int bus, const char* name);
 
-  // Sends a request for a dump and gives each message of the answer to `read` with `data`. Throws SystemError; EINTR
-  // when what was listed has changed meanwhile.
+  // Sends a request for a dump and passes each message of the answer to `read` with `data`. Throws SystemError; with
+  // EINTR if the listed objects have changed meanwhile.
   void dump(nlmsghdr* request, mnl_cb_t read, void* data);
 
-  // Sends a request to change what is there, and waits until it is done. Throws SystemError.
+  // Sends a request for a change and waits until it is done. Throws SystemError.
   void change(nlmsghdr* request);
 
 private:

@@ -1,4 +1,4 @@
-// Words of the command line. Called by commands that take a connection or an address. Nothing here fails.
+// Words of the command line. Called by commands that take a connection or an address. Nothing here can fail.
 
 #include "pepsalctl/parse.hh"
 

@@ -1,4 +1,4 @@
-// Rates for top. Nothing here can fail; a counter that went back gives a rate of 0.
+// Rates for top. Nothing here can fail; a counter that has gone back gives a rate of 0.
 
 #include "pepsalctl/rates.hh"
 

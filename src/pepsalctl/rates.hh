@@ -12,22 +12,22 @@
 
 namespace pepsal {
 
-// A connection with what it moves, as top shows it.
+// A connection with its rates, as top shows it.
 struct MovingConnection
 {
   ShownConnection connection;
-  double up{}; // bytes a second since the look before; 0 at the first
+  double up{}; // bytes a second since the previous look; 0 at the first
   double down{};
 };
 
-// An interface with a shaper, and what it sends.
+// An interface with a shaper, and its rate.
 struct MovingLink
 {
   Shaper shaper;
   double sent{}; // bytes a second
 };
 
-// Makes rates of what is counted, from one look to the next.
+// Derives rates from the counts of successive looks.
 class Rates
 {
 public:
@@ -43,7 +43,7 @@ public:
   Look next(std::vector<ShownConnection> connections, std::vector<Shaper> links, Clock::time_point now);
 
 private:
-  // Of a connection: its slot, and since when it is there, as others follow it.
+  // Identifies a connection: its slot, which is reused, and the time since when it has been there.
   using Identity = std::pair<std::uint32_t, std::int64_t>;
   struct Bytes
   {

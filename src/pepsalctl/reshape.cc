@@ -1,5 +1,5 @@
-// Changes the rates of pepsal-satlink's HTB classes by rtnetlink(7). Called by `pepsalctl link` before pepsal-satlink,
-// which does the same and all the rest. Fails with SystemError when the kernel refuses.
+// Changes the rates of pepsal-satlink's HTB classes through rtnetlink(7). Called by `pepsalctl link` before
+// pepsal-satlink, which does the same and everything else. Fails with SystemError if the kernel refuses.
 
 #include "pepsalctl/reshape.hh"
 
@@ -34,7 +34,7 @@ tc_ratespec rate_of(std::uint64_t bytes_per_second)
 {
   tc_ratespec rate{};
   rate.rate = static_cast<std::uint32_t>(bytes_per_second);
-  rate.linklayer = TC_LINKLAYER_ETHERNET; // needs no table of the times that packets take
+  rate.linklayer = TC_LINKLAYER_ETHERNET; // needs no table of packet transmission times
   return rate;
 }
 
@@ -78,7 +78,7 @@ void reshape(const std::string& interface, const std::string& rate)
   std::ifstream{"/sys/class/net/" + interface + "/mtu"} >> mtu_bytes;
   constexpr unsigned header_bytes = 14; // of a frame
   const auto whole = interface_figures(links.front(), mtu_bytes).shaped_bit / 8;
-  constexpr std::uint32_t qdisc = 1U << 16U; // "1:", and below it what `pepsal-satlink` names 1:1, 1:10 and 1:20
+  constexpr std::uint32_t qdisc = 1U << 16U; // "1:", and below it what `pepsal-satlink` calls 1:1, 1:10 and 1:20
   constexpr std::uint32_t small = 0x10;
   constexpr std::uint32_t others = 0x20;
   Netlink netlink{NETLINK_ROUTE, "RTM_NEWTCLASS"};

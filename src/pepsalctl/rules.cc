@@ -1,5 +1,5 @@
-// Whether the netfilter rules stand that bring SYNs to the queuers. Called by health. A program that is not there or
-// fails has no rules to show; if all do, nothing is known.
+// Whether the netfilter rules that lead SYNs to the queuers are in place. Called by health. A program that is missing
+// or fails shows no rules; if all do, the result is unknown.
 
 #include "pepsalctl/rules.hh"
 
@@ -29,7 +29,7 @@ namespace pepsal {
 
 namespace {
 
-constexpr std::chrono::seconds patience{5}; // with a program that does not end
+constexpr std::chrono::seconds patience{5}; // for a program that does not end
 
 [[noreturn]] void become(const char* program, int output)
 {
@@ -44,7 +44,7 @@ constexpr std::chrono::seconds patience{5}; // with a program that does not end
   ::_exit(EXIT_FAILURE);
 }
 
-// All that a program prints; nothing when it fails.
+// Everything that a program prints; nothing if it fails.
 std::optional<std::string> output_of(const char* program)
 {
   std::array<int, 2> ends{};
@@ -76,7 +76,7 @@ std::optional<std::string> output_of(const char* program)
   return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS ? std::optional{text} : std::nullopt;
 }
 
-// The number behind `word` in `text`, and how far it reaches: "0" or "0:3".
+// The number or range after `word` in `text`: "0" or "0:3".
 struct Range
 {
   unsigned first{};
@@ -99,7 +99,7 @@ std::optional<Range> range_behind(std::string_view text, std::string_view word)
   return first.ec == std::errc{} ? std::optional{range} : std::nullopt;
 }
 
-// "PEPSAL_two" of the line "-A PEPSAL_two_ASK … -j NFQUEUE --queue-num 0 …", when it means one of the queues.
+// Returns "PEPSAL_two" for the line "-A PEPSAL_two_ASK … -j NFQUEUE --queue-num 0 …", if it names one of the queues.
 std::optional<std::string_view> asking_chain(std::string_view line, std::span<const std::uint16_t> queues)
 {
   constexpr std::string_view append = "-A ";
@@ -118,13 +118,13 @@ std::optional<std::string_view> asking_chain(std::string_view line, std::span<co
 
 struct RuleTrait
 {
-  bool is_its{}; // of pepsal-iptables
+  bool is_its{}; // created by pepsal-iptables
   bool has_mark{};
 };
 
 int read_rule_attribute(const nlattr* attribute, void* data)
 {
-  constexpr std::uint8_t pepsal_iptables = 80; // its ip rules' protocol
+  constexpr std::uint8_t pepsal_iptables = 80; // the protocol of its ip rules
   auto& trait = *static_cast<RuleTrait*>(data);
   const auto type = mnl_attr_get_type(attribute);
   trait.is_its |=
@@ -171,7 +171,7 @@ bool rules_lead_to(std::string_view saved, std::span<const std::uint16_t> queues
 
 std::optional<bool> rules_stand(std::span<const std::uint16_t> queues)
 {
-  if (capng_have_capability(CAPNG_EFFECTIVE, CAP_NET_ADMIN) == 0) { // the legacy programs would show none, and succeed
+  if (capng_have_capability(CAPNG_EFFECTIVE, CAP_NET_ADMIN) == 0) { // the legacy programs would show none and succeed
     return std::nullopt;
   }
   bool is_known = false;

@@ -7,17 +7,17 @@
 
 namespace pepsal {
 
-// Whether rules of pepsal-iptables bring SYNs to one of these queues, by iptables-save of both variants and address
-// families, in the calling thread's network namespace; nothing when they cannot be seen, which takes root. Starts
-// programs, some milliseconds each.
+// Whether rules of pepsal-iptables lead SYNs to one of these queues, according to iptables-save of both variants and
+// address families in the calling thread's network namespace; nothing if they cannot be seen, which needs root. Starts
+// programs, which take a few milliseconds each.
 std::optional<bool> rules_stand(std::span<const std::uint16_t> queues);
 
-// The same as far as everybody may see it: by the ip rules of any instance (mode tproxy), or the sysctl (mode
-// redirect), which pepsal-iptables sets and takes back with its netfilter rules. Throws SystemError when the kernel
-// does not tell.
+// The same as far as any user can see it: by the ip rules of any instance (tproxy mode), or the sysctl (redirect mode),
+// which pepsal-iptables sets and restores together with its netfilter rules. Throws SystemError if the kernel does not
+// report them.
 bool traces_of_rules_stand();
 
-// The same of the text that one iptables-save prints: a chain of PEPsal's has the rule, and PREROUTING leads to it.
+// The same for the output of one iptables-save: one of PEPsal's chains has the rule, and PREROUTING leads to it.
 bool rules_lead_to(std::string_view saved, std::span<const std::uint16_t> queues);
 
 } // namespace pepsal

@@ -19,7 +19,7 @@ bool is_lower(const Endpoint& one, const Endpoint& other)
   return std::tie(one.address, one.port) < std::tie(other.address, other.port);
 }
 
-// What a column that holds a quantity is sorted by.
+// The sort key of a column that holds a quantity.
 double quantity(const ShownConnection& connection, Column column, std::optional<LegName> leg)
 {
   switch (column) {

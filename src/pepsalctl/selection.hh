@@ -34,30 +34,30 @@ enum class Column
 inline constexpr std::array<std::string_view, 10> column_names{"id",   "state", "client", "server", "age", "up",
                                                                "down", "rtt",   "retr",   "queued"}; // by Column
 
-// Which connections are shown, in which order.
+// Which connections are shown, and in which order.
 struct Selection
 {
   std::optional<Prefix> client{};
   std::optional<Prefix> server{};
-  std::optional<Prefix> peer{};        // of the box across the satellite
+  std::optional<Prefix> peer{};        // of the box at the other end of the satellite link
   std::optional<std::uint16_t> port{}; // the server's
   std::optional<SlotState> state{};
-  std::optional<LegName> leg{}; // its figures alone count, and connections that have none are left out
+  std::optional<LegName> leg{}; // only its figures count, and connections without it are left out
   Column sort{Column::id};
 
   bool has(const ShownConnection& connection) const;
-  // Whether `one` stands above `other`.
+  // Whether `one` is listed above `other`.
   bool puts_first(const ShownConnection& one, const ShownConnection& other) const;
-  // What is left of all, sorted: names and addresses rising, quantities falling, the largest first.
+  // The selected connections, sorted: names and addresses ascending, quantities descending.
   std::vector<ShownConnection> of(std::vector<ShownConnection> all) const;
 };
 
-// Sums over the legs that count; the round trip, in microseconds, is the longer one.
+// Sums over the legs that count; the round-trip time, in microseconds, is that of the longer one.
 struct LegSums
 {
   std::uint32_t rtt_us{};
   std::uint64_t retransmissions{}; // segments
-  std::uint64_t queued{};          // bytes in the box: not read yet, or not acknowledged
+  std::uint64_t queued{};          // bytes in the box: not read or not acknowledged yet
 };
 LegSums figures_of(const ShownConnection& connection, std::optional<LegName> leg);
 

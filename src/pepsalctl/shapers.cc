@@ -1,5 +1,5 @@
-// Reads the shapers of interfaces by rtnetlink(7). Called by metrics and top. Fails with SystemError when the kernel
-// does not tell.
+// Reads the shapers of interfaces through rtnetlink(7). Called by metrics and top. Fails with SystemError if the kernel
+// does not report them.
 
 #include "pepsalctl/shapers.hh"
 
@@ -21,7 +21,7 @@ namespace pepsal {
 
 namespace {
 
-// The structure in an attribute; what an older kernel does not send of it is 0.
+// The structure in an attribute; fields that an older kernel does not send are 0.
 template<typename T> T read_structure(const nlattr* attribute)
 {
   T result{};
@@ -61,12 +61,12 @@ struct Found
   Shaper shaper;
 };
 
-// pepsal-satlink's copies of the last packets, which wait for an idle link: what becomes of them is no loss.
+// pepsal-satlink's copies of the last packets, which wait until the link is idle: dropping them is not a loss.
 constexpr std::uint32_t class_of_copies = 0x0001'0030;
 
 void leave_out_copies(std::vector<Found>& shapers, int index, const Shaper& copies)
 {
-  for (auto& [other, shaper] : shapers) { // a root is told of before what stands below it
+  for (auto& [other, shaper] : shapers) { // a root is reported before what is below it
     if (other == index) {
       shaper.queued_bytes -= std::min(shaper.queued_bytes, copies.queued_bytes);
       shaper.queued_packets -= std::min(shaper.queued_packets, copies.queued_packets);
@@ -104,7 +104,7 @@ int read_htb_option(const nlattr* attribute, void* data)
   auto& rate = *static_cast<std::uint64_t*>(data);
   if (mnl_attr_get_type(attribute) == TCA_HTB_PARMS) {
     rate = std::max<std::uint64_t>(rate, read_structure<tc_htb_opt>(attribute).ceil.rate);
-  } else if (mnl_attr_get_type(attribute) == TCA_HTB_CEIL64) { // the other one is at its end then
+  } else if (mnl_attr_get_type(attribute) == TCA_HTB_CEIL64) { // the 32-bit field is saturated then
     rate = read_structure<std::uint64_t>(attribute);
   }
   return MNL_CB_OK;
@@ -116,7 +116,7 @@ int read_class_attribute(const nlattr* attribute, void* data)
                                                      : MNL_CB_OK;
 }
 
-// The rate is that of the classes that have no other above them.
+// The rate is that of the classes without a parent class.
 int read_class(const nlmsghdr* message, void* data)
 {
   const auto* one = static_cast<const tcmsg*>(mnl_nlmsg_get_payload(message));
@@ -180,7 +180,7 @@ std::vector<Shaper> shapers()
     try {
       return look_at_shapers();
     } catch (const SystemError& error) {
-      if (error.code().value() != EINTR || attempt == tries) { // somebody changes them at this moment
+      if (error.code().value() != EINTR || attempt == tries) { // they are being changed at this moment
         throw;
       }
     }

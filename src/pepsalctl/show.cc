@@ -1,4 +1,4 @@
-// pepsalctl show: one connection with both of its legs. Fails when there is none of that ID or client.
+// pepsalctl show: one connection with both of its legs. Fails if there is none with that ID or client.
 
 #include <functional>
 #include <stdexcept>

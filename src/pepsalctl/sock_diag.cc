@@ -1,5 +1,5 @@
-// Asks the kernel for its TCP sockets by NETLINK_SOCK_DIAG, IPv4 and IPv6 in one dump each. Called once a command, or
-// once a refresh. Fails with SystemError when there is no inet_diag, or when the kernel cannot answer.
+// Queries the kernel's TCP sockets through NETLINK_SOCK_DIAG, with one dump each for IPv4 and IPv6. Called once per
+// command, or once per refresh. Fails with SystemError if there is no inet_diag, or if the kernel cannot answer.
 
 #include "pepsalctl/sock_diag.hh"
 
@@ -19,7 +19,8 @@ namespace pepsal {
 
 namespace {
 
-// Of the kernel's include/net/tcp_states.h, which linux/tcp.h does not have and netinet/tcp.h only without it.
+// From the kernel's include/net/tcp_states.h: linux/tcp.h lacks these, and netinet/tcp.h, which has them, cannot be
+// included together with it.
 constexpr auto state_names =
     std::to_array<const char*>({"unknown", "established", "syn-sent", "syn-recv", "fin-wait-1", "fin-wait-2",
                                 "time-wait", "closed", "close-wait", "last-ack", "listening", "closing", "syn-recv"});

@@ -12,7 +12,7 @@
 
 namespace pepsal {
 
-// A TCP socket as the kernel describes it to whoever asks (sock_diag(7)).
+// A TCP socket as described by the kernel (sock_diag(7)).
 struct SocketFacts
 {
   Endpoint local;
@@ -22,14 +22,14 @@ struct SocketFacts
   std::uint32_t receive_queue{}; // bytes that the program has not read
   std::uint32_t send_queue{};    // bytes that the host has not acknowledged, sent or not
   std::string congestion;        // name of the algorithm
-  tcp_info info{};               // what an older kernel does not tell is 0
+  tcp_info info{};               // fields that an older kernel does not fill in are 0
 };
 
 // All TCP sockets of the calling thread's network namespace that are neither listening nor in TIME_WAIT. Needs no
 // privilege. Throws SystemError when the kernel has no inet_diag.
 std::vector<SocketFacts> tcp_sockets();
 
-// Those that one datagram of the kernel's answer tells of.
+// The sockets described by one datagram of the kernel's answer.
 std::vector<SocketFacts> sockets_in(std::span<const std::byte> answer);
 
 // "established", "fin-wait-1", ... as ss(8) calls them.

@@ -20,7 +20,7 @@ double seconds_since(const PeerStatus& peer)
   return seconds_between(BootTime{peer.since_ns.load()}, boot_time_now()).count();
 }
 
-// One line a peer: whether it is up, since when, how many warm connections it has; or why it is down.
+// One line for each peer: whether it is up, since when, how many warm connections it has; or why it is down.
 void print_peer(const PeerStatus& peer)
 {
   const bool up = peer.up;

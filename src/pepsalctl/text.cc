@@ -1,4 +1,4 @@
-// Figures and tables for people. Nothing here can fail.
+// Figures and tables for human readers. Nothing here can fail.
 
 #include "pepsalctl/text.hh"
 

@@ -7,11 +7,11 @@
 
 namespace pepsal {
 
-// Figures for people, five characters at most.
+// Figures for human readers, five characters at most.
 std::string short_bytes(std::uint64_t bytes);               // "0", "999", "1.0k", "12.3M", "120G"; powers of 1000
 std::string short_time(std::chrono::duration<double> time); // "0.1s", "12s", "5m", "3h", "8d"
 
-// Rows of a table under their headings, as wide as they have to be.
+// Rows of a table under their headings, with columns as wide as necessary.
 class Columns
 {
 public:
@@ -35,7 +35,7 @@ private:
   };
 
   std::vector<Column> columns_;
-  std::vector<std::vector<std::string>> rows_; // each as many cells as there are columns
+  std::vector<std::vector<std::string>> rows_; // each with one cell per column
 };
 
 } // namespace pepsal

@@ -6,7 +6,7 @@
 
 namespace pepsal {
 
-// A connection with all that is known of it: bytes, seconds and bits/s, whole. A leg that is not there is null.
+// A connection with all that is known about it, in bytes, seconds and bits/s, without rounding. A missing leg is null.
 nlohmann::ordered_json to_json(const ShownConnection& connection);
 
 } // namespace pepsal

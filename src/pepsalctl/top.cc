@@ -1,5 +1,5 @@
-// pepsalctl top: connections as they move, again each second, until q. Fails with one line where there is no terminal,
-// and when the daemon ends.
+// pepsalctl top: connections and their rates, refreshed every second, until q. Fails with one line if there is no
+// terminal, or when the daemon ends.
 
 #include <algorithm>
 #include <array>
@@ -37,7 +37,7 @@ struct EndScreen
   }
 };
 
-// The terminal while this lives; what it showed before comes back at the end, by an exception, too.
+// Takes the terminal during its lifetime and restores the screen at the end, also after an exception.
 std::unique_ptr<SCREEN, EndScreen> take_terminal()
 {
   if (::isatty(STDIN_FILENO) == 0 || ::isatty(STDOUT_FILENO) == 0) {
@@ -61,7 +61,7 @@ std::string bit_rate(double bytes_per_second)
   return short_bytes(static_cast<std::uint64_t>(bytes_per_second * bits_a_byte));
 }
 
-// What a column is sorted by: rates where list has sums.
+// The order of rows: by rates where list uses sums.
 bool stands_above(const MovingConnection& one, const MovingConnection& other, const Selection& selection)
 {
   if (selection.sort == Column::up) {
@@ -104,7 +104,7 @@ std::string summary_of(const Rates::Look& look)
                      states[2], bit_rate(up), bit_rate(down));
 }
 
-// "link sat0: 9.6M of 10.0M bit/s (96%), 12.3k bytes wait"; of the others, where there are several, the same.
+// "link sat0: 9.6M of 10.0M bit/s (96%), 12.3k bytes wait"; if there are several links, the same for each.
 std::string links_of(const Rates::Look& look)
 {
   std::string result;
@@ -144,7 +144,7 @@ void draw(const Rates::Look& look, const Selection& selection)
   ::refresh();
 }
 
-// Returns whether to go on.
+// Returns whether to continue.
 bool obey(int key, Selection& selection)
 {
   const auto last = column_names.size() - 1;
@@ -161,7 +161,7 @@ bool obey(int key, Selection& selection)
   case KEY_RIGHT:
     column = column == last ? 0 : column + 1;
     break;
-  default: // KEY_RESIZE, too: LINES and COLS are new already
+  default: // also KEY_RESIZE: LINES and COLS are updated already
     break;
   }
   selection.sort = static_cast<Column>(column);
@@ -174,7 +174,7 @@ void top(const CommandOptions& line)
 {
   auto selection = line.selection;
   Rates rates;
-  static_cast<void>(open_running(line.instance)); // what fails at once, fails before the screen is taken
+  static_cast<void>(open_running(line.instance)); // an immediate failure should come before the screen is taken
   const auto screen = take_terminal();
   Rates::Look look;
   auto due = Rates::Clock::now();

@@ -9,7 +9,7 @@
 
 namespace pepsal {
 
-// A connection that ends while the table is looked at would count twice, or not at all: then it is looked at again.
+// A connection that ends while the table is read would count twice, or not at all: then it is read again.
 std::uint64_t running_value(const SharedSegment& segment, Counter counter)
 {
   const auto view = segment.view();

@@ -1,4 +1,4 @@
-// Why a socket sends nothing more at the moment, out of its tcp_info. Nothing here can fail.
+// Why a socket is not sending more at the moment, from its tcp_info. Nothing here can fail.
 
 #include "pepsalctl/waiting.hh"
 
@@ -26,8 +26,8 @@ const char* waits_for(const SocketFacts& socket)
   return info.tcpi_notsent_bytes > 0 && window_is_full ? "receiver" : "network";
 }
 
-// Who waits for the receiver or the network does so since the last acknowledgement, who has nothing to send since the
-// last data.
+// A sender that waits for the receiver or the network has done so since the last acknowledgement, one that has nothing
+// to send since the last data.
 std::string waiting_text(const SocketFacts& socket)
 {
   const auto since = std::chrono::milliseconds{socket.send_queue == 0 ? socket.info.tcpi_last_data_sent

@@ -1,4 +1,4 @@
-// The closing line of a connection, for its session. Cannot fail: what the kernel does not tell is shown as "-".
+// The closing line of a connection, for its session. Cannot fail: what the kernel does not report is shown as "-".
 
 #include "proxy/closing_line.hh"
 
@@ -26,8 +26,8 @@ ClosingLine::Summary summary_of(const Leg& leg)
           .congestion = leg.socket.congestion()};
 }
 
-// Asked by a socket that is there already, as if_indextoname(3) would make one. "-" for an interface that is gone, and
-// for a peer's client, whose SYN arrived elsewhere.
+// Uses an existing socket, where if_indextoname(3) would create one. "-" for an interface that is gone, and for a
+// peer's client, whose SYN arrived elsewhere.
 std::array<char, IF_NAMESIZE> interface_name(const TCPSocket& socket, std::uint32_t index)
 {
   ifreq request{};

@@ -13,12 +13,12 @@
 
 namespace pepsal {
 
-// What the log says of a connection that has ended. Read from both legs while they are open; written when they are
+// What the log says about a connection that has ended. Read from both legs while they are open; written after they are
 // closed, so that nobody waits for the log.
 class ClosingLine
 {
 public:
-  // What is told of a leg; one that was never established has nothing to tell.
+  // What is reported about a leg; for one that was never established, "-".
   struct Summary
   {
     std::string rtt{"-"}; // smoothed, in seconds

@@ -1,5 +1,5 @@
-// The thread beside a proxy's main one, for connections that carry bulk both ways. There is none when the system has no
-// more tasks or descriptors; the main thread then moves both flows in turn.
+// A proxy's second thread, for connections that carry bulk both ways. Without one, because the system has no tasks or
+// descriptors left, the main thread moves both flows in turn.
 
 #include "proxy/copy_thread.hh"
 

@@ -7,8 +7,8 @@
 
 namespace pepsal {
 
-// A proxy's second thread. It moves one flow as long as that is bulk and comes without long pauses, then gives it back
-// and ends. While it runs, the flow is its alone.
+// A proxy's second thread. It moves one flow as long as that is bulk without long pauses, then gives it back and ends.
+// While it runs, only it uses the flow.
 class CopyThread
 {
 public:
@@ -17,12 +17,12 @@ public:
   CopyThread(const CopyThread&) = delete;
   CopyThread& operator=(const CopyThread&) = delete;
 
-  // Takes the flow over; false when the system gives no thread or descriptor. Only while none is running.
+  // Takes over the flow; false if the system has no thread or descriptor to spare. Only while none is running.
   bool start(Flow& flow);
 
   bool is_running() const { return flow_ != nullptr; }
 
-  // Readable once the flow is given back.
+  // Readable once the flow has been given back.
   int given_back() const { return given_back_.number(); }
 
   // Takes the flow back and ends the thread.

@@ -1,4 +1,5 @@
-// The original destination of an accepted connection. Called by a proxy once a connection; never fails, it refuses.
+// The original destination of an accepted connection. Called by a proxy once per connection; never fails, but may
+// refuse.
 
 #include "proxy/destination.hh"
 
@@ -29,7 +30,7 @@ std::optional<Destination> find_destination(ConnectionTable& table, const TCPSoc
   }
   table.count(claim ? Counter::destinations_from_table : Counter::destinations_from_kernel);
   if (claim) {
-    connection.syn = claim->connection.syn; // the rest is as the kernel says, whatever stands there by now
+    connection.syn = claim->connection.syn; // the rest comes from the kernel, whatever the table says now
   } else {
     claim = table.insert_connecting(connection, proxy, now);
   }

@@ -1,6 +1,6 @@
-// The outgoing leg: a socket with the client's address, the SYN's DSCP and the leg's profile, connected
-// within --connect-timeout. Called by a proxy once per connection. Refusals and timeouts are results;
-// a lack of descriptors or memory is waited out as long, and only then throws.
+// The outgoing leg: a socket with the client's address, the SYN's DSCP and the leg's profile, connected within
+// --connect-timeout. Called by a proxy once per connection. Refusals and timeouts are results; a lack of descriptors or
+// memory is waited out for as long, and only then throws.
 
 #include "proxy/dial.hh"
 
@@ -21,7 +21,7 @@ namespace pepsal {
 namespace {
 
 constexpr std::size_t most_first_bytes = 2048;                       // more than any SYN takes on an Ethernet path
-constexpr auto first_bytes_patience = std::chrono::milliseconds{20}; // beside a satellite's round trip, nothing
+constexpr auto first_bytes_patience = std::chrono::milliseconds{20}; // negligible compared with a satellite round trip
 
 class Dialler
 {
@@ -60,7 +60,8 @@ private:
     return result;
   }
 
-  // A lack of descriptors or memory passes, and a client that has been answered waits for that as for its server.
+  // A lack of descriptors or memory is temporary, and a client that has been answered waits for its end as for its
+  // server.
   PreparedDial prepare(const DialSource& source) const
   {
     constexpr auto pause = std::chrono::milliseconds{100};
@@ -79,14 +80,14 @@ private:
 
   bool fast_open() const { return config_.fastopen && departure_.link != nullptr && with_first_bytes_; }
 
-  // Begins to connect; returns the number of bytes taken along, or -1 with errno.
+  // Begins to connect; returns the number of bytes sent along, or -1 with errno.
   ssize_t connect(const TCPSocket& socket) const
   {
     return ::connect(socket.number(), server_.get(), server_.length()) == -1 && errno != EINPROGRESS ? -1 : 0;
   }
 
-  // The same with the client's first bytes, if it sends some soon. The kernel takes what fits into one SYN,
-  // and sends it again in the ordinary way when the server acknowledges the SYN without them.
+  // The same with the client's first bytes, if it sends some soon. The kernel takes what fits into one SYN, and sends
+  // it again in the ordinary way if the server acknowledges the SYN without them.
   ssize_t connect_with_data(TCPSocket& socket)
   {
     std::array<std::byte, most_first_bytes> bytes;
@@ -96,13 +97,13 @@ private:
     if (available <= 0) {
       return connect(socket);
     }
-    if (departure_.to_peer) { // any other side gives a cookie first (RFC 7413)
+    if (departure_.to_peer) { // anyone else must provide a cookie first (RFC 7413)
       socket.set_option(IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, 1, "TCP_FASTOPEN_NO_COOKIE");
     }
     const auto sent = ::sendto(socket.number(), bytes.data(), static_cast<std::size_t>(available),
                                MSG_FASTOPEN | MSG_NOSIGNAL, server_.get(), server_.length());
     if (sent == -1) {
-      return errno == EINPROGRESS ? 0 : -1; // a SYN without data: no cookie is known, or too many such SYNs got lost
+      return errno == EINPROGRESS ? 0 : -1; // a SYN without data: there is no cookie, or too many such SYNs got lost
     }
     return check("recv", ::recv(client_.number(), bytes.data(), static_cast<std::size_t>(sent), 0));
   }
@@ -113,7 +114,7 @@ private:
     for (;;) {
       const auto left =
           std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
-      // The client's reset shows as POLLERR or POLLHUP, which are reported unasked; its half-close does not.
+      // The client's reset shows as POLLERR or POLLHUP, which are always reported; its half-close does not.
       std::array<pollfd, 2> watched{pollfd{.fd = socket.number(), .events = POLLOUT, .revents = 0},
                                     pollfd{.fd = client_.number(), .events = 0, .revents = 0}};
       const int ready = ::poll(watched.data(), watched.size(), static_cast<int>(std::max<std::int64_t>(left, 0)));

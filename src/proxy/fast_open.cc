@@ -1,4 +1,4 @@
-// Fast Open clients, in a proxy's process, between accept and dial. SystemError when a socket cannot be asked.
+// Fast Open clients, in a proxy's process, between accept and dial. SystemError if a socket cannot be queried.
 
 #include "proxy/fast_open.hh"
 
@@ -13,11 +13,11 @@ namespace pepsal {
 
 namespace {
 
-// False when the client does not answer.
+// False if the client does not answer.
 bool wait_for_handshake(const TCPSocket& client)
 {
   constexpr auto patience = std::chrono::seconds{15};
-  constexpr auto pause = std::chrono::milliseconds{5}; // the end of a handshake wakes nobody
+  constexpr auto pause = std::chrono::milliseconds{5}; // the end of a handshake causes no event
   const auto deadline = std::chrono::steady_clock::now() + patience;
   while (client.state() == TCP_SYN_RECV && std::chrono::steady_clock::now() < deadline) {
     std::this_thread::sleep_for(pause);

@@ -8,7 +8,7 @@
 
 namespace pepsal {
 
-// What is believed of a client whose SYN carried data (RFC 7413). Config and table must outlive it.
+// What to believe about a client whose SYN carried data (RFC 7413). Config and table must outlive it.
 class FastOpenTrust
 {
 public:
@@ -17,13 +17,13 @@ public:
       , table_{table}
   {}
 
-  // Whether an accepted client is who its address says. A SYN's source may be anybody's address: until its owner has
-  // answered, nothing is dialled and nothing but the SYN-ACK is sent there. Clients behind a peer, and where there are
-  // no peers those whose cookie the kernel has seen, need not be waited for; others for up to 15 s. `arrival` names the
-  // peers across the link that it has come by.
+  // Whether an accepted client really has its address. The source address of a SYN can be forged: until its owner has
+  // answered, nothing is dialled and nothing but the SYN-ACK is sent there. There is no need to wait for clients behind
+  // a peer and, if there are no peers, for those whose cookie the kernel has verified; others are waited for up to 15
+  // s. `arrival` selects the peers across the link on which it arrived.
   bool is_proved(const TCPSocket& client, const Endpoint& address, const PeerFilter& arrival) const;
 
-  // Behind one that is up, or is not dialled from here.
+  // Whether it is behind a peer that is up, or that is not dialled from here.
   bool is_behind_peer(const Endpoint& client, const PeerFilter& arrival) const;
 
 private:
@@ -31,8 +31,8 @@ private:
   const ConnectionTable& table_;
 };
 
-// A SYN to or from behind a peer carried data that were taken: there is a PEPsal across the satellite, which has as
-// much room for what this one sends as this one has.
+// For a SYN to or from behind a peer whose data were accepted: there is a PEPsal at the other end of the satellite
+// link, which has as much room for what this one sends as this one has.
 void expect_peer_window(TCPSocket& socket, const Link& link);
 
 } // namespace pepsal

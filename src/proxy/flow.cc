@@ -1,5 +1,5 @@
-// One direction of a connection. A proxy's main thread moves both; while both carry bulk, a second one moves one of
-// them. Only fcntl(2) on a pipe just made can throw.
+// One direction of a connection. A proxy's main thread moves both; while both carry bulk, a second thread moves one of
+// them. Only fcntl(2) on a new pipe can throw.
 
 #include "proxy/flow.hh"
 
@@ -15,10 +15,10 @@ namespace pepsal {
 
 namespace {
 
-constexpr int pipe_bytes = 1024 * 1024;        // fs.pipe-max-size by default; less is taken where the kernel says so
+constexpr int pipe_bytes = 1024 * 1024; // the default of fs.pipe-max-size; less is accepted if the kernel insists
 constexpr std::size_t small_read_bytes = 4096; // spliced reads below this are not bulk
-constexpr int small_reads_to_leave_bulk = 8;   // so many in a row
-constexpr int steps_at_once = 16;              // then the other way has its turn
+constexpr int small_reads_to_leave_bulk = 8;   // this many in a row
+constexpr int steps_at_once = 16;              // then it is the other direction's turn
 
 bool must_wait(int error)
 {
@@ -38,7 +38,7 @@ bool SplicePipe::prepare()
   }
   read_end_ = FileDescriptor{ends[0]};
   write_end_ = FileDescriptor{ends[1]};
-  ::fcntl(ends[1], F_SETPIPE_SZ, pipe_bytes); // refused past the user's limit; the size there is will do
+  ::fcntl(ends[1], F_SETPIPE_SZ, pipe_bytes); // refused beyond the user's limit; the existing size will do
   const int size = ::fcntl(ends[1], F_GETPIPE_SZ);
   capacity_bytes_ = static_cast<std::size_t>(check("fcntl F_GETPIPE_SZ", size));
   return true;
@@ -116,7 +116,7 @@ Flow::Step Flow::read_message()
     small_reads_ = 0;
   }
   const auto step = write_message();
-  return full ? step : Step::wait; // a message rarely comes alone with the next one
+  return full ? step : Step::wait; // a message is rarely followed at once by the next
 }
 
 Flow::Step Flow::write_message()
@@ -130,8 +130,7 @@ Flow::Step Flow::write_message()
   return held_.empty() ? Step::again : Step::wait;
 }
 
-// A splice(2) of 0 bytes is no proof of the end: it also stops in front of an urgent byte, so recv(2) has the last
-// word.
+// A splice(2) of 0 bytes does not prove the end of the stream: it also stops before an urgent byte, so recv(2) decides.
 Flow::Step Flow::fill_pipe()
 {
   const auto bytes =
@@ -151,7 +150,7 @@ Flow::Step Flow::fill_pipe()
   return Step::again;
 }
 
-// Never SPLICE_F_MORE: it would hold back a message's last piece.
+// Never SPLICE_F_MORE: it would delay a message's last piece.
 Flow::Step Flow::drain_pipe()
 {
   const auto sent =

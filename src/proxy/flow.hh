@@ -16,7 +16,7 @@ namespace pepsal {
 class SplicePipe
 {
 public:
-  // Whether there is a pipe now; false when the system gives none, and copying goes through memory.
+  // Makes sure that there is a pipe; false if the system has none to spare, and copying goes through memory.
   bool prepare();
   void close();
 
@@ -30,22 +30,21 @@ private:
   std::size_t capacity_bytes_{};
 };
 
-// Carries one direction of a connection: reads one socket and writes all of it to the other, neither of which blocks.
-// Messages go through a buffer at once; bulk goes by splice(2), without a copy to user space. A full sink stops the
-// reading, which is all the flow control there is. It knows no ends but its own: what an end means is the session's to
-// say.
+// Carries one direction of a connection: reads one socket and writes everything to the other; neither blocks. Messages
+// go straight through a buffer; bulk data go by splice(2), without a copy to user space. A full sink stops the reading,
+// which is all the flow control there is. A flow only reports its own end; what that means is decided by the session.
 class Flow
 {
 public:
   enum class State
   {
     flowing,
-    ended,         // all that the source had is written
-    source_failed, // the same, and the source has given the error after it
-    sink_failed    // the sink has given an error; what it did not take is lost
+    ended,         // everything from the source has been written
+    source_failed, // the same, and then the source has failed
+    sink_failed    // the sink has failed; what it did not take is lost
   };
 
-  // What a message is read into, at once.
+  // Most that is read of a message at once.
   static constexpr std::size_t buffer_bytes = 16384;
 
   // The sockets, the counter of written bytes and the buffer must outlive the flow.
@@ -57,22 +56,22 @@ public:
       , buffer_{buffer}
   {}
 
-  // Moves what moves without waiting, a bounded amount of it. Not to be called once it has ended or failed.
+  // Moves what can be moved without waiting, up to a bounded amount. Not to be called once it has ended or failed.
   State advance();
 
   State state() const { return state_; }
   int error() const { return error_; } // errno of the failure
 
-  // What has to happen before it can go on: the source readable, or the sink writable.
+  // What it is waiting for: the source to be readable, or the sink to be writable.
   pollfd awaited() const;
 
-  // Whether it has written all that the source had when it was asked last.
+  // Whether it has written everything that the source had when it was last read.
   bool is_starved() const { return starved_; }
 
-  // Whether much comes at once, so that a thread of its own is worth it.
+  // Whether so much arrives at once that a thread of its own is worthwhile.
   bool is_bulk() const { return mode_ == Mode::bulk; }
 
-  // Nothing has come for a while: gives back what bulk needs, if it is empty.
+  // Nothing has arrived for a while: frees what bulk transfer needs, if it is empty.
   void rest();
 
 private:
@@ -82,7 +81,7 @@ private:
     bulk
   };
 
-  // Whether it can go on at once.
+  // Whether it can continue at once.
   enum class Step
   {
     again,
@@ -107,7 +106,7 @@ private:
   int small_reads_{}; // in a row, in bulk
   SplicePipe pipe_;
   std::size_t piped_bytes_{};       // in the pipe
-  std::span<const std::byte> held_; // of the buffer: read, but not written yet
+  std::span<const std::byte> held_; // part of the buffer that has been read but not written yet
   std::span<std::byte, buffer_bytes> buffer_;
 };
 

@@ -1,5 +1,5 @@
-// What a session finds out by looking at its sockets. Asked by a session every few seconds; SystemError for what the
-// kernel never refuses.
+// What a session learns from inspecting its sockets. Called by a session every few seconds; throws SystemError for what
+// the kernel never refuses.
 
 #include "proxy/inspection.hh"
 
@@ -28,7 +28,7 @@ Inspection::Finding Inspection::look(Leg& client, Leg& server, std::uint64_t byt
     return Finding::server_is_dead;
   }
   quiet_looks_ = quiet ? quiet_looks_ + 1 : 0;
-  if (quiet_looks_ >= 2) { // answers to the last bytes are over
+  if (quiet_looks_ >= 2) { // answers to the last bytes have all arrived
     follow_keepalives(client, server, span, client_facts, server_facts);
   }
   client.facts_before = client_facts;

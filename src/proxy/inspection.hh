@@ -7,8 +7,8 @@
 
 namespace pepsal {
 
-// Looking after a session's legs now and then, for what no event tells: a host that no longer answers, and keepalives
-// that one host sends and the other should see. The clock is the caller's.
+// Periodic inspection of a session's legs for what no event reports: a host that no longer answers, and keepalives that
+// one host sends and the other should see. The caller provides the clock.
 class Inspection
 {
 public:
@@ -17,17 +17,17 @@ public:
   enum class Finding
   {
     moving,
-    quiet, // no byte has passed since the last time
+    quiet, // no byte has been passed on since the last look
     client_is_dead,
     server_is_dead
   };
 
-  // The first look is due in two seconds. Once nothing moves, each pause is twice as long as the one before, a minute
-  // at most and a quarter of a user timeout.
+  // The first look is due in two seconds. While nothing moves, each pause is twice as long as the one before, up to a
+  // minute and a quarter of a user timeout.
   void begin(Time now);
   Time due() const { return last_ + interval_; }
 
-  // Looks at both legs, after so many bytes passed on in both ways together, and sets their keepalives.
+  // Inspects both legs, given the total of bytes passed on in both directions, and sets their keepalives.
   Finding look(Leg& client, Leg& server, std::uint64_t bytes, Time now);
 
 private:

@@ -1,5 +1,5 @@
-// A leg's own affairs: its end, its probes. Called by a session. Options are refused only for a reason that ends the
-// process (SystemError).
+// A single leg: its end, its probes. Called by a session. Options are only refused for a reason that ends the process
+// (SystemError).
 
 #include "proxy/leg.hh"
 
@@ -43,7 +43,7 @@ void Leg::set_keepalive(std::chrono::seconds interval)
   keepalive = interval;
   const auto seconds = static_cast<int>(interval.count());
   socket.set_option(IPPROTO_TCP, TCP_KEEPINTVL, seconds, "TCP_KEEPINTVL");
-  socket.set_option(IPPROTO_TCP, TCP_KEEPIDLE, seconds, "TCP_KEEPIDLE"); // starts the timer again
+  socket.set_option(IPPROTO_TCP, TCP_KEEPIDLE, seconds, "TCP_KEEPIDLE"); // restarts the timer
 }
 
 int Leg::deliver()
@@ -70,17 +70,17 @@ int Leg::deliver()
   }
 }
 
-// A reset would often end nothing here. The kernel sends none in LAST_ACK and CLOSING once all is sent
-// (tcp_disconnect()). One that it sends is not believed by a host that lacks packets before it, but questioned (RFC
-// 5961 section 3.2), and nobody may be left to answer: the other host has ended, too. Bytes that were not read from the
-// socket still make the kernel send one.
+// A reset would often have no effect here. The kernel sends none in LAST_ACK and CLOSING once everything has been sent
+// (tcp_disconnect()). If it does send one, a host that lacks earlier packets does not accept it but sends a challenge
+// ACK (RFC 5961 section 3.2), which nobody may be left to answer: the other host has ended, too. Bytes that were not
+// read from the socket still make the kernel send a reset.
 void Leg::leave_rest_to_kernel()
 {
   if (!fin_arrived || !fin_sent) {
     return;
   }
   using namespace std::chrono_literals;
-  constexpr std::chrono::milliseconds longest = 24h; // to a host that does not answer, when nobody looks any more
+  constexpr std::chrono::milliseconds longest = 24h; // for a host that does not answer, once nobody looks any more
   socket.set_reset_on_close(false);
   socket.set_option(IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(longest.count()), "TCP_USER_TIMEOUT");
 }

@@ -1,6 +1,6 @@
-// The server leg by a peer: one warm connection becomes one client's. Called by a near proxy instead of dial(). What
-// the peer did not pass on may be sent again by another way; where that is in doubt, the connection fails. Only the
-// lack of memory throws.
+// The server leg over a peer: one warm connection becomes one client's. Called by a near proxy instead of dial(). What
+// the peer did not pass on may be sent again over another path; if that is in doubt, the connection fails. Only a lack
+// of memory throws.
 
 #include "proxy/peer_leg.hh"
 
@@ -30,8 +30,8 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t piece_bytes = 16 * 1024;
 constexpr std::size_t kept_bytes_without_rates = 4 * 1024 * 1024;
 
-// So much of the client's is passed on before the answer, and kept to be sent again by another way: what the link can
-// take in two round trips.
+// How many of the client's bytes are passed on before the answer, and kept so that they can be sent again over another
+// path: what the link can take in two round trips.
 std::size_t most_kept_bytes(const Link& link)
 {
   constexpr std::size_t least = 256 * 1024;
@@ -39,7 +39,7 @@ std::size_t most_kept_bytes(const Link& link)
                           : kept_bytes_without_rates;
 }
 
-// The far side gives up its dial after --connect-timeout; its answer needs time to come here.
+// The far side gives up its dial after --connect-timeout; its answer takes time to arrive here.
 constexpr std::chrono::seconds answer_patience{5};
 
 class PeerDialler
@@ -56,7 +56,7 @@ public:
 
   enum class Outcome
   {
-    open, // nothing is decided
+    open, // not decided yet
     answered,
     not_passed_on,
     in_doubt,
@@ -64,7 +64,7 @@ public:
     client_gone
   };
 
-  // Header and first bytes in one segment, then whatever else the client sends, until the far side answers.
+  // Sends header and first bytes in one segment, then whatever else the client sends, until the far side answers.
   Outcome run()
   {
     if (!take_from_client()) {
@@ -92,15 +92,15 @@ public:
   }
 
   const PeerAnswer& answer() const { return answer_; }
-  // Whether all that was sent has been acknowledged there.
+  // Whether the far side has acknowledged everything that was sent.
   bool is_heard() const { return tcp_facts(warm_).unacknowledged_segments == 0; }
   TCPSocket take_socket() { return std::move(warm_); }
   std::uint64_t passed_bytes() const { return passed_bytes_; }
   std::vector<std::byte> take_kept() { return std::move(kept_); }
 
 private:
-  // The first bytes that the client has sent already: they are taken from its socket, as all that is sent is kept.
-  // False when it has been reset, which a socket tells once: looked at again it seems to have ended in good order.
+  // Takes the first bytes that the client has already sent from its socket; like everything sent, they are kept. False
+  // if it has been reset, which a socket reports only once: afterwards it seems to have ended in good order.
   bool take_from_client()
   {
     std::array<std::byte, piece_bytes> piece;
@@ -118,7 +118,7 @@ private:
   {
     const auto sent = ::send(warm_.number(), header_.data(), header_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent == -1) {
-      // Of the header's first piece nothing has left when the kernel refuses it.
+      // If the kernel refuses the header's first piece, none of it has been sent.
       return errno == EAGAIN || errno == EINTR ? Outcome::open
              : header_sent_                    ? Outcome::in_doubt
                                                : Outcome::not_passed_on;
@@ -144,10 +144,10 @@ private:
     return left > 0 && ::poll(watched_.data(), watched_.size(), static_cast<int>(left)) != 0;
   }
 
-  // The far side has passed nothing on exactly if it says so, or ends the stream without an answer: until the
-  // header reaches it its process's end, even by SIGKILL, is a FIN, and from then on a reset (see PeerGate). A reset
-  // that follows a FIN shows as an end, one without as ECONNRESET: then the far box may have passed on what was sent,
-  // before it was lost. Where nothing of the client's was sent, there is nothing to be passed on twice.
+  // The far side has passed nothing on if and only if it says so, or ends the stream without an answer: until the
+  // header reaches it, the end of its process, even by SIGKILL, is a FIN, and from then on a reset (see PeerGate). A
+  // reset that follows a FIN shows as an end of stream, one without as ECONNRESET: then the far box may have passed on
+  // what was sent before it was lost. If none of the client's bytes were sent, nothing can be passed on twice.
   Outcome read_answer()
   {
     const auto bytes = ::recv(warm_.number(), record_.data() + received_, record_.size() - received_, MSG_DONTWAIT);
@@ -175,7 +175,8 @@ private:
     return Outcome::answered;
   }
 
-  // Bytes leave the client's socket only when the warm one has taken them: none is held here when the answer comes.
+  // Bytes are removed from the client's socket only after the warm one has taken them: none is held here when the
+  // answer comes.
   Outcome pass_up()
   {
     if ((watched_[0].revents & POLLOUT) != 0) {
@@ -193,7 +194,7 @@ private:
     }
     if (available == 0) {
       client_ended_ = true;
-      ::shutdown(warm_.number(), SHUT_WR); // what fails here shows in the answer
+      ::shutdown(warm_.number(), SHUT_WR); // a failure will show in the answer
       return Outcome::open;
     }
     const auto sent =
@@ -202,12 +203,12 @@ private:
       if (errno == EAGAIN || errno == EINTR) {
         sink_full_ = true;
       } else {
-        error_taken_ = errno != EPIPE; // EPIPE: the FIN came first, and recv() will say so
+        error_taken_ = errno != EPIPE; // EPIPE: the FIN came first, and recv() will report it
       }
       return Outcome::open;
     }
     const auto taken = static_cast<std::size_t>(sent);
-    ::recv(client_.number(), piece.data(), taken, MSG_DONTWAIT); // what was looked at before
+    ::recv(client_.number(), piece.data(), taken, MSG_DONTWAIT); // what was peeked at before
     keep(std::span{piece}.first(taken));
     passed_bytes_ += taken;
     sink_full_ = sent < available;
@@ -216,19 +217,19 @@ private:
 
   const TCPSocket& client_;
   TCPSocket warm_;
-  std::vector<std::byte> header_; // and first bytes: what of them is not sent yet
-  bool header_sent_{};            // at least a part of it
+  std::vector<std::byte> header_; // and first bytes: the part not sent yet
+  bool header_sent_{};            // at least part of it
   Clock::time_point deadline_;
   std::array<pollfd, 2> watched_{};
   std::array<std::byte, PeerAnswer::bytes> record_{};
   std::size_t received_{};
   PeerAnswer answer_;
-  std::vector<std::byte> kept_; // all that the client sent, to send it again
+  std::vector<std::byte> kept_; // everything that the client sent, to send it again
   std::size_t most_kept_;
   std::uint64_t passed_bytes_{};
   bool sink_full_{};
   bool client_ended_{};
-  bool error_taken_{}; // a reset was seen while sending, so an end that is read later is none
+  bool error_taken_{}; // a reset was seen while sending, so an end of stream read later is not a clean one
 };
 
 } // namespace
@@ -253,7 +254,7 @@ PeerLeg dial_by_peer(const Config& config, ConnectionTable& table, WarmQueue& qu
     table.count(Counter::warm_connections_missing);
     return {};
   }
-  apply_profile(ticket->socket, profile_of(config, &link)); // instead of what an idle connection is watched by
+  apply_profile(ticket->socket, profile_of(config, &link)); // instead of the probing of an idle connection
   begin_use(ticket->socket);
   if (const auto dscp = connection.syn.dscp(); dscp != 0) {
     ticket->socket.set_traffic_class(dscp);
@@ -272,7 +273,7 @@ PeerLeg dial_by_peer(const Config& config, ConnectionTable& table, WarmQueue& qu
     queue.report_lost(ticket->serial);
     return {.end = PeerLeg::End::failed, .reason = "peer-lost", .error = ECONNRESET};
   case Outcome::silent:
-    if (!dialler.is_heard()) { // else the far side lives, and waits for the server longer than this one
+    if (!dialler.is_heard()) { // otherwise the far side is alive, and waits for the server longer than this one
       queue.report_lost(ticket->serial);
     }
     return {.end = PeerLeg::End::failed, .reason = "peer-silent", .error = ETIMEDOUT};

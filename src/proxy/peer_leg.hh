@@ -12,33 +12,34 @@
 
 namespace pepsal {
 
-// How a server leg by a warm connection came out.
+// The result of a server leg over a warm connection.
 struct PeerLeg
 {
   enum class End
   {
     connected,   // the far side has reached the server
-    failed,      // it has not, or its connection broke; the client is to be reset
+    failed,      // it has not, or its connection broke; the client must be reset
     client_gone, // reset by the client meanwhile
     unused       // no warm connection was ready, or the one used has provably passed nothing on: dial
   };
 
   End end{End::unused};
   TCPSocket socket{};              // non-blocking, when connected
-  std::uint64_t first_bytes{};     // of the client's, taken from its socket and carried by it
+  std::uint64_t first_bytes{};     // of the client's bytes, taken from its socket and carried by it
   std::string reason{};            // for the closing line, when failed
-  std::uint16_t error{};           // errno, when failed: of the far side's dial, or of the way there
+  std::uint16_t error{};           // errno, when failed: of the far side's dial, or of the connection to it
   std::vector<std::byte> unsent{}; // when unused: what was taken from the client's socket, for the dial to carry
 };
 
-// Sends the client of `connection` (its accepted socket) by a warm connection of `queue`, which leads to `peer` or is
-// not used: true addresses in front, what the client has sent so far right behind, and what it sends on while the far
-// side dials. Ends with the far side's answer, one round trip later. Never waits for a warm connection. `hops` is how
-// many the client's bytes have crossed before. Each use, each one found dead and each lack of one is counted.
+// Sends the client of `connection` (its accepted socket) over a warm connection of `queue`, which leads to `peer`: its
+// real addresses in front, followed directly by what the client has sent so far and what it sends while the far side
+// dials. Ends with the far side's answer, one round trip later. Never waits for a warm connection to become available.
+// `hops` is how many the client's bytes have crossed before. Counts each warm connection used, each found dead, and
+// each time there was none.
 PeerLeg dial_by_peer(const Config& config, ConnectionTable& table, WarmQueue& queue, const Peer& peer,
                      const Connection& connection, const TCPSocket& client, const Link& link, std::uint8_t hops);
 
-// Writes to a new connection what a warm one had not passed on. False when it fails or takes longer than
+// Writes to a new connection what a warm one did not pass on. False if that fails or takes longer than
 // --connect-timeout.
 bool send_unsent(const Config& config, const TCPSocket& server, std::span<const std::byte> unsent);
 

@@ -1,5 +1,5 @@
-// Where a connection's second leg comes from: a warm connection or a dial. Called by a proxy once a connection. A warm
-// connection that has passed nothing on is followed by a dial that carries the same bytes; no other repeat is made.
+// Where a connection's second leg comes from: a warm connection or a dial. Called by a proxy once per connection. If a
+// warm connection has passed nothing on, a dial carrying the same bytes follows; there is no other retry.
 
 #include "proxy/server_leg.hh"
 
@@ -50,9 +50,9 @@ ServerLeg open_server_leg(const Config& config, ConnectionTable& table, std::spa
                           const std::optional<std::size_t>& peer, const Connection& connection, const TCPSocket& client,
                           const Departure& departure, bool preserve_source, std::uint8_t hops)
 {
-  // Under `source = own`, and after REDIRECT, the client's address would be dialled from by nobody.
+  // Under `source = own`, and after REDIRECT, nobody would dial from the client's address.
   const bool may_use_peer = peer && departure.link != nullptr && preserve_source;
-  // The peer itself refuses to be dialled for others (PeerGate): one round trip less by not asking.
+  // The peer refuses connections to itself for others (PeerGate): not asking saves a round trip.
   if (!may_use_peer || *peer >= queues.size() ||
       config.peers.peers[*peer].address.address == connection.server.address) {
     return dialled_leg(config, table, connection, client, departure, preserve_source, {});

@@ -32,14 +32,14 @@ struct ServerLeg
   std::uint16_t error{}; // errno, when failed; 0 when there is none
 };
 
-// The server leg of `connection` for its client's accepted socket: by a warm connection of `peer`, behind which the
-// server lies, where `departure` has the link that leads there and one is ready; else dialled, see dial(). `queues` are
-// by peer, `hops` is how many warm connections the client's bytes have crossed. Throws as dial() does.
+// Opens the server leg of `connection` for its client's accepted socket: over a warm connection of `peer`, behind which
+// the server lies, if `departure` has the link that leads there and one is ready; otherwise by dial(). `queues` are
+// indexed by peer, `hops` is how many warm connections the client's bytes have crossed. Throws as dial() does.
 ServerLeg open_server_leg(const Config& config, ConnectionTable& table, std::span<WarmQueue> queues,
                           const std::optional<std::size_t>& peer, const Connection& connection, const TCPSocket& client,
                           const Departure& departure, bool preserve_source, std::uint8_t hops);
 
-// What a leg that has failed counts as, by its reason, be it this box's or its peer's.
+// The counter for a leg that has failed, by its reason, whether on this box or on its peer.
 Counter failure_counter(std::string_view reason);
 
 } // namespace pepsal

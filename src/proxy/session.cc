@@ -1,6 +1,6 @@
-// The life of one proxied connection after the dial, in the main thread of a proxy; session_end.cc ends it. Whatever
-// breaks, both hosts see a reset and never a clean end that is none; what ends well is not broken by what happens
-// afterwards to a host that has said all it had to say. SystemError for what the kernel never refuses.
+// One proxied connection after the dial, in the main thread of a proxy; session_end.cc ends it. Whatever breaks, both
+// hosts see a reset and never a false clean end; a connection that ends in good order is not broken by what happens
+// afterwards to a host that has said everything it had to say. SystemError for what the kernel never refuses.
 
 #include "proxy/session.hh"
 
@@ -18,9 +18,9 @@ namespace pepsal {
 
 namespace {
 
-constexpr int push_interval_ms = 2; // in a handshake
+constexpr int push_interval_ms = 2; // during a handshake
 
-// Nanoseconds instead of a system call: milliseconds are enough here.
+// Takes nanoseconds instead of a system call: milliseconds are precise enough here.
 std::chrono::steady_clock::time_point coarse_now()
 {
   timespec now{};
@@ -45,7 +45,7 @@ Session::Session(ConnectionTable& table, TCPSocket client, const LegProfile& cli
 {
   up_.bytes = claim_ ? &table_.bytes_up(*claim_) : &up_.own_bytes;
   down_.bytes = claim_ ? &table_.bytes_down(*claim_) : &down_.own_bytes;
-  up_.dscp = connection_.syn.dscp(); // with which the server is dialled
+  up_.dscp = connection_.syn.dscp(); // with which the server was dialled
   if (claim_) {
     up_.told_dscp = &table_.dscp_up(*claim_);
     down_.told_dscp = &table_.dscp_down(*claim_);
@@ -91,7 +91,7 @@ void Session::move(Direction& direction)
   settle(direction);
 }
 
-// A packet with another DSCP is noted before it reaches its socket, and so before its bytes are read.
+// A packet with another DSCP is recorded before it reaches its socket, and so before its bytes are read.
 void Session::follow_dscp(Direction& direction)
 {
   if (direction.told_dscp == nullptr) {
@@ -104,13 +104,13 @@ void Session::follow_dscp(Direction& direction)
   }
 }
 
-// What follows from where a flow has come to.
+// Acts on the state that a flow has reached.
 void Session::settle(Direction& direction)
 {
   switch (direction.flow->state()) {
   case Flow::State::flowing:
     if (direction.from.is_silent && direction.flow->is_starved()) {
-      source_ended(direction); // it is gone, and so is all that it had sent
+      source_ended(direction); // it is gone, and so is everything it had sent
     }
     return;
   case Flow::State::ended:
@@ -146,8 +146,8 @@ void Session::source_ended(Direction& direction)
 void Session::pass_fin(Direction& direction)
 {
   if (::shutdown(direction.to.socket.number(), SHUT_WR) == -1) {
-    // A warm connection may have got the FIN while its answer was awaited, and have ended the other way since: then it
-    // is closed, in good order.
+    // A warm connection may have received the FIN while its answer was awaited, and have ended the other way since:
+    // then it is closed, in good order.
     const int error = errno == ENOTCONN ? direction.to.socket.take_error() : errno;
     if (error != 0) {
       fail_leg(direction.to, error);
@@ -159,7 +159,7 @@ void Session::pass_fin(Direction& direction)
   direction.to.leave_rest_to_kernel();
 }
 
-// What flows to a failed leg has nowhere to go. What it had sent before is still read and passed on.
+// Data for a failed leg have nowhere to go. What it had sent before is still read and passed on.
 void Session::fail_leg(Leg& leg, int error)
 {
   leg.fail(error);
@@ -173,7 +173,7 @@ void Session::fail_leg(Leg& leg, int error)
   }
 }
 
-// Bulk both ways is worth a second thread.
+// Bulk in both directions is worth a second thread.
 void Session::share_work()
 {
   if (up_.is_open() && down_.is_open() && !down_.fin_due && !thread_.is_running() && !thread_refused_ &&
@@ -208,7 +208,7 @@ int Session::time_to_wait_ms() const
   for (const auto* direction : {&up_, &down_}) {
     if (moves_here(*direction) && direction->from.is_silent &&
         direction->flow->awaited().fd == direction->from.socket.number()) {
-      return 0; // what is left there is there
+      return 0; // what it has left can be read at once
     }
   }
   if (in_handshake_) {
@@ -235,7 +235,7 @@ void Session::wait()
   }
   constexpr short ended = POLLERR | POLLHUP;
   if (ready > 0 && ((watched[0].revents | watched[1].revents) & ended) != 0) {
-    watched[2].revents = POLLIN; // the thread may have taken the error
+    watched[2].revents = POLLIN; // the thread may have consumed the error
   }
   if (watched[2].revents != 0) {
     take_flow_back();
@@ -265,20 +265,20 @@ void Session::note_events(Leg& leg, short events)
     if (const int error = leg.socket.take_error(); error != 0) {
       fail_leg(leg, error);
     } else if ((events & POLLHUP) != 0) {
-      leg.is_silent = true; // both ways have ended there, or the flow meets what has happened
+      leg.is_silent = true; // both directions have ended there, or the flow will find out what has happened
     }
   } else if ((events & POLLRDHUP) != 0) {
     leg.fin_arrived = true;
   }
 }
 
-// A sender that paces or that waits for its queue to drain goes on by a timer, but the kernel does that only for an
+// A sender that paces or waits for its queue to drain is resumed by a timer, but the kernel does that only for an
 // established connection (tcp_tsq_write). Until then something must push: TCP_NODELAY does.
 void Session::push_handshake()
 {
   constexpr int pushes = 16; // each sends one piece of 8 segments or more, if there is any
   in_handshake_ = client_.socket.state() == TCP_SYN_RECV;
-  if (in_handshake_ && client_.handshake_is_late()) { // a forged SYN holds its process no longer
+  if (in_handshake_ && client_.handshake_is_late()) { // a forged SYN must not hold its process any longer
     in_handshake_ = false;
     fail_leg(client_, ETIMEDOUT);
   }

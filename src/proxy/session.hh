@@ -20,35 +20,35 @@
 
 namespace pepsal {
 
-// One proxied connection: its two legs (sockets), its two directions, each of which a flow carries from one leg to the
-// other, its slot in the table if it has one, its byte counts. What a host has sent in good order reaches the other
-// one, however slow that is, as long as it lives; only then the end follows: a FIN for a FIN, a reset for a reset.
-// Sockets do not block. Destroyed before its end (by an exception), each host that has not ended its stream sees a
-// reset.
+// One proxied connection: its two legs (sockets), its two directions, each carried from one leg to the other by a flow,
+// its slot in the table if it has one, its byte counts. What a host has sent in good order reaches the other host,
+// however slow that one is, as long as it is alive; only then does the end follow: a FIN for a FIN, a reset for a
+// reset. Sockets do not block. If it is destroyed before its end (by an exception), each host that has not ended its
+// stream sees a reset.
 class Session
 {
 public:
-  // Memory for messages, of one session at a time. Whoever makes it leaves it as it is: a page of it is taken when a
-  // message needs it. On the stack all of it would be taken at once (-fstack-clash-protection).
+  // Buffers for messages, for one session at a time. The owner must not initialize them: a page is only allocated when
+  // a message needs it. On the stack, all pages would be touched at once (-fstack-clash-protection).
   using Memory = std::array<std::byte, 2 * Flow::buffer_bytes>;
 
   Session(ConnectionTable& table, TCPSocket client, const LegProfile& client_profile, const Connection& connection,
           std::optional<ConnectionTable::Claim> claim, LogConnections log, Memory& memory);
 
-  // The server leg is established, and has carried the client's first bytes already.
+  // The server leg is established and has already carried the client's first bytes.
   void open(TCPSocket server, const LegProfile& server_profile, std::uint64_t first_bytes);
 
   const TCPSocket& client() const { return client_.socket; }
   const TCPSocket& server() const { return server_.socket; }
 
-  // The client leg was accepted half-open (Fast Open), and its handshake may not have ended.
+  // The client leg was accepted half-open (Fast Open), and its handshake may not be complete.
   void expect_handshake()
   {
     in_handshake_ = true;
     client_.expect_handshake();
   }
 
-  // Passes on all that comes from either side, up to both ends or a failure; then closes. After open().
+  // Passes on everything from either side until both ends or a failure; then closes. To be called after open().
   void run();
 
   // Instead of run(): resets the client, writes the closing line and frees the slot.
@@ -62,7 +62,7 @@ private:
     {
       none,
       passed_on, // the source's FIN, after all its bytes
-      broken     // a leg has failed before
+      broken     // a leg has failed first
     };
 
     Direction(Leg& source, Leg& sink)
@@ -74,20 +74,20 @@ private:
 
     Leg& from;
     Leg& to;
-    std::atomic<std::uint64_t> own_bytes{};       // counts for a connection without a slot
+    std::atomic<std::uint64_t> own_bytes{};       // counter for a connection without a slot
     std::atomic<std::uint64_t>* bytes{};          // written so far: the slot's counter, or own_bytes
     const std::atomic<std::uint8_t>* told_dscp{}; // in the slot: of the source's packets
     std::uint8_t dscp{};                          // of what the sink is sent
     std::optional<Flow> flow;
-    bool ready{};   // may go on without waiting
+    bool ready{};   // can continue without waiting
     bool fin_due{}; // the source has ended, and the sink cannot be half-closed yet
     End end{End::none};
   };
 
   using Clock = std::chrono::steady_clock;
 
-  // Copying. run() lets each direction move() what it can, and settle() what follows from where its flow has come to;
-  // then it waits for events of both legs.
+  // Copying. run() lets each direction move() what it can and settle() act on the state its flow has reached; then it
+  // waits for events of both legs.
   void move(Direction& direction);
   static void follow_dscp(Direction& direction);
   void settle(Direction& direction);
@@ -108,7 +108,7 @@ private:
   }
   void push_handshake();
 
-  // Looking after the legs now and then.
+  // Inspecting the legs from time to time.
   void inspect(Clock::time_point now);
 
   // The end.

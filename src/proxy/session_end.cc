@@ -1,5 +1,5 @@
-// The end of a session, in the main thread of a proxy: what is still on its way is delivered, then each host sees a
-// clean end or a reset, the log a line, and the slot is free. SystemError for what the kernel never refuses.
+// The end of a session, in the main thread of a proxy: what is still in flight is delivered, then each host sees a
+// clean end or a reset, the log gets a line, and the slot is freed. SystemError for what the kernel never refuses.
 
 #include <cerrno>
 
@@ -11,16 +11,16 @@
 
 namespace pepsal {
 
-// Both ways are over. Nothing is given up while its receiver lives: the process waits for a slow one.
+// Both directions have ended. Nothing is given up while its receiver is alive: the process waits for a slow one.
 void Session::finish()
 {
   for (auto* leg : {&client_, &server_}) {
-    if (const int error = leg->has_failed() ? 0 : leg->socket.take_error(); error != 0) { // in the last moment
+    if (const int error = leg->has_failed() ? 0 : leg->socket.take_error(); error != 0) { // at the last moment
       fail_leg(*leg, error);
     }
   }
   for (auto* leg : {&client_, &server_}) {
-    // What fits into the host's window the kernel delivers alone.
+    // The kernel delivers by itself what fits into the host's window.
     const auto bytes = leg->unacknowledged_bytes();
     if (first_failed_ == nullptr && bytes > 0 && bytes > tcp_facts(leg->socket).host_window_bytes) {
       deliver(*leg);
@@ -42,8 +42,8 @@ void Session::deliver(Leg& leg)
   }
 }
 
-// Whether the failure of a leg takes nothing from anybody: its host had said all and been told all, and so has the
-// other, or it is about to end without having more to say.
+// Whether the failure of a leg costs nobody any data: its host has said and been told everything, and so has the other,
+// or the other is about to end with nothing more to say.
 bool Session::ended_in_good_order(const Leg& failed, const Direction& from_failed, const Direction& to_failed)
 {
   if (from_failed.end != Direction::End::passed_on || from_failed.to.has_failed()) {
@@ -96,7 +96,7 @@ void Session::close(Counter counter, std::string_view reason)
   table_.count(Counter::retransmissions_server, line.server().retransmissions);
   for (auto* leg : {&client_, &server_}) {
     if (leg->has_failed()) {
-      leg->socket.set_reset_on_close(true); // the kernel is not to go on with it
+      leg->socket.set_reset_on_close(true); // the kernel must not continue with it
     }
     leg->socket.close();
   }
@@ -104,7 +104,7 @@ void Session::close(Counter counter, std::string_view reason)
     line.write(up, down, reason);
   }
   if (claim_) {
-    table_.release(*claim_); // last: a slot that is free promises a process
+    table_.release(*claim_); // last: a free slot promises a process
   }
 }
 

@@ -1,4 +1,4 @@
-// Counting each client's entries. Asked by a queuer for each SYN; cannot fail.
+// Counts each client's entries. Called by a queuer for each SYN; cannot fail.
 
 #include "queuer/census.hh"
 

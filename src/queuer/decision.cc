@@ -1,4 +1,4 @@
-// Which SYNs are intercepted: the one place where this is decided. A rule more is a Decision more, with its counter.
+// Which SYNs are intercepted; this is decided only here. A new rule is a new Decision, with its own counter.
 
 #include "queuer/decision.hh"
 

@@ -10,13 +10,13 @@
 
 namespace pepsal {
 
-// How many intercepted SYNs wait for the end of their handshake: those intercepted lately less the connections accepted
-// lately, by the table's counters. When more wait than a listener's backlog holds, the kernel answers by SYN cookies.
-// It keeps nothing then, and under TPROXY the last segment of such a handshake has no socket that it could be found by:
-// it is forwarded to the server, which resets the client. So further SYNs bypass before. Requests that nobody completes
-// live about as long as the window, because the kernel shortens its patience when the backlog is half full
-// (reqsk_timer_handler() of Linux). They bypass for as long as SYNs come at more than a quarter of the flood's rate: a
-// client whose SYN bypasses, and whose repeat does not, would be answered twice.
+// How many intercepted SYNs wait for the end of their handshake: those intercepted recently minus the connections
+// accepted recently, by the table's counters. When more wait than a listener's backlog holds, the kernel answers with
+// SYN cookies. It then keeps no state, and under TPROXY there is no socket for the last segment of such a handshake: it
+// is forwarded to the server, which resets the client. So further SYNs bypass the proxy before that happens. Requests
+// that nobody completes live about as long as the window, because the kernel shortens their lifetime when the backlog
+// is half full (reqsk_timer_handler() in Linux). SYNs bypass for as long as they arrive at more than a quarter of the
+// flood's rate: a client whose SYN bypasses but whose retransmission does not would be answered twice.
 class HalfOpen
 {
 public:
@@ -49,7 +49,7 @@ private:
   {
     std::uint64_t intercepted;
     std::uint64_t accepted;
-    std::uint64_t syns; // whatever became of them
+    std::uint64_t syns; // whatever the verdict
   };
 
   Look look() const
@@ -66,11 +66,11 @@ private:
     return intercepted - std::min(seen.accepted - before.accepted, intercepted);
   }
 
-  // One look a second is remembered for as long as the window; of a time without SYNs the last one.
+  // Remembers one look a second for as long as the window; of a time without SYNs, only the last one.
   void follow(const Look& seen, bool is_full, Time now)
   {
     constexpr auto pause = std::chrono::seconds{1};
-    constexpr auto longest = std::chrono::minutes{1}; // then it is tried whether it was a flood
+    constexpr auto longest = std::chrono::minutes{1}; // then SYNs are let in again to see whether it was a flood
     const auto since = now - looked_at_;
     if (since < pause) {
       return;
@@ -94,7 +94,7 @@ private:
   std::size_t oldest_{};
   Time looked_at_{};
   bool flooded_{};
-  double flood_rate_{}; // the highest of this flood, in SYNs a second
+  double flood_rate_{}; // the highest rate of this flood, in SYNs a second
   Time flooded_at_{};
 };
 

@@ -1,5 +1,5 @@
-// SYNs whose verdict waits for their server's answer. Used by a queuer alone. Whatever becomes of the dialler, each
-// gets its verdict: by an answer, by the news that the dialler is lost, or when its time is over.
+// SYNs whose verdict waits for their server's answer. Used only by a queuer. Whatever happens to the dialler, each gets
+// its verdict: with an answer, with the news that the dialler is lost, or when its time is over.
 
 #include "queuer/held_syns.hh"
 
@@ -9,9 +9,9 @@ namespace pepsal {
 
 namespace {
 
-// The dialler's own patience ends before; this is for a dialler that hangs.
+// The dialler's own patience ends earlier; this is for a dialler that hangs.
 constexpr auto longest_wait = std::chrono::seconds{4};
-// While the client's repeats of its SYN come (RFC 6298 section 5.5: one second, then the double of it each time).
+// While the client retransmits its SYN (RFC 6298 section 5.5: after one second, then twice as long each time).
 constexpr auto refusal_holds = std::chrono::seconds{10};
 constexpr std::size_t most_refusals = 4 * HeldSyns::most;
 
@@ -107,7 +107,7 @@ void HeldSyns::obey(const DialAnswer& answer, Time now, const Settle& settle)
   }
 }
 
-// Nothing when it has its verdict already.
+// Does nothing if it already has its verdict.
 void HeldSyns::give(Number number, Outcome outcome, const Settle& settle)
 {
   auto node = held_.extract(number);

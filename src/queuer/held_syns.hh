@@ -15,9 +15,9 @@
 
 namespace pepsal {
 
-// SYNs that wait for what their servers say, with --connect honest. The dialler is asked by a socket, and each SYN
-// waits four seconds at most. How many may wait is bounded, for all and for each client (as ClientCensus has it); all
-// else is found by its key. The clock is the caller's.
+// SYNs that wait for their servers' answers, with --connect honest. The dialler is asked through a socket, and each SYN
+// waits four seconds at most. The number that may wait is bounded, in total and for each client (as in ClientCensus).
+// Everything is found by key. The caller provides the clock.
 class HeldSyns
 {
 public:
@@ -38,29 +38,29 @@ public:
   {
     intercept,
     refused,   // by the server, or it does not answer
-    not_served // too many wait, or nobody is there to ask
+    not_served // too many wait, or there is no dialler to ask
   };
   using Settle = std::function<void(Held, Outcome)>;
 
-  // `dialler` is a queuer's end of a DialChannel.
+  // `dialler` is the queuer's end of a DialChannel.
   explicit HeldSyns(FileDescriptor dialler);
 
-  // A client that has sent its SYN again while it waits: the newer packet takes the older one's place, which is
-  // dropped. The verdict stays the caller's when it is not so.
+  // If a client has sent its SYN again while it waits, the newer packet replaces the older one, which is dropped.
+  // Otherwise the caller keeps the verdict.
   bool replace(const Connection& connection, Verdict& verdict, std::uint32_t mark);
 
-  // Whether the server has not accepted a moment ago, in which case the client's repeats pass at once.
+  // Whether the server has just refused, in which case the client's retransmissions pass at once.
   bool was_refused(const Connection& connection, Time now);
 
-  // Asks the dialler; false, and `held` stays the caller's, when it cannot.
+  // Asks the dialler; if it cannot, returns false, and the caller keeps `held`.
   bool hold(Held& held, Time now);
 
-  // What the dialler has said, and who has waited too long.
+  // Handles the dialler's answers, and SYNs that have waited too long.
   void settle(Time now, const Settle& settle);
 
-  // Readable when the dialler has said something; -1: it never will again.
+  // Readable when the dialler has answered; -1: it never will again.
   int descriptor() const { return dialler_.number(); }
-  // When the next one will have waited too long.
+  // When the next SYN will have waited too long.
   std::optional<Time> deadline() const;
   std::size_t size() const { return held_.size(); }
 
@@ -74,11 +74,11 @@ private:
   void forget_refusals(Time now);
 
   FileDescriptor dialler_;
-  Number generation_{};         // of the dialler; 0: none is there
-  Number next_number_;          // never one of a queuer before this, whose answers may still come
-  std::map<Number, Held> held_; // in the order of their coming
+  Number generation_{};         // of the dialler; 0: there is none
+  Number next_number_;          // never one used by an earlier queuer, whose answers may still arrive
+  std::map<Number, Held> held_; // in order of arrival
   std::map<Ends, Number> numbers_;
-  std::deque<std::pair<Time, Number>> deadlines_; // of some that are settled, too
+  std::deque<std::pair<Time, Number>> deadlines_; // some of them are settled already
   std::unordered_map<ClientCensus::Key, std::size_t> of_client_;
   std::map<Ends, Time> refused_; // until when
   std::deque<std::pair<Time, Ends>> refusals_;

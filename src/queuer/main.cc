@@ -1,5 +1,5 @@
-// The queuer's program, executed by the manager. It says "ready" or what is wrong by a descriptor that it was given.
-// Fails when the queue is taken or the shared table is gone.
+// The queuer's program, executed by the manager. It reports "ready" or what is wrong through a descriptor passed to it.
+// Fails if the queue is taken or the shared table is gone.
 
 #include <cerrno>
 #include <cstdio>
@@ -47,7 +47,7 @@ Options parse(int argc, char** argv)
   return options;
 }
 
-// One message, then the manager hears no more.
+// Sends one message; the manager hears nothing after that.
 void report(int fd, std::string_view text)
 {
   [[maybe_unused]] const auto written = ::write(fd, text.data(), text.size());

@@ -1,6 +1,6 @@
-// The kernel's side of the queuer: binds an NFQUEUE, reads packets in batches and sends their verdicts
-// in batches, which halves the system calls per packet. Binding fails when the queue is taken or
-// CAP_NET_ADMIN is missing; afterwards only the loss of the socket is an error.
+// The queuer's interface to the kernel: binds an NFQUEUE, reads packets in batches and sends their verdicts in batches,
+// which halves the system calls per packet. Binding fails if the queue is taken or CAP_NET_ADMIN is missing; afterwards
+// only the loss of the socket is an error.
 
 #include "queuer/packet_queue.hh"
 
@@ -23,7 +23,7 @@ namespace pepsal {
 
 namespace {
 
-constexpr std::uint32_t queue_packets = 2048; // in the kernel, held ones too; past it packets fail open, not late
+constexpr std::uint32_t queue_packets = 2048; // in the kernel, including held ones; beyond that, packets fail open
 constexpr int receive_buffer_bytes = 16 * 1024 * 1024; // of the netlink socket
 constexpr std::size_t batch_packets = 64;
 constexpr std::size_t message_bytes =
@@ -103,8 +103,8 @@ void PacketQueue::configure()
   message = nfq_nlmsg_put(buffer.data(), NFQNL_MSG_CONFIG, number_);
   nfq_nlmsg_cfg_put_params(message, NFQNL_COPY_PACKET, copy_range);
   nfq_nlmsg_cfg_put_qmaxlen(message, queue_packets);
-  // When the queue or the socket's buffer is full, packets pass instead of being dropped. Those that the receiving side
-  // has put together come as one, and are not cut up again.
+  // When the queue or the socket's buffer is full, packets pass instead of being dropped. Packets that the receiving
+  // side has merged (GRO) arrive as one and are not segmented again.
   constexpr std::uint32_t flags = NFQA_CFG_F_FAIL_OPEN | NFQA_CFG_F_GSO;
   mnl_attr_put_u32(message, NFQA_CFG_FLAGS, htonl(flags));
   mnl_attr_put_u32(message, NFQA_CFG_MASK, htonl(flags));
@@ -114,7 +114,7 @@ void PacketQueue::configure()
   mnl_socket_setsockopt(socket_.get(), NETLINK_NO_ENOBUFS, &on, sizeof on);
   const int fd = mnl_socket_get_fd(socket_.get());
   if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer_bytes, sizeof receive_buffer_bytes) == -1) {
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof receive_buffer_bytes); // as far as allowed
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof receive_buffer_bytes); // as far as permitted
   }
 }
 
@@ -123,8 +123,8 @@ void PacketQueue::request(nlmsghdr* message, const char* what)
   const auto operation = fmt::format("{} NFQUEUE {}", what, number_);
   message->nlmsg_flags |= NLM_F_ACK;
   check(operation, mnl_socket_sendto(socket_.get(), message, message->nlmsg_len));
-  // Packets may already be queued ahead of the answer; they wait in the kernel only if left unread, so
-  // the answer to bind is read before copying is configured, and nothing is queued until then.
+  // Packets may already be queued ahead of the answer; they wait in the kernel only if left unread, so the answer to
+  // bind is read before copying is configured, and nothing is queued until then.
   std::array<std::byte, 8192> answer{};
   const auto bytes = check(operation, mnl_socket_recvfrom(socket_.get(), answer.data(), answer.size()));
   const auto whole = whole_messages(std::span{answer}.first(static_cast<std::size_t>(bytes)));

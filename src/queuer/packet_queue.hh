@@ -12,8 +12,8 @@
 
 namespace pepsal {
 
-// What a program says of a queued packet. A verdict is given exactly once: the first of repeat(), drop() and
-// release() gives it, and one that is dropped without either releases its packet.
+// A program's decision about a queued packet. A verdict is given exactly once: by the first of repeat(), drop() and
+// release(), or by the destructor, which releases the packet.
 class Verdict
 {
 public:
@@ -33,13 +33,13 @@ public:
   Verdict(const Verdict&) = delete;
   Verdict& operator=(const Verdict&) = delete;
 
-  // NF_REPEAT: the packet goes through the hook again, this time with `mark`.
+  // NF_REPEAT: the packet traverses the hook again, this time with `mark`.
   void repeat(std::uint32_t mark);
 
-  // NF_DROP: the packet is gone, as if the network had lost it.
+  // NF_DROP: the packet is discarded, as if the network had lost it.
   void drop();
 
-  // NF_ACCEPT: the packet goes on untouched.
+  // NF_ACCEPT: the packet continues unchanged.
   void release();
 
 private:
@@ -52,37 +52,37 @@ private:
 
 struct QueuedPacket
 {
-  std::span<const std::byte> bytes; // from the IP header on, cut at PacketQueue::copy_range
-  std::uint32_t mark;               // as netfilter set it so far
+  std::span<const std::byte> bytes; // from the IP header on, truncated to PacketQueue::copy_range
+  std::uint32_t mark;               // as set by netfilter so far
   std::uint32_t arrival_interface;  // index, 0 if unknown
-  bool is_delivered;                // it came on its way to a socket of this machine: of a connection in hand
+  bool is_delivered; // it is on its way to a socket of this machine, and so belongs to an existing connection
 };
 
-// Calls `take` with each packet in messages of the kernel's, and with the number that its verdict names.
+// Calls `take` with each packet in the kernel's messages, and with the packet's number for the verdict.
 void read_packets(std::span<const std::byte> messages,
                   const std::function<void(const QueuedPacket&, std::uint32_t packet_id)>& take);
 
-// One NFQUEUE bound to this process (libnetfilter_queue over libmnl). The kernel unbinds it when the
-// process ends, and rules with --queue-bypass then let packets pass.
+// One NFQUEUE bound to this process (libnetfilter_queue over libmnl). The kernel unbinds it when the process ends;
+// rules with --queue-bypass then let packets pass.
 class PacketQueue
 {
 public:
   // Bytes of a packet that the kernel copies: IPv6 header, extension headers and a full TCP header.
   static constexpr std::uint32_t copy_range = 256;
 
-  // Throws SystemError when the queue is bound by another (EPERM or EBUSY), or CAP_NET_ADMIN is missing.
+  // Throws SystemError if the queue is bound by another process (EPERM or EBUSY), or CAP_NET_ADMIN is missing.
   explicit PacketQueue(std::uint16_t number);
 
   using Handler = std::function<void(const QueuedPacket&, Verdict)>;
 
-  // Waits for packets, hands each that is there to `handler`, then sends all their verdicts at once.
-  // Throws SystemError when the kernel's side is gone.
+  // Waits for packets, passes each available one to `handler`, then sends all their verdicts at once. Throws
+  // SystemError if the kernel's side is gone.
   void handle_batch(const Handler& handler);
 
   // Readable when handle_batch() would not wait.
   int descriptor() const { return mnl_socket_get_fd(socket_.get()); }
 
-  // Sends verdicts that were given since the last batch.
+  // Sends the verdicts given since the last batch.
   void send_verdicts();
 
 private:

@@ -8,9 +8,9 @@
 
 namespace pepsal {
 
-// This queuer's pending entries in the order of their making. They may take a share of the table and no more: beyond it
-// the oldest goes, and also when the table is full. A SYN whose entry has gone loses what it told (its DSCP); its
-// connection finds its destination all the same, as the kernel knows it.
+// This queuer's pending entries in order of creation. They may take a limited share of the table: beyond it, or when
+// the table is full, the oldest is removed. A SYN whose entry has been removed loses what it said (its DSCP); its
+// connection still finds its destination, because the kernel knows it.
 class PendingShare
 {
 public:
@@ -20,7 +20,7 @@ public:
       , most_{std::max<std::size_t>(most, 1)}
   {}
 
-  // Notes an entry that was made or refreshed. True if an older one had to go.
+  // Adds an entry that was created or refreshed. True if an older one had to go.
   bool add(const ConnectionTable::Pending& entry)
   {
     entries_.push_back(entry);
@@ -32,7 +32,7 @@ public:
     return displaced;
   }
 
-  // Makes room for one more; false when none is left that is still pending.
+  // Makes room for one more; false if none is still pending.
   bool displace_oldest()
   {
     while (!entries_.empty()) {
@@ -48,7 +48,7 @@ public:
 private:
   ConnectionTable& table_;
   std::size_t most_;
-  std::deque<ConnectionTable::Pending> entries_; // some may have been claimed, or be here twice
+  std::deque<ConnectionTable::Pending> entries_; // some may have been claimed, or appear twice
 };
 
 } // namespace pepsal

@@ -1,5 +1,5 @@
 // The queuer's loop: a SYN from the queue to its verdict. Called by the main of pepsal-queuer. Whatever is in a packet,
-// it goes on: intercepted, bypassed or untouched.
+// it moves on: intercepted, bypassed or untouched.
 
 #include "queuer/queuer.hh"
 
@@ -46,7 +46,7 @@ public:
       verdict.release();
       return;
     }
-    table_.count(Counter::packets_queued); // by which a flood is known
+    table_.count(Counter::packets_queued); // from which a flood is recognised
     auto connection = parse_syn(packet.bytes);
     if (!connection) {
       table_.count(Counter::packets_malformed);
@@ -79,7 +79,7 @@ public:
 
   HeldSyns* held() { return held_ ? &*held_ : nullptr; }
 
-  // Verdicts of those that have waited for their servers.
+  // Gives the verdicts of SYNs that have waited for their servers.
   void settle_held()
   {
     held_->settle(std::chrono::steady_clock::now(),
@@ -87,9 +87,9 @@ public:
   }
 
 private:
-  static constexpr std::uint32_t shares = 4; // of which SYNs whose connection has not come may take one, for each queue
+  static constexpr std::uint32_t shares = 4; // SYNs whose connection has not come may take one, for each queue
 
-  // Of a connection in hand: the packet reaches its socket only when its proxy can know of the DSCP.
+  // For an existing connection: the packet reaches its socket only when its proxy can know the DSCP.
   void note_traffic_class(const QueuedPacket& packet)
   {
     const auto segment = parse_segment(packet.bytes);
@@ -107,7 +107,7 @@ private:
   void settle(HeldSyns::Held& held, HeldSyns::Outcome outcome)
   {
     if (outcome == HeldSyns::Outcome::intercept) {
-      // Its connection comes only now. Without room for a new entry it comes all the same: the kernel knows its ends.
+      // Its connection comes only now. It works even without room for a new entry: the kernel knows its ends.
       ConnectionTable::Pending entry;
       if (table_.insert_pending(held.connection, self_, boot_time_now(), entry) != ConnectionTable::Insertion::full) {
         table_.count(Counter::pending_displaced, waiting_.add(entry) ? 1 : 0);
@@ -120,8 +120,8 @@ private:
          outcome == HeldSyns::Outcome::refused ? Decision::bypass_server : Decision::bypass_waiting);
   }
 
-  // A decided SYN goes round the hook once and is seen by its mark. One that has a mark here was decided before, or the
-  // rules look for marks in other bits: repeated again, it would go round for good.
+  // A SYN with a verdict traverses the hook once more and is recognised by its mark. One that arrives here with a mark
+  // was decided before, or the rules look for marks in other bits: if it were repeated, it would loop forever.
   void let_marked_go(Verdict verdict)
   {
     table_.count(Counter::syns_marked_already);
@@ -133,7 +133,7 @@ private:
     }
   }
 
-  // The decision, and an entry for what is intercepted.
+  // Makes the decision, and an entry for what is intercepted.
   Decision note(const Connection& connection, std::chrono::steady_clock::time_point now,
                 ConnectionTable::Pending& entry)
   {
@@ -141,8 +141,8 @@ private:
     if (decision != Decision::intercept) {
       return decision;
     }
-    // Both sides open one connection at the same time (RFC 9293 section 3.5). The leg that is dialled for the first SYN
-    // meets the second side's, which thus must not be answered by the box as well.
+    // Both sides open the same connection at the same time (RFC 9293 section 3.5). The leg that is dialled for the
+    // first SYN meets the second side's SYN, so the box must not answer that one as well.
     if (table_.has(connection.server, connection.client)) {
       return Decision::bypass_crossing;
     }
@@ -198,13 +198,13 @@ private:
     return Decision::bypass_full;
   }
 
-  // How many SYNs of this kind came since the one that the last line tells of: `told` is the counter's value with that
-  // one.
+  // How many SYNs of this kind have come since the one that was last logged; `told` is the value of the counter at that
+  // time.
   std::uint64_t held_back(Counter counter, std::uint64_t& told) const
   {
     const auto before = table_.counter(counter);
     const auto result = before - std::min(before, told);
-    told = before + 1; // this one is counted when it is decided
+    told = before + 1; // this one is counted once it is decided
     return result;
   }
 
@@ -224,7 +224,7 @@ private:
   std::uint64_t client_lines_{};
 };
 
-// Waits until there is a packet (true), or something to be settled.
+// Waits until there is a packet (true), or something to settle.
 bool wait_for_packets(const PacketQueue& queue, const HeldSyns& held)
 {
   int timeout = -1;

@@ -9,10 +9,9 @@
 
 namespace pepsal {
 
-// The queuer's work: binds NFQUEUE `number`, calls `on_ready`, then annotates SYNs in the table and gives
-// their verdicts, marked as `marks` says, until it is killed. Returns never; throws SystemError when the
-// queue cannot be bound or is lost. `dialler` is its end of a DialChannel, or empty: then clients are told at once that
-// they are connected.
+// The queuer's work: binds NFQUEUE `number`, calls `on_ready`, then annotates SYNs in the table and gives their
+// verdicts, with marks from `marks`, until it is killed. Never returns; throws SystemError if the queue cannot be bound
+// or is lost. `dialler` is its end of a DialChannel, or empty: then handshakes with clients are completed at once.
 [[noreturn]] void run_queuer(const Marks& marks, ConnectionTable& table, Owner self, std::uint16_t number,
                              FileDescriptor dialler, const std::function<void()>& on_ready);
 

@@ -1,5 +1,5 @@
-// Reads the one packet that matters, an opening SYN, out of bytes that anybody may have sent. Called
-// by the queuer for every queued packet, and by the fuzz harness. Cannot fail: doubt means nothing.
+// Parses the one packet that matters, an opening SYN, from bytes that anyone may have sent. Called by the queuer for
+// every queued packet, and by the fuzz harness. Cannot fail: if in doubt, it returns nothing.
 
 #include "queuer/syn_parser.hh"
 
@@ -34,7 +34,7 @@ const std::uint8_t* address_at(Bytes bytes, std::size_t offset)
   return reinterpret_cast<const std::uint8_t*>(bytes.subspan(offset).data());
 }
 
-// What netinet/tcp.h does not name.
+// Options that netinet/tcp.h does not name.
 constexpr std::uint8_t option_md5_signature = 19;  // RFC 2385
 constexpr std::uint8_t option_authentication = 29; // RFC 5925
 constexpr std::uint8_t option_multipath = 30;      // RFC 8684 section 3
@@ -80,11 +80,11 @@ void parse_options(Bytes options, SynAttributes& syn)
 enum class Wanted
 {
   opening_syn,
-  any_segment // of which only the ends count
+  any_segment // only its ends matter
 };
 
-// `segment` begins with the TCP header; `segment_bytes` is its length on the wire, of which the end
-// may not have been copied. Fills in ports and attributes; false unless it is what is wanted.
+// `segment` begins with the TCP header; `segment_bytes` is its length on the wire, the end of which may not have been
+// copied. Fills in ports and attributes; false unless it is what is wanted.
 bool parse_tcp(Bytes segment, std::size_t segment_bytes, Wanted wanted, Connection& connection)
 {
   if (segment.size() < tcp_header_bytes) {
@@ -126,8 +126,8 @@ std::optional<Connection> parse_ipv4(Bytes packet, Wanted wanted)
   return parse_tcp(copied, total_bytes - header_bytes, wanted, result) ? std::optional{result} : std::nullopt;
 }
 
-// Where the TCP header begins behind the extension headers (RFC 8200 section 4; RFC 4302 for AH's
-// length); nothing if it is not TCP, not whole, or a fragment of more than one.
+// Where the TCP header begins after the extension headers (RFC 8200 section 4; RFC 4302 for AH's length); nothing if it
+// is not TCP, incomplete, or one of several fragments.
 std::optional<std::size_t> skip_extension_headers(Bytes packet)
 {
   auto next = byte_at(packet, 6);
@@ -140,7 +140,7 @@ std::optional<std::size_t> skip_extension_headers(Bytes packet)
     switch (next) {
     case IPPROTO_ROUTING:
       if (byte_at(packet, offset + 3) != 0) {
-        return std::nullopt; // segments left: the header's destination is only a stop on the way
+        return std::nullopt; // segments left: the header's destination is only an intermediate one
       }
       [[fallthrough]];
     case IPPROTO_HOPOPTS:
@@ -182,7 +182,7 @@ std::optional<Connection> parse_ipv6(Bytes packet, Wanted wanted)
                     .server = Endpoint::from_ipv6(address_at(packet, 24), 0),
                     .syn = {.traffic_class = traffic_class, .ttl = byte_at(packet, 7)}};
   if (result.client.is_ipv4() || result.server.is_ipv4()) {
-    return std::nullopt; // IPv4-mapped, which no wire carries: it would be taken for an IPv4 connection
+    return std::nullopt; // IPv4-mapped, which never appears on the wire: it would be taken for an IPv4 connection
   }
   return parse_tcp(packet.subspan(*tcp), total_bytes - *tcp, wanted, result) ? std::optional{result} : std::nullopt;
 }

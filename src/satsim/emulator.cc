@@ -1,5 +1,5 @@
-// The event loop: reads packets from either device, asks the two Links what is due and writes it to
-// the other device. Made and run by main. Fails when a device cannot be made or is taken away.
+// The event loop: reads packets from either device, asks the two Links what is due and writes it to the other device.
+// Created and run by main. Fails if a device cannot be created or is removed.
 
 #include "satsim/emulator.hh"
 
@@ -22,12 +22,12 @@ namespace pepsal::satsim {
 
 namespace {
 
-// The two directions take turns, so that a burst one way delays the other by some 100 us at most.
+// The two directions take turns, so that a burst in one delays the other by some 100 us at most.
 constexpr int batch = 16;
 constexpr int most_per_turn = 4 * batch;
 
-// While packets flow, the program wakes up once in this time, as an interface with interrupt coalescing does: at
-// 250 Mb/s a packet comes every 48 us, and going to sleep and waking up for each of them costs more than carrying it.
+// While packets flow, the program wakes up once per turn, like an interface with interrupt coalescing: at 250 Mb/s a
+// packet arrives every 48 us, and sleeping and waking up for each one costs more than carrying it.
 constexpr Time turn = std::chrono::microseconds{100};
 
 Time now()
@@ -37,8 +37,8 @@ Time now()
   return std::chrono::seconds{time.tv_sec} + std::chrono::nanoseconds{time.tv_nsec};
 }
 
-// Timers that fire when asked, and a turn on the processor as soon as they do. Both are wishes: without the
-// privilege the link works, only later under load, which the statistics show.
+// Asks for timers that fire on time, and for the processor as soon as they do. Both are optional: without the privilege
+// the link works, only later under load, which the statistics show.
 bool prepare_scheduling(bool realtime)
 {
   prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
@@ -213,7 +213,7 @@ void Emulator::log_queues()
 
 std::string Emulator::statistics_line(Direction& direction, bool realtime)
 {
-  direction.link.due(now()); // brings the counters up to date
+  direction.link.due(now()); // updates the counters
   const auto& counters = direction.link.counters();
   return fmt::format(
       "direction={} offered_packets={} offered_bytes={} packets={} bytes={} queue_drops={} random_losses={} "

@@ -16,15 +16,15 @@
 
 namespace pepsal::satsim {
 
-// Carries packets between two devices, in one thread, until it is told to end by SIGTERM or SIGINT.
-// SIGUSR1 prints the statistics, SIGUSR2 starts the schedule and the row of losses again.
+// Carries packets between two devices, in one thread, until it is told to end by SIGTERM or SIGINT. SIGUSR1 prints the
+// statistics, SIGUSR2 restarts the schedule and the sequence of losses.
 class Emulator
 {
 public:
-  // Makes the devices and takes over the four signals. Throws SystemError.
+  // Creates the devices and takes over the four signals. Throws SystemError.
   explicit Emulator(const Options& options);
 
-  // Calls `ready` once packets can pass; prints the statistics at the end. Throws SystemError when a device fails.
+  // Calls `ready` once packets can pass; prints the statistics at the end. Throws SystemError if a device fails.
   void run(const std::function<void()>& ready);
 
 private:
@@ -49,7 +49,7 @@ private:
   static int hand_over(Direction& direction);
 
   bool handle_signals(); // false: end
-  void pause(Time rest); // whatever arrives
+  void pause(Time rest); // regardless of arrivals
   void wait();           // for an arrival or the next event
   std::optional<Time> next_event();
   // One line of key=value fields for each direction.

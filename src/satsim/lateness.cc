@@ -1,4 +1,4 @@
-// Statistics of the emulator's own error in time. Used by the emulator, printed at its end.
+// Statistics of the emulator's own timing error. Used by the emulator, printed at its end.
 
 #include "satsim/lateness.hh"
 

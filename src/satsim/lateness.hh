@@ -8,13 +8,13 @@
 
 namespace pepsal::satsim {
 
-// How much later than asked packets were delivered.
+// How much later than scheduled packets were delivered.
 class Lateness
 {
 public:
   void add(Time late);
 
-  // The lateness that this share (0 to 1) of all packets did not exceed, to 10 us; the maximum beyond 20 ms.
+  // The lateness that this share (0 to 1) of all packets did not exceed, to 10 us; above 20 ms, the maximum.
   Time quantile(double share) const;
   Time max() const { return max_; }
 

@@ -1,5 +1,5 @@
-// The model of one direction of the link. Used by the emulator with the real clock and by the tests
-// with their own. All that can fail is the allocation at construction.
+// The model of one direction of the link. Used by the emulator with the real clock and by the tests with their own.
+// Only the allocation at construction can fail.
 
 #include "satsim/link.hh"
 
@@ -11,7 +11,7 @@ namespace pepsal::satsim {
 
 namespace {
 
-// How much later than due an emulator may deliver before the ring runs full and arrivals have to wait.
+// How much later than due an emulator may deliver before the ring fills up and arrivals have to wait.
 constexpr Time delivery_slack = std::chrono::milliseconds{200};
 
 std::size_t bytes_in_flight(const Profile& profile)
@@ -165,7 +165,7 @@ void Link::serve(Time until)
       break;
     }
     clock_ += needed;
-    // Less than a nanosecond's work was left over: it goes to the next packet, so that no error adds up.
+    // Less than a nanosecond's work was left over: it goes to the next packet, so that no error accumulates.
     const Work spare = rate_ * needed.count() - remaining_;
     leave_serialiser();
     if (serving_) {

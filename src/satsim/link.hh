@@ -12,9 +12,9 @@
 
 namespace pepsal::satsim {
 
-// One direction of the emulated link: a drop-tail queue, a serialiser at the link's rate, the air
-// (where packets may be lost), and the propagation delay. Knows no clock and no device: the caller
-// tells the time, which must not go back, and brings and takes the packets.
+// One direction of the emulated link: a drop-tail queue, a serialiser at the link's rate, the air (where packets may be
+// lost), and the propagation delay. It has neither clock nor device: the caller provides the time, which must not go
+// back, and brings and takes the packets.
 class Link
 {
 public:
@@ -30,29 +30,28 @@ public:
     std::size_t peak_queue_bytes{};
   };
 
-  // Throws SystemError when there is not enough memory for the packets.
+  // Throws SystemError if there is not enough memory for the packets.
   explicit Link(const Profile& profile, Time now = {});
 
-  // Where to put the next arriving packet, or nothing while there is no room: then deliver first.
+  // Where to put the next arriving packet; nothing if there is no room: then deliver first.
   std::span<std::byte> space() { return ring_.space(); }
   bool has_space() { return !ring_.space().empty(); }
   // The packet of `size` bytes that was put there has arrived.
   void arrive(Time now, std::size_t size);
 
-  // The packet that is to be delivered at `now` or was before, if there is one; then deliver() takes it off.
+  // The packet that is due for delivery at `now`, if there is one; deliver() then removes it.
   std::optional<std::span<const std::byte>> due(Time now);
-  // When the packet that due() gave should have been delivered.
+  // When the packet returned by due() should have been delivered.
   Time due_time() { return ring_.at(ring_.head()).due; }
   void deliver();
 
-  // The earliest time at which due() may have something; nothing while the link is empty or stands still for good.
+  // The earliest time at which due() may return something; nothing while the link is empty or stands still for good.
   std::optional<Time> next_event();
 
-  // Bytes that wait behind the packet being sent.
+  // Bytes waiting behind the packet that is being sent.
   std::size_t queued_bytes(Time now);
 
-  // Sets the initial rate again and runs the schedule and the row of losses from their start. Packets in the
-  // link stay there.
+  // Restores the initial rate and restarts the schedule and the sequence of losses. Packets in the link stay there.
   void restart_schedule(Time now);
 
   const Counters& counters() const { return counters_; }
@@ -74,8 +73,8 @@ private:
   LossModel loss_;
   Counters counters_{};
 
-  Time clock_;                      // up to when the link's state is worked out
-  PacketRing::Position service_{0}; // the packet in the serialiser, or the tail when it is idle; before it: in the air
+  Time clock_;                      // time up to which the link's state has been computed
+  PacketRing::Position service_{0}; // the packet in the serialiser, or the tail if it is idle; before it: in the air
   bool serving_{false};
   Work remaining_{0};      // of the packet in the serialiser
   std::size_t waiting_{0}; // bytes behind it

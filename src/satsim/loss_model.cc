@@ -1,5 +1,5 @@
-// Random and burst loss of one direction of the emulated link. Used by Link for every packet that
-// has left the serialiser; cannot fail.
+// Random and burst loss of one direction of the emulated link. Used by Link for every packet that has left the
+// serialiser; cannot fail.
 
 #include "satsim/loss_model.hh"
 

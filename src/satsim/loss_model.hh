@@ -5,8 +5,8 @@
 
 namespace pepsal::satsim {
 
-// Burst loss after Gilbert and Elliott: a channel with a good and a bad state. All values are
-// probabilities per packet, 0 to 1. The mean length of a stay in the bad state is 1 / bad_to_good packets.
+// Burst loss after Gilbert and Elliott: a channel with a good and a bad state. All values are probabilities per packet,
+// 0 to 1. The mean length of a stay in the bad state is 1 / bad_to_good packets.
 struct BurstLoss
 {
   double good_to_bad{0};
@@ -17,15 +17,15 @@ struct BurstLoss
   bool operator==(const BurstLoss&) const = default;
 };
 
-// Decides which packets are lost on the air. Every packet draws the same count of random numbers
-// whatever the settings are, so that a packet's fate depends on the seed and on its place in the row
-// only: two runs with one seed lose the same packets.
+// Decides which packets are lost on the air. Every packet draws the same number of random numbers whatever the
+// settings, so that a packet's fate depends only on the seed and on its position in the sequence: two runs with the
+// same seed lose the same packets.
 class LossModel
 {
 public:
   LossModel(double random_loss, const BurstLoss& burst, std::uint64_t seed);
 
-  // The probability of independent losses, 0 to 1, from the next packet on.
+  // Sets the probability of independent losses, 0 to 1, from the next packet on.
   void set_random_loss(double probability);
 
   // Draws the fate of the next packet.

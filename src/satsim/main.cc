@@ -1,5 +1,5 @@
-// Composes the satellite link emulator: reads the options, makes the link, runs it, prints what it
-// carried. Usage errors exit with 2, an environment that refuses with 1, each with one line on stderr.
+// Composes the satellite link emulator: reads the options, creates the link, runs it, prints what it carried. Exits
+// with 2 for usage errors and 1 if the environment refuses, each with one line on stderr.
 
 #include <cerrno>
 #include <cstdio>

@@ -1,5 +1,4 @@
-// Strict reading of numbers from the command line. Used by the options and the schedule; a bad
-// number is a UsageError.
+// Strict parsing of numbers from the command line. Used by the options and the schedule; a bad number is a UsageError.
 
 #include "satsim/numbers.hh"
 

@@ -7,7 +7,7 @@
 
 namespace pepsal::satsim {
 
-// The plain decimal number that `text` is, as a whole, from least to most. Throws UsageError.
+// Parses the whole of `text` as a plain decimal number from least to most. Throws UsageError.
 double parse_number(std::string_view name, std::string_view text, double least, double most);
 
 // The parts of `text` between any of `separators`; empty parts are kept.

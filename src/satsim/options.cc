@@ -1,5 +1,4 @@
-// The command line of satsim. Called once by main; anything wrong with it is a UsageError, before
-// anything has been made.
+// The command line of satsim. Called once by main; anything wrong is a UsageError, before anything has been created.
 
 #include "satsim/options.hh"
 
@@ -19,9 +18,9 @@ namespace pepsal::satsim {
 namespace {
 
 constexpr double most_queue_bytes = 1e9;
-constexpr std::uint64_t up_seed_offset = 0x9e3779b97f4a7c15; // any odd constant keeps the two directions' rows apart
+constexpr std::uint64_t up_seed_offset = 0x9e3779b97f4a7c15; // any odd number; keeps the directions' sequences apart
 
-// The options as they were typed: CLI11's own conversions would accept more than numbers and say less.
+// The options as typed: CLI11's own conversions would accept more than numbers and report less.
 struct Texts
 {
   std::string a_namespace, b_namespace;
@@ -187,7 +186,7 @@ Options interpret(const Texts& texts)
   options.a.addresses = addresses(texts.a_addresses);
   options.b.addresses = addresses(texts.b_addresses);
   read_link(options, texts);
-  // IPv4 wants 68 bytes at least (RFC 791), IPv6 1280 (RFC 8200 section 5); a TUN device takes 65535 at most.
+  // IPv4 needs at least 68 bytes (RFC 791), IPv6 1280 (RFC 8200 section 5); a TUN device allows at most 65535.
   options.a.mtu = options.b.mtu = static_cast<int>(whole_number("--mtu", texts.mtu, 68, 65'535));
   options.down.largest_packet = options.up.largest_packet = static_cast<std::size_t>(options.a.mtu);
   if (!texts.ready_fd.empty()) {

@@ -8,14 +8,14 @@
 
 namespace pepsal::satsim {
 
-// What the command line asks for. The A end is the terminal's, the B end the gateway's: down is from B to A.
+// The options of the command line. The A end is the terminal's, the B end the gateway's: down is from B to A.
 struct Options
 {
   TunDevice::Settings a{};
   TunDevice::Settings b{};
   Profile down{};
   Profile up{};
-  std::optional<int> ready_descriptor{}; // gets one newline once packets can pass
+  std::optional<int> ready_descriptor{}; // receives one newline once packets can pass
   std::string queue_log{};               // path of a CSV file; empty for none
   Time queue_log_interval{};
   bool realtime{true};    // ask for SCHED_FIFO
@@ -24,7 +24,7 @@ struct Options
 
 struct CommandLine
 {
-  std::optional<Options> options{}; // nothing when only `text` was asked for
+  std::optional<Options> options{}; // nothing if only `text` was asked for
   std::string text{};               // help or version
 };
 

@@ -1,5 +1,5 @@
-// The memory that packets live in from the moment they are read from one device until they are
-// written to the other. Used by Link alone. Fails only when the memory cannot be mapped.
+// The memory that holds packets from when they are read from one device until they are written to the other. Used only
+// by Link. Fails only if the memory cannot be mapped.
 
 #include "satsim/packet_ring.hh"
 
@@ -38,8 +38,7 @@ std::byte* map_memory(std::size_t size)
 static_assert(sizeof(PacketRing::Record) == 16);
 
 PacketRing::PacketRing(std::size_t packet_bytes, std::size_t largest_packet)
-    : largest_packet_{largest_packet}
-    // Four of the largest: one being written, one's worth of waste before the wrap, and slack.
+    : largest_packet_{largest_packet} // Four of the largest: one being written, one wasted before the wrap, and slack.
     , capacity_{round_up(worst_overhead * packet_bytes + 4 * footprint(largest_packet))}
     , memory_{map_memory(capacity_)}
 {}

@@ -8,8 +8,8 @@
 
 namespace pepsal::satsim {
 
-// First-in-first-out store of packets of any size in one block of memory, allocated once. Records
-// are named by positions that only grow, so that a user may keep several places in the row.
+// First-in-first-out store of packets of any size in one block of memory, allocated once. Records are identified by
+// positions that only grow, so that a user may keep several of them.
 class PacketRing
 {
 public:
@@ -19,14 +19,14 @@ public:
   {
     Time due{};           // when it is to be delivered; set by the user
     std::uint32_t size{}; // bytes of the packet
-    bool lost{};          // the air has swallowed it: it is never delivered
+    bool lost{};          // lost on the air: it is never delivered
 
     // The packet that follows this header in the ring.
     std::span<std::byte> packet() { return {reinterpret_cast<std::byte*>(this + 1), size}; }
   };
 
-  // Room for at least `packet_bytes` of packets of 20 bytes (a bare IPv4 header) or more, each at
-  // most `largest_packet`. Throws SystemError when the memory is not available.
+  // Room for at least `packet_bytes` of packets of 20 bytes (a bare IPv4 header) or more, each at most
+  // `largest_packet`. Throws SystemError if the memory is not available.
   PacketRing(std::size_t packet_bytes, std::size_t largest_packet);
   ~PacketRing();
   PacketRing(const PacketRing&) = delete;
@@ -38,25 +38,25 @@ public:
   Position tail() const { return tail_; }
   bool is_empty() const { return head_ == tail_; }
 
-  // Where the next packet is to be written, `largest_packet` bytes, or nothing when the ring is full;
-  // the packet joins the ring by push.
+  // Where to write the next packet, `largest_packet` bytes, or nothing if the ring is full; push() adds the packet to
+  // the ring.
   std::span<std::byte> space();
   void push(std::size_t size);
 
   Record& at(Position position);
-  // The same answer at any time, so that two places in the row are equal only when they are one.
+  // Returns the same at any time, so that two positions are equal only if they denote the same place.
   Position after(Position position);
   void pop();
 
 private:
-  static constexpr std::uint32_t wrap_mark = UINT32_MAX; // as size: the row goes on at the block's start
+  static constexpr std::uint32_t wrap_mark = UINT32_MAX; // as size: the sequence continues at the start of the block
 
   // Bytes that a packet takes with its header; keeps headers aligned.
   static std::size_t footprint(std::size_t size);
   Record& raw(Position position);
-  // Where the record of that position really is, which may be at the block's start.
+  // Where the record at that position really is, which may be the start of the block.
   Position past_wrap(Position position);
-  // Where the next record goes: the tail, or the block's start when a largest packet does not fit before its end.
+  // Where the next record goes: the tail, or the start of the block if a largest packet does not fit before its end.
   Position next_start() const;
 
   std::size_t largest_packet_;

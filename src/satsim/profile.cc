@@ -1,5 +1,5 @@
-// Reads what the command line says of bursts and of changes in time. Called once at start-up; what
-// cannot be understood is a UsageError that names the word.
+// Parses bursts and scheduled changes from the command line. Called once at start-up; what cannot be understood is a
+// UsageError that names the word.
 
 #include "satsim/profile.hh"
 

@@ -10,16 +10,16 @@
 
 namespace pepsal::satsim {
 
-// What happens to one direction of the link at one time of its schedule.
+// A change to one direction of the link at one time of its schedule.
 struct Change
 {
   enum class What
   {
     rate,         // value: bits per second
     random_loss,  // value: probability
-    outage_begin, // every packet is lost on the air, the serialiser goes on
+    outage_begin, // every packet is lost on the air, the serialiser continues
     outage_end,
-    stall_begin, // the serialiser stands still, nothing is lost but by a full queue
+    stall_begin, // the serialiser stands still, and packets are only lost when the queue is full
     stall_end,
   };
 

@@ -1,5 +1,5 @@
-// TUN interfaces in other network namespaces. Used by the emulator, one for each end of the link.
-// Fails when the namespace or /dev/net/tun is missing, the name is taken, or CAP_NET_ADMIN is.
+// TUN interfaces in other network namespaces. Used by the emulator, one for each end of the link. Fails if the
+// namespace or /dev/net/tun is missing, the name is taken, or CAP_NET_ADMIN is missing.
 
 #include "satsim/tun_device.hh"
 
@@ -30,7 +30,7 @@ namespace pepsal::satsim {
 
 namespace {
 
-// A burst as large as a window may leave the host at once; it is this program's queue that must drop, not the device's.
+// A burst as large as a window may leave the host at once; this program's queue must drop, not the device's.
 constexpr int device_queue_packets = 20'000;
 
 std::string namespace_path(const std::string& name)
@@ -54,8 +54,8 @@ ifreq request_for(const std::string& name)
   return request;
 }
 
-// IPv6 without addresses of its own making: link-local ones would send solicitations and reports over the
-// link, and random losses would hit other packets in every run.
+// IPv6 without automatic addresses: link-local ones would send solicitations and reports over the link, and random
+// losses would hit different packets in every run.
 void keep_silent(const std::string& name)
 {
   const auto path = fmt::format("/proc/sys/net/ipv6/conf/{}/addr_gen_mode", name);

@@ -10,9 +10,9 @@
 
 namespace pepsal::satsim {
 
-// Enters a network namespace for its own lifetime; the thread returns to its own at the end. The
-// namespace is a name in /run/netns, a path, or the number of a process that lives in it. Throws
-// SystemError; a failure to return aborts, since all that follows would happen in the wrong place.
+// Enters a network namespace for its own lifetime; the thread returns to its own namespace at the end. The namespace is
+// a name in /run/netns, a path, or the pid of a process that lives in it. Throws SystemError; a failure to return
+// aborts, because everything that follows would happen in the wrong place.
 class NamespaceScope
 {
 public:
@@ -27,8 +27,8 @@ private:
   FileDescriptor own_;
 };
 
-// A TUN interface of a network namespace that carries bare IP packets and takes part in GRO. It goes
-// away with this object. The constructor throws SystemError, also when the name is taken.
+// A TUN interface in a network namespace that carries bare IP packets and takes part in GRO. It disappears with this
+// object. The constructor throws SystemError, also if the name is taken.
 class TunDevice
 {
 public:
@@ -44,12 +44,12 @@ public:
 
   int descriptor() const { return device_.number(); }
 
-  // Takes the next packet that the kernel sends out of the interface; 0 when there is none.
+  // Reads the next packet that the kernel sends out of the interface; 0 if there is none.
   std::size_t read(std::span<std::byte> buffer);
-  // Hands a packet to the kernel as received. False when the interface is down or out of memory.
+  // Passes a packet to the kernel as received. False if the interface is down or out of memory.
   bool write(std::span<const std::byte> packet);
 
-  // Packets that the kernel threw away because they were not read in time.
+  // Packets that the kernel dropped because they were not read in time.
   std::uint64_t overruns();
 
 private:

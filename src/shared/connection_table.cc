@@ -1,11 +1,11 @@
-// The connection array's operations. Queuers insert, proxies claim and release, the manager
-// collects, pepsalctl looks. An operation either happens or reports that there is no such entry or no
-// room; nothing here blocks, throws or waits for another process.
+// The connection array's operations. Queuers insert, proxies claim and release, the manager collects, pepsalctl reads.
+// An operation either happens or reports that there is no such entry or no room; nothing here blocks, throws or waits
+// for another process.
 //
-// The order of steps is what keeps the table whole when a process is killed between two of them (docs/ARCHITECTURE.md,
-// The shared table). An entry comes: reserve() takes a free slot's control word and sets its tag, fill() writes the
-// record, expose() sets the bit by which it is found, and only then the control word says pending or connecting. It
-// goes the other way round: control word, bit, control word (free_reserved()).
+// The order of steps keeps the table consistent if a process is killed between two of them (docs/ARCHITECTURE.md, The
+// shared table). To add an entry, reserve() takes a free slot's control word and sets its tag, fill() writes the
+// record, expose() sets the bit by which it is found, and only then does the control word say pending or connecting.
+// Removal goes in reverse: control word, bit, control word (free_reserved()).
 
 #include "shared/connection_table.hh"
 
@@ -17,8 +17,8 @@ namespace pepsal {
 
 namespace {
 
-// A 64-bit finaliser (Stafford's variant 13 of MurmurHash3's): each input bit flips each output bit
-// with probability one half.
+// A 64-bit finaliser (Stafford's variant 13 of MurmurHash3's): each input bit flips each output bit with probability
+// one half.
 constexpr std::uint64_t mix(std::uint64_t x)
 {
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
@@ -26,8 +26,8 @@ constexpr std::uint64_t mix(std::uint64_t x)
   return x ^ (x >> 31);
 }
 
-// 0x80 in each byte of `word` that equals the byte repeated in `pattern`. The lowest such mark is
-// exact; a higher one may be false, which costs a look at that slot.
+// 0x80 in each byte of `word` that equals the byte repeated in `pattern`. The lowest such mark is exact; a higher one
+// may be false, which costs a look at that slot.
 constexpr std::uint64_t matching_bytes(std::uint64_t word, std::uint64_t pattern)
 {
   constexpr std::uint64_t low_bits = 0x0101010101010101ULL;
@@ -67,7 +67,7 @@ template<typename Visit> bool ConnectionTable::search(const Place& place, const 
 {
   const std::uint64_t pattern = place.tag * 0x0101010101010101ULL;
   const auto reach =
-      std::min(buckets_[place.home].reach.load(std::memory_order_acquire), max_spill); // anybody's to write
+      std::min(buckets_[place.home].reach.load(std::memory_order_acquire), max_spill); // any process may write it
   for (std::uint32_t distance = 0; distance <= reach; ++distance) {
     const auto index = bucket_at(place.home, distance);
     const auto& bucket = buckets_[index];
@@ -99,8 +99,8 @@ std::optional<ConnectionTable::Sighting> ConnectionTable::sight(std::uint32_t sl
     const Sighting sighting{.control = before,
                             .connection = connection_in(s),
                             .since = BootTime{s.since_ns.load(std::memory_order_acquire)}};
-    // The copy is whole if the slot stayed what it was: every writer moves the control word first. If
-    // it did not, another process went ahead, perhaps only refreshing this entry: look again.
+    // The copy is consistent if the slot has not changed: every writer changes the control word first. If it has,
+    // another process was faster, perhaps only refreshing this entry: look again.
     if (s.control.load(std::memory_order_relaxed) == before.word) {
       return sighting.connection.client == client ? std::optional{sighting} : std::nullopt;
     }
@@ -173,9 +173,9 @@ std::optional<Control> ConnectionTable::refresh(std::uint32_t slot, const Sighti
                                                 const Connection& connection, Owner queuer, BootTime now)
 {
   if (sighting.connection == connection) {
-    // The proxy may look for the entry at this moment, so it stays pending. The time is not the
-    // queuer's to write should the slot have changed hands, hence it is only ever moved on; the new
-    // generation makes a collector that still saw the old time fail.
+    // The proxy may be looking for the entry right now, so it stays pending. If the slot has changed hands, the queuer
+    // may not write the time, so it is only ever moved forward; the new generation makes a collector that still saw the
+    // old time fail.
     auto& since = slots_[slot].since_ns;
     for (auto seen = since.load(std::memory_order_relaxed);
          seen < now.count() && !since.compare_exchange_weak(seen, now.count(), std::memory_order_acq_rel);) {
@@ -254,7 +254,7 @@ std::optional<ConnectionTable::Claim> ConnectionTable::claim(const Endpoint& cli
 {
   std::optional<Claim> result;
   search(place_of(client), [&](std::uint32_t slot) {
-    // Taking it fails when another proxy or the collector did, or a retransmitted SYN refreshed it.
+    // Claiming it fails if another proxy or the collector was faster, or a retransmitted SYN refreshed it.
     for (auto sighting = sight(slot, client);
          sighting && sighting->is_pending() && sighting->connection.server == server; sighting = sight(slot, client)) {
       const auto connecting = sighting->control.next(SlotState::connecting, proxy);
@@ -334,7 +334,7 @@ void ConnectionTable::set_open(Claim& claim)
 
 void ConnectionTable::free_reserved(std::uint32_t slot, Control control)
 {
-  // Bit first, owner last: whoever is killed in between leaves a slot that still names its owner.
+  // Bit first, owner last: a process killed in between leaves a slot that still names it as owner.
   buckets_[slot / Bucket::slots].bitmap.fetch_and(~bit_of(slot), std::memory_order_acq_rel);
   slots_[slot].control.store(control.next(SlotState::free, no_owner).word, std::memory_order_release);
   activity_->entries_removed.fetch_add(1, std::memory_order_acq_rel);

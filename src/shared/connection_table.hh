@@ -16,23 +16,23 @@ BootTime boot_time_now();
 
 // The shared connection array and its bitmap index.
 //
-// The bitmap word is the hash bucket: a keyed hash of the client's address and port picks one, its 64
-// slots hold the bucket's entries, and a full bucket spills into the next `max_spill` ones. A slot
-// belongs to whoever's compare-and-swap of its control word succeeded; the bitmap only says where to
-// look, and its bit is set and cleared by the slot's owner alone. So a process killed between any two
-// instructions leaves at worst a slot that names it as owner, which collect() gives back.
+// A bitmap word is a hash bucket: a keyed hash of the client's address and port selects one, its 64 slots hold the
+// bucket's entries, and a full bucket spills into the next `max_spill` ones. A slot belongs to the process whose
+// compare-and-swap of its control word succeeded; the bitmap only says where to look, and only the slot's owner sets
+// and clears its bit. So a process killed between any two instructions leaves at worst a slot that names it as owner,
+// which collect() frees.
 //
-// Every operation is lock-free and, the reach of spilling being bounded, O(1). Any number of
-// processes and threads may use one segment at once.
+// Every operation is lock-free and, because spilling is bounded, O(1). Any number of processes and threads may use one
+// segment at once.
 class ConnectionTable
 {
 public:
-  // How many buckets past its home one an entry may stand.
+  // How many buckets past its home bucket an entry may be.
   static constexpr std::uint32_t max_spill = 15;
 
-  // How many entries one client address and port may have. They all want the same bucket: without this
-  // bound, SYNs from one source to a thousand servers would fill the buckets in its reach and make
-  // every search there walk through all of them.
+  // How many entries one client address and port may have. They all hash to the same bucket: without this bound, SYNs
+  // from one source to a thousand servers would fill the buckets in its reach and make every search there walk through
+  // them all.
   static constexpr std::uint32_t max_per_client_port = 64;
 
   enum class Insertion
@@ -49,7 +49,7 @@ public:
     Control control;
   };
 
-  // A slot that its holder owns.
+  // A slot owned by the holder of the claim.
   struct Claim
   {
     std::uint32_t slot{};
@@ -70,55 +70,55 @@ public:
   // The segment must outlive the table.
   explicit ConnectionTable(const SharedSegment& segment);
 
-  // Queuer: notes a SYN. A retransmitted SYN refreshes its pending entry, which stays to be claimed
-  // meanwhile unless its attributes changed. `full` when the limit on connections is reached, the
-  // client has `max_per_client_port` of them, or all buckets in reach are full. Unless it is full, `entry` tells where
-  // it is.
+  // Queuer: records a SYN. A retransmitted SYN refreshes its pending entry, which can still be claimed meanwhile unless
+  // its attributes changed. `full` if the limit on connections is reached, the client has `max_per_client_port`
+  // entries, or all buckets in reach are full. Unless it is full, `entry` is set to the entry.
   Insertion insert_pending(const Connection& connection, Owner queuer, BootTime now, Pending& entry);
   Insertion insert_pending(const Connection& connection, Owner queuer, BootTime now);
 
-  // Queuer: frees an entry if it is pending as it was; false when it was claimed, refreshed or freed since.
+  // Queuer: frees an entry if it is still pending and unchanged; false if it has been claimed, refreshed or freed
+  // since.
   bool displace(const Pending& entry);
 
-  // Proxy: takes the pending entry of exactly this client and server; nothing if there is none.
+  // Proxy: claims the pending entry of exactly this client and server; nothing if there is none.
   std::optional<Claim> claim(const Endpoint& client, const Endpoint& server, Owner proxy, BootTime now);
 
-  // Proxy: enters a connection that no queuer noted; nothing if the table is full.
+  // Proxy: adds a connection that no queuer recorded; nothing if the table is full.
   std::optional<Claim> insert_connecting(const Connection& connection, Owner proxy, BootTime now);
 
-  // Queuer: a packet of a connection has this traffic class. Notes its DSCP for the direction that the packet goes, and
-  // says whether that had another one; false also when there is no such connection. It does not own the entry: what is
-  // noted at the moment of its end may meet the next one in its slot, whose own packets then correct it.
+  // Queuer: a packet of a connection has this traffic class. Records its DSCP for the packet's direction and returns
+  // whether it has changed; false also if there is no such connection. The queuer does not own the entry: what it
+  // writes just as the entry ends may land in the slot's next entry, whose own packets then correct it.
   bool note_traffic_class(const Endpoint& source, const Endpoint& destination, std::uint8_t traffic_class);
 
   // Whether there is an entry of exactly this client and server.
   bool has(const Endpoint& client, const Endpoint& server) const;
 
-  // Whether another process than `self` serves a connection of exactly this client and server.
+  // Whether a process other than `self` serves a connection of exactly this client and server.
   bool is_served_by_another(const Endpoint& client, const Endpoint& server, Owner self) const;
 
   // Owner: both legs are established.
   void set_open(Claim& claim);
 
-  // Owner: the byte counters of its slot, for as long as it holds the claim.
+  // Owner: the byte counters of its slot, valid as long as it holds the claim.
   std::atomic<std::uint64_t>& bytes_up(const Claim& claim) { return slots_[claim.slot].bytes_up; }
   std::atomic<std::uint64_t>& bytes_down(const Claim& claim) { return slots_[claim.slot].bytes_down; }
 
-  // Owner: the DSCP of each direction's packets, where queuers note what they see.
+  // Owner: the DSCP of each direction's packets, as recorded by queuers.
   const std::atomic<std::uint8_t>& dscp_up(const Claim& claim) const { return slots_[claim.slot].dscp_up; }
   const std::atomic<std::uint8_t>& dscp_down(const Claim& claim) const { return slots_[claim.slot].dscp_down; }
 
-  // Owner: frees the slot. The claim is void afterwards.
+  // Owner: frees the slot. The claim is invalid afterwards.
   void release(const Claim& claim);
 
-  // Manager: frees pending entries that became pending before `pending_before`, and slots whose owner
-  // is dead according to `is_alive`; `on_recovered` is shown each connection so lost (it may be empty).
-  // A slot that a killed collector left is freed too. Corrects the count of entries. No two collections may run at
-  // once, and an owner's number must not be given to another process between its death and the end of a collection.
+  // Manager: frees entries that became pending before `pending_before`, and slots whose owner is dead according to
+  // `is_alive`; `on_recovered` is called for each connection lost this way (it may be empty). A slot left by a killed
+  // collector is freed too. Corrects the count of entries. No two collections may run at once, and an owner's number
+  // must not be given to another process between its death and the end of a collection.
   Collected collect(BootTime pending_before, const std::function<bool(Owner)>& is_alive,
                     const std::function<void(const Entry&)>& on_recovered = {});
 
-  // Shows every entry in use; entries that change meanwhile may be shown or not.
+  // Visits every entry in use; entries that change meanwhile may be included or not.
   template<typename Visit> void for_each(const Visit& visit) const { view_.for_each(visit); }
 
   std::uint32_t size() const { return view_.entries(); }
@@ -138,8 +138,8 @@ public:
     return activity_->counters.at(static_cast<std::size_t>(Counter::log_lines_lost));
   }
 
-  // Nothing unless a line of this kind may be logged now: one a minute, of whichever process. Then, how many were held
-  // back before it.
+  // Nothing unless a line of this kind may be logged now: one a minute, counted over all processes. Otherwise, how many
+  // were held back before it.
   std::optional<std::uint64_t> may_log(LimitedLine line, BootTime now)
   {
     constexpr BootTime interval = std::chrono::minutes{1};
@@ -166,11 +166,11 @@ private:
   Place place_of(const Endpoint& client) const;
   std::uint32_t bucket_at(std::uint32_t home, std::uint32_t distance) const { return (home + distance) & bucket_mask_; }
 
-  // Calls `visit(slot_index)` for every slot in reach whose bit is set and whose tag matches, until
-  // it returns true; says whether it did.
+  // Calls `visit(slot_index)` for every slot in reach whose bit is set and whose tag matches, until it returns true;
+  // returns whether it did.
   template<typename Visit> bool search(const Place& place, const Visit& visit) const;
 
-  // A whole copy of an entry, and the control word under which it was taken.
+  // A consistent copy of an entry, and the control word under which it was taken.
   struct Sighting
   {
     Control control;

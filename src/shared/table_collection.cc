@@ -1,6 +1,5 @@
-// The manager's part of the connection array: what dead owners and clients that never came have left is freed, and what
-// a killed process or one that was taken over has left wrong is put right. Nothing here blocks or waits for another
-// process.
+// The manager's part of the connection array: frees what dead owners and clients that never came have left, and
+// corrects what a killed or compromised process has left wrong. Nothing here blocks or waits for another process.
 
 #include <chrono>
 
@@ -16,15 +15,15 @@ ConnectionTable::Count ConnectionTable::count_now() const
   return result;
 }
 
-// A process killed between an act and its count leaves the count wrong. While the collector found
-// `in_use` entries one after the other, others made so many changes, and the true figure lies that far
-// from it at most: only what the count is off beyond that is known to be wrong, and is corrected.
+// A process killed between an operation and counting it leaves the count wrong. While the collector found `in_use`
+// entries one after the other, other processes made a number of changes, and the true figure differs from `in_use` by
+// at most that number: only a deviation of the count beyond it is certainly wrong, and is corrected.
 void ConnectionTable::correct_count(Count before, const Collected& collected)
 {
   const auto now = count_now();
   const auto changes = now.added - before.added + now.removed - before.removed;
   const auto doubtful = changes - collected.expired - collected.recovered;
-  const auto error = now.added - now.removed - collected.in_use; // without a sign, as the counts may be anything
+  const auto error = now.added - now.removed - collected.in_use; // unsigned, as the counts may be anything
   const bool too_many = static_cast<std::int64_t>(error) > 0;
   if (too_many && error > doubtful) {
     activity_->entries_removed.fetch_add(error - doubtful, std::memory_order_acq_rel);
@@ -33,8 +32,7 @@ void ConnectionTable::correct_count(Count before, const Collected& collected)
   }
 }
 
-// A free slot whose bit is set is lost for good. No order of operations makes one, but a process that was taken over
-// may.
+// A free slot whose bit is set is lost for good. No order of operations produces one, but a compromised process may.
 void ConnectionTable::clear_false_bit(std::uint32_t slot, Control free)
 {
   auto& bitmap = buckets_[slot / Bucket::slots].bitmap;
@@ -51,8 +49,8 @@ ConnectionTable::Collected ConnectionTable::collect(BootTime pending_before, con
   const auto far_future = boot_time_now() + std::chrono::hours{24}; // no queuer wrote that
   Collected result{};
   const auto count_before = count_now();
-  // Control words, not bits, are walked: an owner killed just before setting or just after clearing
-  // its bit left a slot that the bitmap does not show.
+  // Walks control words, not bits: an owner killed just before setting or just after clearing its bit has left a slot
+  // that the bitmap does not show.
   for (std::uint32_t slot = 0; slot < slots_.size(); ++slot) {
     const Control control{slots_[slot].control.load(std::memory_order_acquire)};
     if (control.state() == SlotState::free) {

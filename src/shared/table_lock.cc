@@ -1,5 +1,5 @@
-// Locks by which processes of a daemon are known. Called by SharedSegment, and by a proxy whose manager has died. Fails
-// only on what is no file.
+// Locks that identify the processes of a daemon. Called by SharedSegment, and by a proxy whose manager has died. Fails
+// only on what is not a file.
 
 #include "shared/table_lock.hh"
 
@@ -24,7 +24,7 @@ struct flock range_of(Owner owner, short type)
 
 constexpr Owner manager = no_owner;
 
-// Another process's lock, of whichever type.
+// Another process's lock, of either type.
 std::optional<struct flock> find(int descriptor, Owner owner)
 {
   auto range = range_of(owner, F_WRLCK);

@@ -1,5 +1,5 @@
-// The kernel's news of interfaces. Watched by the manager, which then looks for itself: what the messages say in
-// detail, and whether some were lost, does not matter.
+// The kernel's notifications about interfaces. Watched by the manager, which then checks for itself: the contents of
+// the messages, and whether some were lost, do not matter.
 
 #include "tcp/interface_watch.hh"
 

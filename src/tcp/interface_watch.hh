@@ -4,7 +4,7 @@
 
 namespace pepsal {
 
-// Tells that interfaces have come, gone or changed (rtnetlink(7), RTMGRP_LINK).
+// Reports that interfaces have appeared, disappeared or changed (rtnetlink(7), RTMGRP_LINK).
 class InterfaceWatch
 {
 public:
@@ -12,7 +12,7 @@ public:
   InterfaceWatch();
 
   int number() const { return socket_.number(); } // readable when something has changed
-  // Forgets what has been told so far.
+  // Discards what has been reported so far.
   void forget();
 
 private:

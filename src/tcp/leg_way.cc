@@ -1,6 +1,6 @@
-// Policy routing: the site's ip rules by source or interface are about the client's packets, which the box answers, and
-// have to hold for the server leg, which comes from the box itself. Called by a proxy before its dial, and by the
-// dialler. What cannot be found out leaves the leg to the box's own way.
+// Policy routing: the site's ip rules by source or interface match the client's packets, which the box answers, but
+// must also apply to the server leg, which comes from the box itself. Called by a proxy before its dial, and by the
+// dialler. If something cannot be determined, the leg takes the box's default way.
 
 #include "tcp/leg_way.hh"
 
@@ -17,8 +17,8 @@ LegWay way_of_server_leg(const RouteSocket& routes, const Marks& marks, const Ro
   if (forwarded.interface == 0 || forwarded.is_local || forwarded == own) {
     return as_the_box;
   }
-  // With a source the kernel tells only of what it forwards, which this machine's own packets are like when they come
-  // from its loopback interface.
+  // With a source, the kernel only answers for packets that it forwards; this machine's own packets look like those
+  // when they come from its loopback interface.
   const auto flow =
       preserve_source ? std::optional{RouteFlow{.source = client, .arrival = RouteFlow::from_here}} : std::nullopt;
   for (const auto mark : {marks.server_leg(), marks.server_leg_by_arrival()}) {

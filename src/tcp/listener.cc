@@ -1,5 +1,5 @@
-// The listening sockets and the TCP properties of each side. The manager opens listeners before the
-// first fork; a port in use, a missing capability or a refused option ends the start with one line.
+// The listening sockets and the TCP properties of each side. The manager opens listeners before the first fork; a port
+// in use, a missing capability or a refused option ends the start with one line.
 
 #include "tcp/listener.hh"
 
@@ -29,7 +29,7 @@ TCPSocket create_for_family(int family)
   return TCPSocket{check("socket", ::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0))};
 }
 
-// Dual-stack, so that one accept() serves both families; IPv4 alone where the kernel has no IPv6.
+// Dual-stack, so that one accept() serves both families; only IPv4 if the kernel has no IPv6.
 TCPSocket create_socket(const Config& config, SocketAddress& address)
 {
   if (!config.address.empty()) {
@@ -67,8 +67,8 @@ void prepare(TCPSocket& socket, const Config& config, int family)
   }
 }
 
-// The general listener binds without SO_REUSEPORT and so finds out whether somebody else has the port;
-// those of the satellite interfaces then share it.
+// The general listener binds without SO_REUSEPORT and so notices if another program has the port; those of the
+// satellite interfaces then share it.
 Listener bind_listener(const Config& config, const std::string& interface, std::vector<Listener>& kept,
                        bool shares_port)
 {
@@ -94,8 +94,8 @@ Listener bind_listener(const Config& config, const std::string& interface, std::
   return {.socket = std::move(socket), .interface = interface};
 }
 
-// How many SYNs with data may be with proxies before their handshakes have ended; the kernel leaves the data of further
-// ones for later. Each holds a process.
+// How many SYNs with data proxies may handle before their handshakes are complete; for further ones, the kernel does
+// not accept the data. Each occupies a process.
 int most_half_open(const Config& config)
 {
   constexpr std::uint32_t most = 256;
@@ -109,7 +109,7 @@ void set_pacing(TCPSocket& socket, std::uint64_t bytes_per_second)
         ::setsockopt(socket.number(), SOL_SOCKET, SO_MAX_PACING_RATE, &bytes_per_second, sizeof bytes_per_second));
 }
 
-// Back to what a socket has whose profile sets nothing. Only a buffer's size can not be taken back.
+// Back to the settings of a socket whose profile sets nothing. Only a buffer's size cannot be reset.
 void revoke_profile(TCPSocket& socket, const LegProfile& profile)
 {
   if (!profile.congestion.empty()) {
@@ -145,15 +145,15 @@ const Link* link_of(const Listener& listener, const Config& config)
 
 void apply_profile(TCPSocket& socket, const LegProfile& profile)
 {
-  // Within the kernel this limit would also count the time in which a living host has no room: Liveness judges instead,
-  // and the kernel gives nothing up.
+  // In the kernel, this limit would also count the time during which a living host has no room: Liveness decides
+  // instead, and the kernel never gives up.
   constexpr int no_user_timeout_ms = std::numeric_limits<int>::max();
-  constexpr std::chrono::seconds longest_probe_interval{60}; // while probes stay unanswered
+  constexpr std::chrono::seconds longest_probe_interval{60}; // while probes remain unanswered
   constexpr std::uint64_t bytes_per_mbit = 1'000'000 / 8;
 
   socket.set_nodelay();
   socket.set_reset_on_close(true);
-  socket.set_option(SOL_SOCKET, SO_OOBINLINE, 1, "SO_OOBINLINE"); // urgent bytes stay where they are in the stream
+  socket.set_option(SOL_SOCKET, SO_OOBINLINE, 1, "SO_OOBINLINE"); // urgent bytes keep their place in the stream
   socket.set_option(SOL_SOCKET, SO_KEEPALIVE, 1, "SO_KEEPALIVE");
   socket.set_option(IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(profile.keepalive.count()), "TCP_KEEPIDLE");
   socket.set_option(IPPROTO_TCP, TCP_KEEPINTVL,
@@ -162,7 +162,7 @@ void apply_profile(TCPSocket& socket, const LegProfile& profile)
   if (!profile.congestion.empty()) {
     socket.set_congestion(profile.congestion);
   }
-  // Past net.core.rmem_max and wmem_max: CAP_NET_ADMIN allows it.
+  // Beyond net.core.rmem_max and wmem_max: CAP_NET_ADMIN permits it.
   if (profile.receive_buffer_bytes != 0) {
     socket.set_option(SOL_SOCKET, SO_RCVBUFFORCE, static_cast<int>(profile.receive_buffer_bytes), "SO_RCVBUFFORCE");
   }
@@ -178,7 +178,7 @@ void apply_profile(TCPSocket& socket, const LegProfile& profile)
   }
 }
 
-// SO_BINDTODEVICE tells the name of the interface that the socket is bound to by number: none for one that has gone.
+// SO_BINDTODEVICE returns the name of the interface to which the socket is bound by index: none for one that has gone.
 std::optional<Listener> take_kept(std::vector<Listener>& kept, const std::string& interface, bool for_peers)
 {
   const auto found = std::ranges::find_if(kept, [&](const Listener& listener) {
@@ -207,7 +207,7 @@ std::vector<Listener> open_listeners(const Config& config, std::vector<Listener>
       throw SystemError{errno, fmt::format("listen on port {}", config.port)};
     }
   }
-  for (auto& listener : listeners) { // from here on the port is taken for everybody
+  for (auto& listener : listeners) { // from here on the port is taken for everyone else
     listener.socket.set_option(SOL_SOCKET, SO_REUSEPORT, 0, "SO_REUSEPORT");
   }
   return listeners;
@@ -265,8 +265,8 @@ void configure(Listener& listener, const Config& config)
 {
   apply_profile(listener.socket, profile_of(config, link_of(listener, config)));
   if (!listener.interface.empty() && !listener.for_peers) {
-    // Without peers a cookie has to prove that a SYN's source receives what is sent there (RFC 7413 section 4.1). Where
-    // there are some, their SYNs need none, and a proxy makes all others wait.
+    // Without peers, a cookie must prove that a SYN's source receives what is sent there (RFC 7413 section 4.1). With
+    // peers, their SYNs need none, and a proxy makes all others wait.
     const bool needs_no_cookie = config.fastopen && !config.peers.peers.empty();
     listener.socket.set_option(IPPROTO_TCP, TCP_FASTOPEN, config.fastopen ? most_half_open(config) : 0, "TCP_FASTOPEN");
     listener.socket.set_option(IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, needs_no_cookie ? 1 : 0, "TCP_FASTOPEN_NO_COOKIE");

@@ -1,5 +1,5 @@
-// Judges a leg by what the kernel has counted: whether its host lives, and how often the other leg has to be kept
-// alive. Called by a session while it waits. Nothing here can fail.
+// Judges a leg by the kernel's counts: whether its host is alive, and how often the other leg must be kept alive.
+// Called by a session while it waits. Nothing here can fail.
 
 #include "tcp/liveness.hh"
 

@@ -1,5 +1,5 @@
-// The timer behind ProbeGuard. It interrupts the main thread of a proxy, whose system calls all go on
-// after EINTR; setsockopt(2) may be called from a signal handler (signal-safety(7)).
+// The timer behind ProbeGuard. It interrupts the main thread of a proxy, which restarts all system calls after EINTR;
+// setsockopt(2) may be called from a signal handler (signal-safety(7)).
 
 #include "tcp/probe_guard.hh"
 
@@ -21,9 +21,9 @@ namespace {
 
 constexpr long interval_s = 6; // well below BBR's ten seconds
 constexpr std::string_view bbr = "bbr";
-constexpr std::string_view other = "reno"; // always there; for the moment between
+constexpr std::string_view other = "reno"; // always available; used for a moment in between
 
-// What the handler works on: both legs may be the satellite's.
+// What the handler works on: both legs may be on the satellite side.
 // NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): a signal handler takes no argument.
 std::array<std::atomic<int>, 2> guarded{-1, -1};
 

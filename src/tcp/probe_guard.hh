@@ -4,11 +4,11 @@
 
 namespace pepsal {
 
-// Keeps BBR from running a satellite leg dry. Every ten seconds BBR sends next to nothing for a round
-// trip or more, to see the path's RTT without its own queue (PROBE_RTT, Cardwell et al., ACM Queue 14(5),
-// 2016). Beside 600 ms that is an eighth of the capacity, and a satellite's RTT is known. Choosing the
-// congestion control again restarts the ten seconds; a timer of this process does so while the guard
-// lives. One connection has one guard; what it guards must stay open as long.
+// Keeps BBR from running a satellite leg dry. Every ten seconds BBR sends next to nothing for a round trip or more, to
+// measure the path's RTT without its own queue (PROBE_RTT, Cardwell et al., ACM Queue 14(5), 2016). With an RTT of 600
+// ms that costs an eighth of the capacity, and a satellite's RTT is known. Selecting the congestion control again
+// restarts the ten seconds; a timer of this process does so as long as the guard exists. Each connection has its own
+// guard; what it guards must stay open as long.
 class ProbeGuard
 {
 public:

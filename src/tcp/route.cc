@@ -1,5 +1,5 @@
-// Asks the kernel's routing for the way to a destination. Called by a proxy before its dial, and by a peer's keeper.
-// Written against rtnetlink(7) itself: libmnl has no static library.
+// Asks the kernel for the way to a destination. Called by a proxy before its dial, and by a peer's keeper. Uses
+// rtnetlink(7) directly, because libmnl has no static library.
 
 #include "tcp/route.hh"
 
@@ -24,7 +24,7 @@ struct Request
 {
   nlmsghdr header;
   rtmsg route;
-  std::array<std::byte, 96> attributes; // room for all that request_for() asks
+  std::array<std::byte, 96> attributes; // room for everything that request_for() asks
 };
 
 void add_attribute(Request& request, std::uint16_t type, std::span<const std::byte> value)
@@ -116,7 +116,7 @@ Route RouteSocket::find(const Endpoint& destination, std::uint32_t mark, const s
   return route_in(std::span{answer}.first(static_cast<std::size_t>(bytes)));
 }
 
-// if_indextoname(3) would open a socket for it.
+// if_indextoname(3) would open a socket for this.
 std::string RouteSocket::name_of_interface(std::uint32_t index) const
 {
   ifreq request{};

@@ -1,5 +1,5 @@
-// TCP_INFO. A file of its own, because linux/tcp.h, which alone has the whole structure, clashes with netinet/tcp.h.
-// Called by a proxy now and then, never per message.
+// TCP_INFO. A separate file, because linux/tcp.h, the only header with the whole structure, conflicts with
+// netinet/tcp.h. Called by a proxy from time to time, never per message.
 
 #include "tcp/tcp_facts.hh"
 

@@ -1,5 +1,5 @@
-// Becoming a daemon the way init scripts want it: the command returns when the service is ready, with
-// an exit status that tells. Called by main for -d.
+// Becomes a daemon the way init scripts expect: the command returns when the service is ready, with an exit status that
+// tells whether it is. Called by main for -d.
 
 #include "util/daemon.hh"
 
@@ -35,7 +35,7 @@ void leave_terminal()
 
 constexpr std::string_view ready_word = "ready";
 
-// One word for the parent, or what went wrong; a pipe takes either at once.
+// One word for the parent, or what went wrong; a pipe takes either without blocking.
 void tell(FileDescriptor& parent, std::string_view text)
 {
   [[maybe_unused]] const auto written = ::write(parent.number(), text.data(), text.size());
@@ -46,7 +46,7 @@ void tell(FileDescriptor& parent, std::string_view text)
 
 int run_in_background(const std::function<int(const std::function<void()>& ready)>& service)
 {
-  ::closefrom(STDERR_FILENO + 1); // of the caller's: whoever waits for their end would wait for the daemon's
+  ::closefrom(STDERR_FILENO + 1); // the caller's: a process waiting for their end would wait for the daemon's
   std::array<int, 2> ends{};
   check("pipe2", ::pipe2(ends.data(), O_CLOEXEC));
   FileDescriptor read_end{ends[0]};
@@ -69,7 +69,7 @@ int run_in_background(const std::function<int(const std::function<void()>& ready
   if (text == ready_word) {
     return EXIT_SUCCESS;
   }
-  ::waitpid(child, nullptr, 0); // whoever reads of the failure finds nothing left of the service
+  ::waitpid(child, nullptr, 0); // when the failure is reported, nothing is left of the service
   throw std::runtime_error{text.empty() ? "ended at its start without a word" : std::string{text}};
 }
 

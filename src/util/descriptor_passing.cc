@@ -1,4 +1,4 @@
-// Messages between processes of one daemon, and descriptors in them. A descriptor for which its receiver has no room is
+// Messages between processes of one daemon, and descriptors in them. A descriptor that its receiver has no room for is
 // the same as none.
 
 #include "util/descriptor_passing.hh"
@@ -17,7 +17,7 @@ namespace {
 
 constexpr int queue_bytes = 1 << 20; // room for a thousand messages, as the kernel counts
 
-// Room for one descriptor's control message, aligned as cmsg(3) wants it.
+// Room for one descriptor's control message, aligned as cmsg(3) requires.
 struct ControlBuffer
 {
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> bytes{};

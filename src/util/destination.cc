@@ -1,5 +1,5 @@
-// Which addresses a proxied connection may lead to, as far as the address alone tells. Asked by the queuer before it
-// notes a SYN, and by proxies before they dial.
+// Which addresses a proxied connection may lead to, as far as the address alone tells. Called by the queuer before it
+// records a SYN, and by proxies before they dial.
 
 #include "util/destination.hh"
 
@@ -20,7 +20,7 @@ std::string_view forbidden_ipv4(const std::uint8_t* address)
   if (address[0] == 169 && address[1] == 254) {
     return "link-local";
   }
-  return address[0] >= 224 ? "multicast" : ""; // broadcast and reserved ones with it
+  return address[0] >= 224 ? "multicast" : ""; // including broadcast and reserved ones
 }
 
 } // namespace
@@ -35,7 +35,8 @@ std::string_view forbidden_destination(const Endpoint& destination)
   if (destination.is_ipv4()) {
     return forbidden_ipv4(address.data() + ipv4_offset);
   }
-  // ::/96 holds the unspecified address, loopback and the deprecated IPv4-compatible ones (RFC 4291 section 2.5.5.1).
+  // ::/96 contains the unspecified address, loopback and the deprecated IPv4-compatible ones (RFC 4291 section
+  // 2.5.5.1).
   if (std::all_of(address.begin(), address.begin() + ipv4_offset, [](auto byte) { return byte == 0; })) {
     return "unspecified or loopback";
   }

@@ -1,4 +1,4 @@
-// Addresses as sockets and log lines want them. Used wherever there is a socket. Nothing here can fail.
+// Addresses as sockets and log lines need them. Used wherever there is a socket. Nothing here can fail.
 
 #include "util/endpoint.hh"
 

@@ -7,7 +7,7 @@
 
 namespace pepsal {
 
-// A socket address as the kernel wants it, with its length.
+// A socket address as the kernel takes it, with its length.
 class SocketAddress
 {
 public:
@@ -16,7 +16,7 @@ public:
   // IPv4 endpoints become AF_INET addresses, others AF_INET6.
   explicit SocketAddress(const Endpoint& endpoint);
 
-  // The endpoint that the kernel wrote; an unspecified one when the family is neither IPv4 nor IPv6.
+  // The endpoint that the kernel wrote; an unspecified one if the family is neither IPv4 nor IPv6.
   Endpoint endpoint() const;
 
   sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage_); }
@@ -32,7 +32,7 @@ private:
 
 } // namespace pepsal
 
-// Endpoint::to_string() without the heap, for lines that are formatted once a connection.
+// Endpoint::to_string() without the heap, for lines that are formatted once per connection.
 template<> struct fmt::formatter<pepsal::Endpoint> : fmt::formatter<fmt::string_view>
 {
   fmt::format_context::iterator format(const pepsal::Endpoint& endpoint, fmt::format_context& context) const;

@@ -33,10 +33,10 @@ public:
   int number() const { return fd_; }
   bool is_open() const { return fd_ != empty; }
 
-  // Gives the descriptor up to the caller, who closes it.
+  // Releases the descriptor to the caller, who must close it.
   int release() { return std::exchange(fd_, empty); }
 
-  // Idempotent. An error of close(2) is not reported: the descriptor is gone whatever it says.
+  // Idempotent. An error of close(2) is not reported: the descriptor is closed in any case.
   void close() noexcept;
 
 private:

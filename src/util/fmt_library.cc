@@ -1,5 +1,5 @@
-// The functions of the library fmt, compiled once: Debian has no static library of it to link the daemon with, and
-// FMT_HEADER_ONLY would compile them in each file, which took more than half of a file's time.
+// The functions of the fmt library, compiled once: Debian has no static library of it to link the daemon with, and
+// FMT_HEADER_ONLY would compile them in each file, which took more than half of a file's compile time.
 
 #include <fmt/format-inl.h>
 

@@ -1,5 +1,5 @@
-// The program's text on huge pages. Called by main before anything else runs. The linker has put the
-// writable data into other huge pages (max-page-size), so that whole ones can be exchanged.
+// The program's text on huge pages. Called by main before anything else runs. The linker has placed the writable data
+// on other huge pages (max-page-size), so that whole ones can be exchanged.
 
 #include "util/huge_text.hh"
 
@@ -16,7 +16,7 @@ namespace pepsal {
 namespace {
 
 constexpr std::size_t huge_page_bytes = 2U << 20U;
-constexpr int collapse = 25; // MADV_COLLAPSE (Linux 6.1), which Debian 12's C library does not name
+constexpr int collapse = 25; // MADV_COLLAPSE (Linux 6.1), which Debian 12's C library does not define
 
 struct Text
 {
@@ -24,7 +24,7 @@ struct Text
   std::size_t bytes;
 };
 
-// The executable segment, if the linker has made it begin a huge page; otherwise nothing.
+// The executable segment, if the linker has placed its beginning on a huge-page boundary; otherwise nothing.
 Text find_text()
 {
   Text text{};

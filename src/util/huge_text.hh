@@ -2,12 +2,11 @@
 
 namespace pepsal {
 
-// Moves this program's code and constants from the file to anonymous huge pages, where that can be
-// had. A forked process then has them by one entry of its page table, instead of a page fault for every
-// 64 kB that it comes to and the release of all those at its end: a sixth of what a process per
-// connection costs. Returns whether it worked; if not (kernel before 6.1, no huge page free, executable
-// memory forbidden by a security module) all stays as it was. Only while there is one thread. perf(1) finds no
-// file behind the code then.
+// Moves this program's code and constants from the file to anonymous huge pages, if available. A forked process then
+// maps them with one page-table entry, instead of a page fault for every 64 kB that it touches and unmapping them all
+// at its end: a sixth of the cost of a process per connection. Returns whether it worked; if not (kernel before 6.1, no
+// free huge page, executable memory forbidden by a security module), everything stays as it was. Only while there is
+// one thread. perf(1) then finds no file behind the code.
 bool move_text_to_huge_pages();
 
 } // namespace pepsal

@@ -1,4 +1,4 @@
-// Lengths in netlink datagrams. Called by whatever hands one to libmnl; cannot fail.
+// Lengths in netlink datagrams. Called by whatever passes one to libmnl; cannot fail.
 
 #include "util/netlink_messages.hh"
 
@@ -18,7 +18,7 @@ std::span<const std::byte> whole_messages(std::span<const std::byte> datagram)
     if (header.nlmsg_len < sizeof header || header.nlmsg_len > left) {
       break;
     }
-    const std::size_t padded = NLMSG_ALIGN(header.nlmsg_len); // of 32 bits, so only of what is known to be short
+    const std::size_t padded = NLMSG_ALIGN(header.nlmsg_len); // in 32 bits, so only for a length known to be short
     if (padded > left) {
       break;
     }

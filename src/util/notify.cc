@@ -1,5 +1,5 @@
-// Tells systemd, or whoever set NOTIFY_SOCKET, how the daemon is: one datagram a message. Called by the manager. A
-// message that cannot be sent is lost, and nothing else happens.
+// Reports the daemon's state to systemd, or whatever has set NOTIFY_SOCKET: one datagram per message. Called by the
+// manager. A message that cannot be sent is lost, without further effect.
 
 #include "util/notify.hh"
 
@@ -64,7 +64,7 @@ void ServiceNotifier::reloading() const
 
 void ServiceNotifier::draining(std::string_view status, std::chrono::seconds patience) const
 {
-  constexpr std::chrono::seconds for_the_end{10}; // after the patience: to cut what is left
+  constexpr std::chrono::seconds for_the_end{10}; // after the patience: to kill what is left
   send(fmt::format("STATUS={}\nEXTEND_TIMEOUT_USEC={}", status, microseconds(patience + for_the_end)));
 }
 
@@ -90,7 +90,7 @@ void ServiceNotifier::send(const std::string& text) const
   if (socket_.front() == '@') {
     address.sun_path[0] = '\0';
   }
-  // No descriptor stays open, which each proxy would inherit.
+  // No descriptor stays open; each proxy would inherit it.
   const FileDescriptor sender{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
   const auto length = offsetof(sockaddr_un, sun_path) + socket_.size();
   [[maybe_unused]] const auto sent =

@@ -6,23 +6,22 @@
 
 namespace pepsal {
 
-// What is told to the service manager that started this process, by the protocol of sd_notify(3). Without one
-// (no NOTIFY_SOCKET), or when it does not listen, nothing happens.
+// Reports to the service manager that started this process, by the protocol of sd_notify(3). Without one (no
+// NOTIFY_SOCKET), or if it does not listen, nothing happens.
 class ServiceNotifier
 {
 public:
   using Clock = std::chrono::steady_clock;
 
-  ServiceNotifier(); // reads NOTIFY_SOCKET, and WATCHDOG_USEC where WATCHDOG_PID means this process
+  ServiceNotifier(); // reads NOTIFY_SOCKET, and WATCHDOG_USEC if WATCHDOG_PID is this process
 
   void ready(std::string_view status) const;
   void reloading() const; // ready() must follow
-  // The end begins, which may take `patience`; TimeoutStopSec then counts no more. It may be taken back.
+  // Stopping begins, which may take `patience`; TimeoutStopSec no longer applies then. It may be cancelled.
   void draining(std::string_view status, std::chrono::seconds patience) const;
   void stopping() const; // for good
 
-  // Whether the watchdog wants to hear of this process again; alive() tells it, and the next time is half its period
-  // later.
+  // Whether the watchdog is due to be notified again; alive() does so, and the next time is half its period later.
   bool is_due(Clock::time_point now) const { return now >= next_; }
   void alive(Clock::time_point now, std::string_view status);
   Clock::time_point next() const { return next_; } // Clock::time_point::max(): never
@@ -35,7 +34,7 @@ private:
   Clock::time_point next_{Clock::time_point::max()};
 };
 
-// Whether standard error is connected to the journal, as systemd has it for what it starts (JOURNAL_STREAM,
+// Whether standard error is connected to the journal, as systemd does for the services it starts (JOURNAL_STREAM,
 // systemd.exec(5)).
 bool stderr_is_journal();
 

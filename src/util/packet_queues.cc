@@ -1,4 +1,4 @@
-// Reads netfilter's queues. Called by the manager, which watches its queuers, and by pepsalctl. Nothing here fails.
+// Reads netfilter's queues. Called by the manager, which watches its queuers, and by pepsalctl. Nothing here can fail.
 
 #include "util/packet_queues.hh"
 
@@ -7,8 +7,9 @@
 
 namespace pepsal {
 
-// Columns as the kernel's net/netfilter/nfnetlink_queue.c prints them: queue, listener's port, packets waiting, copy
-// mode and range, dropped as the queue was full, dropped as the listener did not take them, last packet's number, 1.
+// Columns as printed by the kernel's net/netfilter/nfnetlink_queue.c: queue, listener's port, packets waiting, copy
+// mode and range, dropped because the queue was full, dropped because the listener did not take them, last packet's
+// number, 1.
 std::vector<QueueFacts> read_packet_queues(std::istream& text)
 {
   std::vector<QueueFacts> result;

@@ -1,4 +1,4 @@
-// Ranges of addresses, from text. Nothing here can fail but parsing.
+// Ranges of addresses, from text. Only parsing can fail here.
 
 #include "util/prefix.hh"
 
@@ -13,7 +13,7 @@ namespace {
 constexpr unsigned all_bits = 128;
 constexpr unsigned ipv4_beginning = 96; // of an IPv4-mapped address
 
-// The bits of byte `index` that a prefix of so many bits fixes.
+// The bits of byte `index` that are fixed by a prefix of `bits` bits.
 std::uint8_t mask_of(std::size_t index, unsigned bits)
 {
   const auto before = static_cast<unsigned>(index * 8);

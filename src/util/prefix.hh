@@ -13,14 +13,14 @@ namespace pepsal {
 struct Prefix
 {
   Endpoint first;
-  std::uint8_t bits{}; // of the 128 that an Endpoint has: an IPv4 prefix's own and 96
+  std::uint8_t bits{}; // of an Endpoint's 128: an IPv4 prefix's own plus 96
 
   bool operator==(const Prefix&) const = default;
 
   bool contains(const Endpoint& endpoint) const;
-  std::string to_string() const; // as it is written: "10.81.0.0/16"
+  std::string to_string() const; // in the usual notation: "10.81.0.0/16"
 
-  // An address with or without "/LENGTH". Nothing when the text is neither, or has bits set behind the prefix.
+  // An address with or without "/LENGTH". Nothing if the text is neither, or has bits set beyond the prefix.
   static std::optional<Prefix> parse(std::string_view text);
 };
 

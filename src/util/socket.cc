@@ -1,4 +1,4 @@
-// Sockets as the rest of the program uses them. Every call throws SystemError when the kernel refuses.
+// Sockets as the rest of the program uses them. Every call throws SystemError if the kernel refuses.
 
 #include "util/socket.hh"
 
@@ -146,7 +146,7 @@ void TCPSocket::assume_peer_window(std::uint32_t bytes)
 
 void TCPSocket::open_windows(std::uint32_t send_bytes, std::uint32_t receive_bytes)
 {
-  constexpr int repair_off_without_probe = -1; // TCP_REPAIR_OFF_NO_WP, which the C library does not name
+  constexpr int repair_off_without_probe = -1; // TCP_REPAIR_OFF_NO_WP, which the C library does not define
   tcp_repair_window window{};
   socklen_t length = sizeof window;
   set_option(IPPROTO_TCP, TCP_REPAIR, 1, "TCP_REPAIR");
@@ -156,12 +156,12 @@ void TCPSocket::open_windows(std::uint32_t send_bytes, std::uint32_t receive_byt
   window.rcv_wnd = std::max(window.rcv_wnd, receive_bytes);
   check("setsockopt TCP_REPAIR_WINDOW", ::setsockopt(number(), IPPROTO_TCP, TCP_REPAIR_WINDOW, &window, sizeof window));
   set_option(IPPROTO_TCP, TCP_REPAIR, repair_off_without_probe, "TCP_REPAIR");
-  set_option(SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR"); // repair mode had changed it
+  set_option(SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR"); // repair mode has changed it
 }
 
 std::optional<Endpoint> TCPSocket::redirected_from() const
 {
-  // SO_ORIGINAL_DST and IP6T_SO_ORIGINAL_DST; the kernel's headers that name them clash with the C library's.
+  // SO_ORIGINAL_DST and IP6T_SO_ORIGINAL_DST; the kernel headers that define them conflict with the C library's.
   constexpr int original_destination = 80;
   for (const int level : {IPPROTO_IP, IPPROTO_IPV6}) {
     SocketAddress address;

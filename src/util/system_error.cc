@@ -1,5 +1,5 @@
-// The one exception for a system call that the environment made fail. Thrown everywhere, caught
-// once per process and once per thread.
+// The exception for a system call that failed because of the environment. Thrown everywhere, caught once per process
+// and once per thread.
 
 #include "util/system_error.hh"
 

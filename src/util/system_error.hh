@@ -14,13 +14,13 @@ public:
   SystemError(int error_number, std::string_view call_and_operand);
 };
 
-// Whether a call failed for lack of descriptors or memory, which passes.
+// Whether a call failed for lack of descriptors or memory, which is temporary.
 constexpr bool is_lack_of_resources(int error)
 {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
-// Returns `result` unless it is -1, the failure value of system calls; then throws SystemError from errno.
+// Returns `result` unless it is -1, the failure value of system calls; otherwise throws SystemError from errno.
 template<typename Result> Result check(std::string_view call_and_operand, Result result)
 {
   if (result == static_cast<Result>(-1)) {

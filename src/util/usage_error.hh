@@ -4,7 +4,7 @@
 
 namespace pepsal {
 
-// A wrong option, key or value: one line for the administrator; the program ends with 2.
+// A wrong option, key or value: one line for the administrator; the program exits with status 2.
 class UsageError : public std::runtime_error
 {
 public:

@@ -1,4 +1,4 @@
-// Finds a user's numbers. Called before the daemon becomes that user, and by --check.
+// Finds a user's ids. Called before the daemon switches to that user, and by --check.
 
 #include "util/user.hh"
 

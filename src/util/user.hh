@@ -12,7 +12,7 @@ struct UserId
   gid_t group;
 };
 
-// A local user's numbers, out of /etc/passwd. Throws std::runtime_error if there is none of that name.
+// A local user's ids, from /etc/passwd. Throws std::runtime_error if there is no user of that name.
 UserId find_user(const std::string& name);
 
 } // namespace pepsal

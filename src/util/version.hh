@@ -2,7 +2,8 @@
 
 namespace pepsal {
 
-// Of all programs of one build. A function, so that a new number compiles one file, and a test can link another one.
+// The version of all programs of one build. A function, so that a new number recompiles only one file, and a test can
+// link its own.
 const char* version();
 
 } // namespace pepsal

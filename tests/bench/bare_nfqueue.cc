@@ -1,6 +1,6 @@
-// The yardstick of the queuer for scripts/bench: takes packets from an NFQUEUE one by one and accepts each,
-// as the example that comes with libnetfilter_queue does, with the same queue length and receive buffer
-// as the queuer. Runs until it is killed; ends with 1 when the queue is not available.
+// The reference for the queuer in scripts/bench: takes packets from an NFQUEUE one by one and accepts each, like the
+// example that comes with libnetfilter_queue, with the queuer's queue length and receive buffer. Runs until it is
+// killed; exits with 1 if the queue is not available.
 
 #include <array>
 #include <cstdint>

@@ -1,6 +1,6 @@
-// Request/response load for scripts/bench: `server` echoes 64-byte messages, `client` keeps one in flight
-// on each of its connections and prints the latencies' percentiles, `hold` keeps connections open and
-// idle. Each role is one thread around epoll(7). Any connection that breaks ends the program with 1.
+// Request/response load for scripts/bench: `server` echoes 64-byte messages, `client` keeps one in flight on each of
+// its connections and prints percentiles of the latency, `hold` keeps connections open and idle. Each role is one
+// thread around epoll(7). Any connection that breaks ends the program with 1.
 
 #include <algorithm>
 #include <array>
@@ -37,7 +37,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t message_bytes = 64;
 constexpr int exit_usage = 2;
-constexpr auto warm_up = 500ms; // connections are set up and processes are forked in it; not measured
+constexpr auto warm_up = 500ms; // for setting up connections and forking processes; not measured
 
 using Message = std::array<std::byte, message_bytes>;
 
@@ -49,7 +49,7 @@ FileDescriptor tcp_socket(int family, int flags)
   return socket;
 }
 
-// Sockets that become readable, by descriptor number.
+// Waits for readable sockets, by descriptor number.
 class Poller
 {
 public:
@@ -73,7 +73,7 @@ private:
   std::array<epoll_event, 256> events_{};
 };
 
-// Bytes read, 0 at the end of the stream.
+// Returns the bytes read, 0 at the end of the stream.
 std::size_t receive(int fd, Message& message)
 {
   return static_cast<std::size_t>(check("recv", ::recv(fd, message.data(), message.size(), 0)));
@@ -193,7 +193,7 @@ void run_client(const SocketAddress& address, std::size_t connections, std::chro
              percentile_us(latencies, 0.5), percentile_us(latencies, 0.99), percentile_us(latencies, 0.999));
 }
 
-// One message goes over each connection first, so that all that is set up lazily is there.
+// One message goes over each connection first, so that everything that is set up lazily exists.
 void run_holder(const SocketAddress& address, std::size_t connections)
 {
   auto conversations = connect_all(address, connections);

@@ -1,6 +1,6 @@
-// A stream of TCP SYNs for scripts/bench, as fast as one core can send them: from many addresses
-// and ports, with the options that Linux puts in a SYN, written as whole Ethernet frames to one interface by
-// AF_PACKET. Prints how many were sent in how long; ends with 1 when the interface is not available.
+// A stream of TCP SYNs for scripts/bench, as fast as one core can send them: from many addresses and ports, with the
+// options that Linux puts in a SYN, written as whole Ethernet frames to one interface through AF_PACKET. Prints how
+// many were sent in how long; exits with 1 if the interface is not available.
 
 #include <array>
 #include <charconv>
@@ -50,7 +50,7 @@ struct [[gnu::packed]] Frame
 };
 static_assert(sizeof(Frame) == 74);
 
-// The Internet checksum's sum of 16-bit words, not yet folded (RFC 1071).
+// The sum of 16-bit words for the Internet checksum, not yet folded (RFC 1071).
 std::uint32_t sum_of_words(std::span<const std::byte> bytes)
 {
   std::uint32_t sum = 0;
@@ -134,7 +134,7 @@ pepsal::FileDescriptor open_interface(const std::string& name)
   return socket;
 }
 
-// Sends SYNs of which `different` in a row differ, for `time`. Returns how many.
+// Sends SYNs for `time`, of which `different` in a row differ. Returns how many.
 std::uint64_t blast(int socket, const Frame& base, std::uint32_t different, std::chrono::nanoseconds time)
 {
   constexpr std::size_t batch_frames = 64;

@@ -1,7 +1,7 @@
-// What the operations of the connection table cost, by load and by size of the table: insert (a SYN
-// noted), find (a proxy claims the entry, or there is none), free, and a collection. Each time is that
-// of one operation on a random client, in batches so that reading the clock does not show. O(1) means
-// that a column stays level from 10 % to 90 % load; from one size to the next only caches may tell.
+// What the operations of the connection table cost, by load and size of the table: insert (a SYN is recorded), find (a
+// proxy claims the entry, or there is none), free, and a collection. Each time is that of one operation on a random
+// client, in batches so that reading the clock does not matter. O(1) means that a column stays level from 10 % to 90 %
+// load; only caches may make a difference between sizes.
 
 #include <random>
 #include <vector>
@@ -32,7 +32,7 @@ Connection connection_from(std::uint64_t client, std::uint16_t server = 0)
   return result;
 }
 
-// A table of `slots` of which `percent` are taken by pending entries of random clients.
+// A table of `slots`, `percent` of which are taken by pending entries of random clients.
 class LoadedTable
 {
 public:
@@ -149,7 +149,7 @@ void at_load(benchmark::State& state, Timed what)
   run(state, what, loaded);
 }
 
-// An emptied table that once was full to 90 %: what it costs that the reach of spilling never shrinks.
+// An emptied table that was once 90 % full: shows the cost of the reach of spilling, which never shrinks.
 void find_after_flood(benchmark::State& state)
 {
   LoadedTable loaded{static_cast<std::uint32_t>(state.range(0)), 90};
@@ -157,7 +157,7 @@ void find_after_flood(benchmark::State& state)
   run(state, Timed::find, loaded);
 }
 
-// SYNs from one source address and port to ever other servers: all want the same bucket.
+// SYNs from one source address and port to ever different servers: all hash to the same bucket.
 void insert_from_one_client(benchmark::State& state)
 {
   const auto segment = SharedSegment::anonymous({.max_connections = 8192, .processes = 8});

@@ -1,4 +1,4 @@
-// The daemon in the background: what it keeps of whoever started it, and how it speaks to syslog.
+// The daemon in the background: what it keeps from whoever started it, and how it talks to syslog.
 
 #include "start.hh"
 
@@ -16,7 +16,7 @@
 
 namespace pepsal::test {
 
-// With a syslog daemon that nobody here wrote, at the socket where programs expect it.
+// With a third-party syslog daemon, at the socket where programs expect it.
 class BackgroundTest : public StartTest
 {
 protected:
@@ -52,7 +52,7 @@ protected:
     return eventually([&] { return net().read_file("messages").find(text) != std::string::npos; });
   }
 
-  // The manager by its title, which its children bear for a moment too.
+  // The manager by its title, which its children briefly have too.
   ProcessInfo manager()
   {
     std::vector<ProcessInfo> found;
@@ -132,7 +132,7 @@ TEST_F(BackgroundTest, DetachesFromWhatStartedIt)
   EXPECT_FALSE(std::filesystem::exists(net().outside("b.pid")));
 }
 
-// Whoever waits for the end of what the command prints, or for a descriptor that it had, does not wait for the daemon.
+// Whoever waits for the end of the command's output, or for a descriptor that it had, does not wait for the daemon.
 TEST_F(BackgroundTest, KeepsNothingOfTheCallers)
 {
   auto piped =

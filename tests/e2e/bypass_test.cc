@@ -1,4 +1,4 @@
-// Connections that cannot be split, and rules that disagree with the daemon: both go end to end, and are counted.
+// Connections that cannot be split, and rules that disagree with the daemon: both run end to end, and are counted.
 
 #include "fixture.hh"
 
@@ -66,7 +66,7 @@ INSTANTIATE_TEST_SUITE_P(All, BypassTest, testing::ValuesIn(every_mode()), arran
 class OtherRulesTest : public ConnectionTest
 {
 protected:
-  // The rules come first: beside a daemon with another shift they are refused.
+  // The rules come first: with a daemon that has another shift they are refused.
   void SetUp() override
   {
     NetworkTest::SetUp();
@@ -79,7 +79,7 @@ protected:
   }
 };
 
-// The queue's rule does not see the daemon's mark, so it would queue the repeated SYN again, and for good.
+// The queue's rule does not see the daemon's mark, so it would queue the repeated SYN again, forever.
 TEST_P(OtherRulesTest, WithAnotherMarkShiftSendNothingRoundAndRound)
 {
   const auto listener = listen_here();

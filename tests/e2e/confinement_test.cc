@@ -1,5 +1,5 @@
-// What each process of a running daemon may do, as the kernel shows it; and what a proxy that has been taken over can
-// do to the others by what they share.
+// What each process of a running daemon may do, as the kernel shows it; and what a compromised proxy can do to the
+// others through what they share.
 
 #include "fixture.hh"
 
@@ -68,7 +68,7 @@ protected:
     return found.empty() ? ProcessInfo{} : found[0];
   }
 
-  // Capabilities that this test's processes do not have to begin with cannot be lost.
+  // Capabilities that this test's processes do not have in the first place cannot be dropped.
   void expect_confined(const std::string& role, std::uint64_t most, long filters)
   {
     const auto process = the(role);
@@ -83,7 +83,7 @@ protected:
     EXPECT_EQ(status(process.pid, "NoNewPrivs"), "1") << role;
   }
 
-  // What its descriptors are of.
+  // What its descriptors refer to.
   static std::vector<std::string> descriptors(const ProcessInfo& process)
   {
     std::vector<std::string> result;
@@ -118,7 +118,7 @@ protected:
     return false;
   }
 
-  // Permissions and offset of what is mapped of the table's beginning, as proc(5) has them.
+  // Permissions and offset of the mapping of the table's beginning, as in proc(5).
   static std::string mapping_of_the_table(const ProcessInfo& process)
   {
     std::ifstream maps{fmt::format("/proc/{}/maps", process.pid)};
@@ -136,7 +136,7 @@ protected:
 class ConfinedRolesTest : public ConfinedTest, public testing::WithParamInterface<std::string>
 {
 protected:
-  // A daemon that has processes of every role, of the parameter's user.
+  // A daemon that has processes of every role, running as the parameter's user.
   void start_with_all_roles()
   {
     std::vector<std::string> arguments{"--connect", "honest", "--link",
@@ -185,7 +185,7 @@ TEST_P(ConfinedRolesTest, HaveNothingThatIsAnothers)
   const auto pair = connect(listener);
   pair.talk();
 
-  // Of the manager's: one end of its queue's channel; the other end, and one of the handover of legs; both of the queue
+  // The manager's: one end of its queue's channel; the other end, and one of the handover of legs; both of the queue
   // of the peer's connections; the asking end, the taking end and the listener.
   const std::vector<std::pair<std::string, std::size_t>> shared{
       {"queuer", 1}, {"dialler", 2}, {"keeper", 2}, {"proxy idle", 3}, {"proxy 10.", 0}};
@@ -212,7 +212,7 @@ std::string name_of_user(const testing::TestParamInfo<std::string>& info)
 
 INSTANTIATE_TEST_SUITE_P(Users, ConfinedRolesTest, testing::Values("", "nobody"), name_of_user);
 
-// Where roots may not be changed, the daemon serves, and says so once it is ready.
+// If the root may not be changed, the daemon serves, and says so once it is ready.
 TEST_F(ConfinedTest, MissingRightIsAWarning)
 {
   start_daemon({.prefix = {"setpriv", "--bounding-set", "-sys_chroot", "--inh-caps", "-sys_chroot"}});
@@ -223,7 +223,7 @@ TEST_F(ConfinedTest, MissingRightIsAWarning)
   EXPECT_EQ(path_of_new_connection(listen()), Path::proxied);
 }
 
-// A proxy that has been taken over can write to all of the shared memory, and this test does so in its place.
+// A compromised proxy can write to all of the shared memory; this test does so in its place.
 class SpoiltMemoryTest : public ConfinedTest
 {
 protected:
@@ -260,9 +260,9 @@ TEST_F(SpoiltMemoryTest, RandomBytesHurtNobodyElse)
   spared.talk();
   for (int round = 0; round < 10; ++round) {
     spoil();
-    connect(listener).talk(); // proxied or direct, with the server that it was for
+    connect(listener).talk(); // proxied or direct, with the right server
     spared.talk();
-    daemon().signal(SIGHUP); // the manager signals those whom it knows, whatever stands in the table
+    daemon().signal(SIGHUP); // the manager signals the processes it knows, whatever the table says
   }
   EXPECT_TRUE(eventually([&] { return path_of_new_connection(listener) == Path::proxied; }));
   spared.talk();
@@ -271,7 +271,7 @@ TEST_F(SpoiltMemoryTest, RandomBytesHurtNobodyElse)
   EXPECT_EQ(daemon().log_lines("queuer of queue 0 was lost"), 0);
 }
 
-// States are what the manager counts idle proxies by. With all of them idle it would have no reason to fork.
+// The manager counts idle proxies by these states. If all were idle, it would have no reason to fork.
 TEST_F(SpoiltMemoryTest, BusyProxiesThatLookIdleAreNotReliedOn)
 {
   start_daemon({.arguments = {"--gc-interval", "1", "--spare-proxies", "2"}});
@@ -294,12 +294,12 @@ TEST_F(SpoiltMemoryTest, BusyProxiesThatLookIdleAreNotReliedOn)
   }
 }
 
-// What a proxy that waits for a connection can do to the others by the listener that they all have. The test does it by
-// that proxy's descriptor.
+// What a proxy that waits for a connection can do to the others through the listener that they share. The test does it
+// through that proxy's descriptor.
 class SpoiltListenerTest : public ConfinedTest
 {
 protected:
-  // A socket of the process that listens at the daemon's port.
+  // A socket of the process that listens on the daemon's port.
   static FileDescriptor listener_of(const ProcessInfo& process)
   {
     const FileDescriptor handle{static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0))};
@@ -324,7 +324,7 @@ TEST_F(SpoiltListenerTest, ServiceGoesOn)
   ASSERT_EQ(path_of_new_connection(listener), Path::proxied);
   const auto is_served = [&] { return path_of_new_connection(listener) == Path::proxied; };
 
-  // Of all listeners, the general one and that of the link.
+  // For all listeners, the general one and that of the link.
   for (const auto& idle : daemon().processes("proxy idle")) {
     const auto its = listener_of(idle);
     if (its.is_open()) {

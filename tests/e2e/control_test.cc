@@ -1,4 +1,4 @@
-// Commands to the running daemon, and programs that take the place of others: no connection is lost.
+// Commands to the running daemon, and programs that replace others: no connection is lost.
 
 #include "fixture.hh"
 #include "transfers.hh"
@@ -47,7 +47,7 @@ protected:
 
   void write_file(const std::string& text) { std::ofstream{net().sandbox().outside(file_)} << text << std::flush; }
 
-  // A daemon with a configuration file that the test may write again, in the place of the test's own.
+  // A daemon with a configuration file that the test may rewrite, in place of the test's own.
   void start_with_file(const std::string& text)
   {
     net().box().must_run({"mount", "-t", "tmpfs", "tmpfs", "/etc/default"});
@@ -56,8 +56,8 @@ protected:
     start_daemon({.arguments = {"--config", file_}});
   }
 
-  // Programs in a folder of their own, which the test may replace as an installation does; returns the folder as seen
-  // from outside.
+  // Programs in their own folder, which the test may replace as an installation does; returns the folder as seen from
+  // outside.
   std::string install()
   {
     auto folder = net().sandbox().outside("/etc/default");
@@ -68,7 +68,7 @@ protected:
     return folder;
   }
 
-  // The daemon from there, in the place of the test's own.
+  // The daemon from there, in place of the test's own.
   ChildProcess start_installed()
   {
     EXPECT_EQ(daemon().stop(), 0);
@@ -106,7 +106,7 @@ TEST_F(ControlTest, NeitherRestartsNorALostManagerEndAConnection)
   EXPECT_TRUE(eventually([&] { return daemon().counter("busy") == 0; })) << daemon().control("list");
 }
 
-// As the unit has it for `systemctl restart`: by two programs, one after the other.
+// As in the unit for `systemctl restart`: two programs, one after the other.
 TEST_F(ControlTest, OneThatGivesWayEndsNoConnection)
 {
   const auto listener = listen();
@@ -195,7 +195,7 @@ TEST_F(ControlTest, AnotherVersionTakesThePlaceOfThisOne)
   EXPECT_EQ(installed.wait(), 0);
 }
 
-// As when the kernel kills it when memory is short, again and again.
+// As if the kernel kept killing it for lack of memory.
 TEST_F(ControlTest, QueuerThatEndsAtItsStartIsTriedOnceASecond)
 {
   const auto folder = install();
@@ -267,7 +267,7 @@ TEST_F(ControlTest, AProgramThatWouldNotStartIsNotExecuted)
   EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
 }
 
-// It has given up what it would take.
+// It has dropped the privileges that it would need.
 TEST_F(ControlTest, AnotherUserTakesAStopAndAStart)
 {
   start_with_file("user = nobody\n");
@@ -312,7 +312,7 @@ TEST_F(ControlTest, ADrainIsAnnouncedBeforeItBeginsAndMayBeTakenBack)
   EXPECT_EQ(daemon().process().wait(), 0);
 }
 
-// What the box's kernel has for this connection: its receive buffer in bytes (ss(8): skmem's rb).
+// What the box's kernel reports for this connection: its receive buffer in bytes (ss(8): skmem's rb).
 std::string receive_buffer(Topology& net, const Connection& client)
 {
   const auto text = net.box().must_run({"ss", "-tmnH", "dst", client.local().to_string()});

@@ -1,5 +1,5 @@
-// Simultaneous open (RFC 9293 section 3.5), by which programs behind two NATs or firewalls reach each other: nobody
-// listens, and each host lets in only what answers to its own SYN.
+// Simultaneous open (RFC 9293 section 3.5), with which programs behind two NATs or firewalls reach each other: nobody
+// listens, and each host only admits answers to its own SYN.
 
 #include "fixture.hh"
 
@@ -33,7 +33,7 @@ protected:
     }
   }
 
-  // A connect(2) that has begun.
+  // A connect(2) in progress.
   static FileDescriptor begin(const Host& host, const Endpoint& from, const Endpoint& to)
   {
     const Visit there{host.network()};

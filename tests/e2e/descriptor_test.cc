@@ -1,4 +1,4 @@
-// A proxy that finds no descriptor for its dial. Not for sanitized builds, whose reports need one, too.
+// A proxy without a descriptor for its dial. Not for sanitized builds, whose reports need one, too.
 
 #include "fixture.hh"
 
@@ -10,7 +10,7 @@
 
 namespace pepsal::test {
 
-// When the system's descriptors run out just after accept(2) has had one, the client waits for the next one and is not
+// If the system runs out of descriptors just after accept(2) has got one, the client waits for the next one and is not
 // reset.
 TEST_F(NetworkTest, DialWaitsForADescriptor)
 {

@@ -1,5 +1,4 @@
-// The DSCP of each side's packets (RFC 2474) at the other side: that of the SYN, and others that come later.
-// Connections from either side of the box.
+// The DSCP of each side's packets (RFC 2474) at the other side: that of the SYN, and later ones.
 
 #include "fixture.hh"
 
@@ -31,7 +30,7 @@ protected:
     }
   }
 
-  // Under redirect rules the legs do not have the same ends, and the server leg may not be known by its packets.
+  // Under redirect rules, the legs do not have the same ends, and the server leg may not be recognised by its packets.
   bool keeps_later_ones() const { return GetParam().mode != Mode::redirect; }
 
   const char* iptables() const { return family() == Family::ipv4 ? "iptables" : "ip6tables"; }
@@ -52,7 +51,7 @@ protected:
     host.must_run(rule("-D"));
   }
 
-  // The sender's packets have another DSCP from now on.
+  // Gives the sender's packets another DSCP from now on.
   static void mark(const Connection& connection, int dscp)
   {
     TCPSocket socket{::dup(connection.number())};
@@ -79,7 +78,7 @@ protected:
     expect_block(server, 0, client, near);
     mark(server, assured_4);
     expect_block(server, keeps_later_ones() ? assured_4 : 0, client, near);
-    std::this_thread::sleep_for(5s); // one packet in two seconds is looked at
+    std::this_thread::sleep_for(5s); // one packet every two seconds is inspected
     mark(client, assured_2);
     mark(server, assured_2);
     expect_block(client, keeps_later_ones() ? assured_2 : expedited, server, far);

@@ -1,6 +1,6 @@
-// How connections end when somebody is slow, pauses, vanishes or forgets. What was sent in good order arrives, who
-// answers lives, who does not answer is given up. Both directions in each case, and each also without the proxy where
-// the network alone does the same.
+// How connections end when a host is slow, pauses, vanishes or forgets. What was sent in good order arrives; a host
+// that answers is kept, one that does not answer is given up. Each case covers both directions, and is also run without
+// the proxy if the network alone does the same.
 
 #include "fixture.hh"
 
@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t held_bytes = 200'000; // more than a small receiver takes, less than the box's sockets do
 
-// Waits until a socket's connection is broken, without reading; then its error.
+// Waits, without reading, until a socket's connection is broken; then returns its error.
 int error_without_reading(const Connection& connection)
 {
   pollfd broken{.fd = connection.number(), .events = 0, .revents = 0};
@@ -72,7 +72,7 @@ protected:
     return {std::move(pair.client), std::move(pair.server), net().client(), seed};
   }
 
-  // One each way, of which the receiver has not taken all that was sent.
+  // One in each direction, where the receiver has not taken everything that was sent.
   std::vector<Transfer> held_transfers()
   {
     std::vector<Transfer> transfers;
@@ -85,15 +85,15 @@ protected:
     return transfers;
   }
 
-  // The host's packets vanish, in both directions; and come through again.
+  // The host's packets vanish, in both directions; and get through again.
   static void cut_off(const Host& host) { change_firewall(host, "-I", {"INPUT", "OUTPUT"}); }
   static void reconnect(const Host& host) { change_firewall(host, "-D", {"INPUT", "OUTPUT"}); }
 
   std::optional<Listener> listener_;
 };
 
-// A sender that has closed forgets the connection (tcp_fin_timeout) while the receiver is still at it. Long before the
-// receiver goes on, the box has asked everybody whom it asks every ten seconds.
+// A sender that has closed forgets the connection (tcp_fin_timeout) while the receiver is still reading. Long before
+// the receiver continues, the box has probed all hosts, which it does every ten seconds.
 TEST_P(EndingTest, SenderThatForgotDoesNotCutItsTransfer)
 {
   net().server().set_sysctl("ipv4/tcp_fin_timeout", "1");
@@ -120,7 +120,7 @@ TEST_P(EndingTest, SenderThatForgotDoesNotCutItsTransfer)
   }
 }
 
-// It answers each probe that there is no room; RFC 9293 section 3.8.6.1: the connection stays.
+// It answers each probe with a closed window; RFC 9293 section 3.8.6.1: the connection stays.
 TEST_P(EndingTest, PausedReceiverLives)
 {
   std::vector<Transfer> transfers;
@@ -148,7 +148,7 @@ TEST_P(EndingTest, PausedReceiverLives)
   }
 }
 
-// The other side is silent, and hears of it all the same.
+// The other side is silent, but is told nevertheless.
 TEST_P(EndingTest, ResetAfterAHalfCloseReachesTheOther)
 {
   std::vector<Transfer> transfers;
@@ -169,7 +169,7 @@ INSTANTIATE_TEST_SUITE_P(All, EndingTest, testing::ValuesIn(every_mode()), arran
 class ProxiedEndingTest : public EndingTest
 {
 protected:
-  // The receiving host goes: each connection ends at its sender, and is told of once.
+  // The receiving host disappears: each connection ends at its sender, and is logged once.
   void expect_given_up(const Transfer& busy, const Transfer& idle, const Host& host, const std::string& reason)
   {
     auto sending = in_background([&] {
@@ -191,7 +191,7 @@ protected:
   }
 };
 
-// A reset waits behind what had arrived before it, for as long as the receiver answers.
+// A reset waits for what arrived before it to be delivered, as long as the receiver answers.
 TEST_P(ProxiedEndingTest, SlowReceiverGetsAllThatCameBeforeAReset)
 {
   auto transfers = held_transfers();
@@ -231,7 +231,7 @@ TEST_P(ProxiedEndingTest, AServerThatDoesNotAnswerIsGivenUp)
 
 INSTANTIATE_TEST_SUITE_P(Proxied, ProxiedEndingTest, testing::ValuesIn(proxied_modes()), arrangement_name);
 
-// A fade that lasts two keepalives and more, but not the user timeout.
+// A fade that lasts more than two keepalive intervals, but not the user timeout.
 class FadeTest : public EndingTest
 {
 protected:
@@ -240,7 +240,7 @@ protected:
     return {.arguments = {"--terrestrial-keepalive", "10", "--terrestrial-user-timeout", "60"}};
   }
 
-  // Connections that are idle, and that send either way, while one host cannot be reached.
+  // Connections that are idle, and that send in either direction, while one host cannot be reached.
   void expect_to_outlive_a_fade(const Host& host)
   {
     constexpr std::size_t bytes = 20'000'000; // more than all sockets take

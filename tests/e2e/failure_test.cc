@@ -1,5 +1,5 @@
-// What goes wrong between the hosts: resets, refused and unreachable destinations. The rule is that nobody sees a clean
-// end that was none.
+// What goes wrong between the hosts: resets, refused and unreachable destinations. The rule is that nobody sees a false
+// clean end.
 
 #include "fixture.hh"
 
@@ -40,7 +40,7 @@ TEST_P(ResetTest, BehindAFullPipe)
 {
   const auto listener = listen_here();
   auto [client, server] = connect(listener);
-  // As much as goes in without anybody reading.
+  // As much as can be sent without anybody reading.
   const std::string block(65536, 'x');
   while (eventually(
       [&, &client = client] { return ::send(client.number(), block.data(), block.size(), MSG_DONTWAIT) > 0; },
@@ -65,7 +65,7 @@ TEST_P(ResetTest, AfterAHalfClose)
 
 TEST_P(ResetTest, ByClosingWithUnreadBytes)
 {
-  // The kernel resets when a program closes a socket that still has bytes for it (RFC 2525 section 2.17).
+  // The kernel sends a reset when a program closes a socket with unread bytes (RFC 2525 section 2.17).
   const auto listener = listen_here();
   auto [client, server] = connect(listener);
   server.send("never read");
@@ -82,7 +82,7 @@ INSTANTIATE_TEST_SUITE_P(All, ResetTest, testing::ValuesIn(every_mode()), arrang
 class DialTest : public ConnectionTest
 {
 protected:
-  // What a client gets: an error of connect, or of its first read.
+  // What a client gets: an error from connect, or from its first read.
   int outcome(const Endpoint& destination)
   {
     return error_of([&] { end_of_or_throw(Connection::connect(net().client(), destination)); });
@@ -124,7 +124,7 @@ TEST_P(DialTest, DestinationWithoutRouteResetsTheClient)
   expect_reason("unreachable");
 }
 
-// An ICMP error of a host beyond the box, addressed to the client whose address the box uses.
+// An ICMP error from a host beyond the box, addressed to the client whose address the box uses.
 TEST_P(DialTest, UnreachableReportedFromAfarResetsTheClient)
 {
   net().server().must_run({"iptables", "-A", "INPUT", "-p", "tcp", "--dport", "7000", "-j", "REJECT", "--reject-with",

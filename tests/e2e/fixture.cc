@@ -1,4 +1,4 @@
-// What all end-to-end cases share: setting up, taking down and the checks after every case.
+// What all end-to-end cases share: set-up, tear-down and the checks after every case.
 
 #include "fixture.hh"
 
@@ -12,8 +12,8 @@ namespace pepsal::test {
 
 namespace {
 
-// Sanitizers look at the programs under test, which do nothing in direct arrangements, and nothing else
-// when the kernel masquerades.
+// Sanitizers check the programs under test, which do nothing in direct arrangements, and nothing different when the
+// kernel masquerades.
 constexpr bool sanitized = PEPSAL_SANITIZED == 1;
 
 std::vector<Arrangement> arrangements(std::initializer_list<Mode> modes, std::initializer_list<bool> masquerades)
@@ -172,7 +172,7 @@ void NetworkTest::kill_everything()
   EXPECT_TRUE(eventually([&] {
     const auto victims = alive();
     for (const auto& process : victims) {
-      ::kill(process.pid, SIGKILL); // some are gone with their manager
+      ::kill(process.pid, SIGKILL); // some have ended with their manager
     }
     return victims.empty();
   }));
@@ -189,7 +189,7 @@ std::string NetworkTest::what_is_left()
   for (const auto* folder : {"/dev/shm", "/run/pepsal"}) {
     std::error_code missing;
     for (const auto& entry : std::filesystem::directory_iterator{topology_->sandbox().outside(folder), missing}) {
-      // A daemon that is not root any more empties its pid file instead, and leaves its control socket.
+      // A daemon that is no longer root empties its pid file instead, and leaves its control socket.
       const auto kind = entry.path().extension();
       if (kind != ".ctl" && (kind != ".pid" || entry.file_size() > 0)) {
         found += fmt::format("file {}/{}\n", folder, entry.path().filename().string());

@@ -15,7 +15,7 @@
 
 namespace pepsal::test {
 
-// Runs a call in another thread; get() returns what it returned or throws what it threw.
+// Runs a call in another thread; get() returns its result or throws its exception.
 template<typename Call> auto in_background(Call call)
 {
   return std::async(std::launch::async, std::move(call));
@@ -27,11 +27,11 @@ struct Pair
   Connection client;
   Connection server;
 
-  // Bytes there and back, to show that it is alive.
+  // Sends bytes there and back, to show that it works.
   void talk() const;
 };
 
-// One arrangement that a case is run in. The direct ones are the control: no proxy, same network.
+// An arrangement in which a case is run. The direct ones are the control: no proxy, same network.
 struct Arrangement
 {
   Mode mode;
@@ -43,7 +43,7 @@ struct Arrangement
 
 void PrintTo(const Arrangement& arrangement, std::ostream* out);
 
-// For INSTANTIATE_TEST_SUITE_P: every mode over both families; and the same with masquerading.
+// For INSTANTIATE_TEST_SUITE_P: every mode with both families; and the same with masquerading.
 std::vector<Arrangement> every_mode();
 std::vector<Arrangement> every_mode_and_masquerade();
 std::vector<Arrangement> proxied_modes();
@@ -51,7 +51,7 @@ std::vector<Arrangement> modes_that_keep_ports(); // direct and tproxy
 std::vector<Arrangement> proxied_modes_and_masquerade();
 std::string arrangement_name(const testing::TestParamInfo<Arrangement>& info);
 
-// Reads to the end; the errno that ended it, or 0 for a clean end.
+// Reads to the end; returns the errno that ended it, or 0 for a clean end.
 int end_of(const Connection& connection);
 
 // A test with the three hosts. Skipped without root, except in CI, where that is a failure. After each
@@ -66,13 +66,13 @@ protected:
   void start_daemon(DaemonOptions options = {});
   Daemon& daemon() { return *daemon_; }
   bool has_daemon() const { return daemon_ != nullptr; }
-  // A line may come a moment after what it tells.
+  // A line may be logged a moment after the event.
   void expect_log_lines(const std::string& text, std::size_t number);
   // A listener on the server, and a connection of the client to it.
   static constexpr std::uint16_t server_port = 7000;
   Listener listen(Family family = Family::ipv4, std::uint16_t port = server_port);
   Pair connect(const Listener& listener);
-  // Whether a new connection, made and closed for this, works, and whether the box's kernel took part in it.
+  // Whether a new connection, opened and closed for this, works, and whether the box's kernel took part in it.
   enum class Path
   {
     direct,
@@ -84,15 +84,15 @@ protected:
   ProcessInfo proxy_of(const Connection& client);
   static void kill(const ProcessInfo& process); // SIGKILL
 
-  // Puts rules that drop TCP into a host's chains, or takes them away: "-I" or "-D".
+  // Adds rules that drop TCP to a host's chains, or removes them: "-I" or "-D".
   static void change_firewall(const Host& host, const char* action, std::initializer_list<const char*> chains);
 
-  // For tests that end the daemon themselves.
+  // For tests that stop the daemon themselves.
   void forget_daemon() { daemon_.reset(); }
 
-  // SIGKILL to whatever is PEPsal's, as a crash of the machine's making.
+  // Sends SIGKILL to all of PEPsal's processes, as if the machine had crashed.
   void kill_everything();
-  // Processes, shared memory and pid files of PEPsal's, one a line.
+  // PEPsal's processes, shared memory and pid files, one a line.
   std::string what_is_left();
 
 private:
@@ -111,16 +111,16 @@ protected:
   Listener listen_here(std::uint16_t port = server_port) { return listen(family(), port); }
   Endpoint server_at(std::uint16_t port) const { return Topology::server_address(family(), port); }
 
-  // The rules again, for connections from the server's side, too.
+  // Sets the rules again, also for connections from the server's side.
   void intercept_both_sides();
 
-  // What a server must see as the client's address.
+  // What the server must see as the client's address.
   std::string expected_source() const;
 
-  // Says whether this many connections or more went through the proxy, by the daemon's own counters and by
-  // the box's kernel, which counts accepted and dialled connections. In direct arrangements: none.
+  // Checks that at least this many connections went through the proxy, by the daemon's own counters and by the box's
+  // kernel, which counts accepted and dialled connections. In direct arrangements: none.
   void expect_proxied(long connections_at_least);
-  // Waits until as many closing lines are logged; in direct arrangements does nothing.
+  // Waits until this many closing lines are logged; does nothing in direct arrangements.
   void expect_closing_lines(std::size_t at_least);
 
   virtual DaemonOptions daemon_options() const { return {}; }

@@ -1,5 +1,5 @@
-// SYNs that nobody completes, from sources that are nobody's. The kernel would answer by SYN cookies once the
-// listener's backlog is full, and such a handshake cannot be ended under TPROXY: every new client would be reset.
+// SYNs that nobody completes, from forged sources. The kernel would answer with SYN cookies once the listener's backlog
+// is full, and such a handshake cannot be completed under TPROXY: every new client would be reset.
 
 #include "fixture.hh"
 
@@ -40,7 +40,7 @@ std::uint16_t checksum(std::span<const std::uint16_t> words)
   return static_cast<std::uint16_t>(~sum);
 }
 
-// A SYN of a source of its own; the kernel writes the IP header's length and checksum (raw(7)).
+// A SYN from a different source each time; the kernel writes the IP header's length and checksum (raw(7)).
 Packet syn_number(std::uint32_t number, const in_addr& server)
 {
   Packet packet{};
@@ -83,19 +83,19 @@ protected:
     for (std::uint32_t number = 0; number < syns; ++number) {
       const auto packet = syn_number(number, server);
       check("sendto", ::sendto(socket.number(), &packet, sizeof packet, 0, to.get(), to.length()));
-      if (number % 16 == 0) { // the queue is to overflow nowhere
+      if (number % 16 == 0) { // the queue must not overflow anywhere
         std::this_thread::sleep_for(std::chrono::milliseconds{2});
       }
     }
   }
 
-  // What was established goes on, what is new is served or passes, and is served again when the flood is over.
+  // Established connections continue, new ones are served or bypass, and are served again when the flood is over.
   void expect_to_get_through(std::vector<std::string> arguments, std::uint32_t syns)
   {
     arguments.insert(arguments.end(), {"--drain-timeout", "0"});
     start_daemon({.arguments = std::move(arguments)});
     start_rules(net(), Mode::tproxy);
-    // Answers to the sources go away, and come back by nobody.
+    // Answers to the sources are discarded, and nobody answers those.
     net().box().must_run(
         {"ip", "route", "add", "10.128.0.0/9", "via", Topology::client_address(Family::ipv4).address_string()});
     net().box().set_sysctl("ipv4/conf/all/rp_filter", "0");

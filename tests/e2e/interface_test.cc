@@ -1,4 +1,4 @@
-// Interfaces that go and come back, as a modem's does when it starts again.
+// Interfaces that disappear and come back, as a modem's does when it restarts.
 
 #include "fixture.hh"
 
@@ -11,7 +11,7 @@ class InterfaceTest : public NetworkTest, public testing::WithParamInterface<std
 protected:
   void add_link() { net().box().must_run({"ip", "link", "add", "sat9", "type", "veth", "peer", "name", "sat9p"}); }
 
-  // Listening sockets bound to sat9 by its number of now, as ss(8) shows them.
+  // Listening sockets bound to the current index of sat9, as ss(8) shows them.
   long listeners()
   {
     const auto text = net().box().must_run({"ss", "-ltnH"});
@@ -42,14 +42,14 @@ TEST_P(InterfaceTest, OneMadeAnewIsServedAgain)
   EXPECT_TRUE(eventually([&] { return daemon().counter("idle") >= 16; })) << "idle proxies at both listeners";
 }
 
-// The port is shared only with sockets of the same user.
+// The port is only shared with sockets of the same user.
 INSTANTIATE_TEST_SUITE_P(Users, InterfaceTest, testing::Values("", "nobody"),
                          [](const auto& user) { return user.param.empty() ? "Root" : "Nobody"; });
 
 class ConnectionsAndInterfacesTest : public NetworkTest
 {};
 
-// What arrived at the interface's listener is bound to no interface, or it would be deaf from now on.
+// What arrived at the interface's listener is bound to no interface; otherwise it would receive nothing from now on.
 TEST_F(ConnectionsAndInterfacesTest, OutliveOne)
 {
   start_daemon({.arguments = {"--link", "client0"}});

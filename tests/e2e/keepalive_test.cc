@@ -1,5 +1,5 @@
-// Keepalives: what a peer sends at one leg is done at the other, and the box's own come at the interval that is asked
-// for. Both directions in each case, and each also without the proxy where the network alone does the same.
+// Keepalives: what a peer sends on one leg is repeated on the other, and the box's own are sent at the configured
+// interval. Each case covers both directions, and is also run without the proxy if the network alone does the same.
 
 #include "fixture.hh"
 
@@ -40,7 +40,7 @@ protected:
     return std::stol(rules.substr(rules.find('\n', rules.find('\n') + 1)));
   }
 
-  // Whether what one host sends to keep the connection alive makes something arrive at the other again and again.
+  // Checks that what one host sends to keep the connection alive makes something arrive at the other again and again.
   void expect_passed(const Connection& asking, const Host& asked_host)
   {
     constexpr int probes = 4;
@@ -87,7 +87,7 @@ TEST_P(OwnKeepaliveTest, GoOnAtTheirInterval)
   std::this_thread::sleep_for(35s);
   for (const auto* host : {&net().client(), &net().server()}) {
     EXPECT_GE(arrivals(*host), probes);
-    EXPECT_LE(arrivals(*host), probes + 1); // the acknowledgement of the last words may be one
+    EXPECT_LE(arrivals(*host), probes + 1); // the acknowledgement of the last data may be one
   }
   pair.talk();
 }

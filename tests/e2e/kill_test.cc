@@ -1,5 +1,5 @@
-// Processes of the daemon that are killed, hang or are told to end: only what was hit is hurt, and nobody sees a clean
-// end that was none.
+// Processes of the daemon that are killed, hang or are told to end: only what was hit is affected, and nobody sees a
+// false clean end.
 
 #include "fixture.hh"
 
@@ -34,7 +34,8 @@ TEST_P(KillTest, ProxyTakesItsConnectionWithIt)
   EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
 }
 
-// Proxies that cannot even wait for a connection must not keep the machine busy, nor connections for a dead service.
+// Proxies that cannot even wait for a connection must not keep the machine busy, nor keep connections for a dead
+// service.
 TEST_P(KillTest, ProxiesThatDieAtOnceAreForkedEverMoreSlowly)
 {
   const auto listener = listen_here();
@@ -42,7 +43,7 @@ TEST_P(KillTest, ProxiesThatDieAtOnceAreForkedEverMoreSlowly)
   auto killing = in_background([&] {
     while (!is_over) {
       for (const auto& idle : daemon().processes("proxy idle")) {
-        ::kill(idle.pid, SIGKILL); // it may have gone already
+        ::kill(idle.pid, SIGKILL); // it may have ended already
       }
     }
   });
@@ -57,7 +58,7 @@ TEST_P(KillTest, ProxiesThatDieAtOnceAreForkedEverMoreSlowly)
   EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
 }
 
-// Whatever of PEPsal dies in the middle of a transfer, nobody takes what came for all.
+// Whichever process of PEPsal dies during a transfer, nobody takes what has arrived for the whole.
 TEST_P(KillTest, CutTransferHasNoCleanEnd)
 {
   const auto listener = listen_here();
@@ -99,7 +100,7 @@ TEST_P(KillTest, IdleProxiesAreReplaced)
   EXPECT_TRUE(eventually([&] { return daemon().counter("overloaded") == 0; })); // if killing them took long
   const auto listener = listen_here();
   EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
-  // More of them when the manager took the loss for a burst.
+  // More of them if the manager took the loss for a burst.
   EXPECT_TRUE(eventually([&] { return daemon().processes("proxy idle").size() >= 8; }));
 }
 
@@ -118,7 +119,7 @@ TEST_P(KillTest, ManagerLeavesNoOrphanThatAccepts)
   EXPECT_TRUE(eventually([&] { return refused() == ECONNREFUSED; })) << "the busy proxy must close its listener";
   EXPECT_EQ(path_of_new_connection(listener), Path::direct);
 
-  // The next start cleans up what the crash left and works at once, beside the old connection.
+  // The next start cleans up after the crash and works at once, alongside the old connection.
   forget_daemon();
   start_daemon(daemon_options());
   EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
@@ -142,7 +143,7 @@ TEST_P(KillTest, QueuerInTheMiddleOfTraffic)
     const auto queuers = daemon().processes("queuer");
     ASSERT_EQ(queuers.size(), 1);
     kill(queuers[0]);
-    // With the queuer dead or alive again: they work, direct or proxied.
+    // Whether the queuer is dead or running again: they work, direct or proxied.
     for (int i = 0; i < 20; ++i) {
       connect(listener).talk();
     }
@@ -159,7 +160,7 @@ INSTANTIATE_TEST_SUITE_P(Proxied, KillTest, testing::ValuesIn(proxied_modes()), 
 class HangTest : public NetworkTest
 {};
 
-// One that hangs keeps its queue, so that netfilter lets SYNs wait for it instead of letting them pass.
+// A queuer that hangs keeps its queue, so that netfilter makes SYNs wait for it instead of letting them pass.
 TEST_F(HangTest, QueuerIsReplaced)
 {
   const auto listener = listen();
@@ -168,7 +169,7 @@ TEST_F(HangTest, QueuerIsReplaced)
   const auto queuers = daemon().processes("queuer");
   ASSERT_EQ(queuers.size(), 1);
   ASSERT_EQ(::kill(queuers[0].pid, SIGSTOP), 0);
-  const auto pair = connect(listener); // by a SYN that is sent again
+  const auto pair = connect(listener); // with a retransmitted SYN
   pair.talk();
   EXPECT_TRUE(daemon().log_line("does nothing while packets wait").has_value());
   EXPECT_TRUE(eventually([&] { return daemon().counter("queuers_restarted") == 1; }));
@@ -185,7 +186,7 @@ TEST_P(DrainTest, TransferUnderWayIsCompleted)
   pair.talk();
   daemon().signal(SIGTERM);
   ASSERT_TRUE(daemon().log_line("draining").has_value());
-  // New ones pass end to end meanwhile.
+  // New ones bypass meanwhile.
   EXPECT_EQ(path_of_new_connection(listener), Path::direct);
   EXPECT_TRUE(daemon().process().is_running());
   constexpr std::size_t bytes = 10'000'000;

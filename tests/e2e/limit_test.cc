@@ -1,5 +1,5 @@
-// When something runs out: room in the table, processes, descriptors. Established connections go on,
-// new ones pass end to end, and the log says so once.
+// When something runs out: room in the table, processes, descriptors. Established connections continue, new ones
+// bypass, and the log says so once.
 
 #include "fixture.hh"
 
@@ -42,19 +42,19 @@ TEST_P(FullTableTest, NewConnectionsPassAndEstablishedOnesGoOn)
   const auto one_more = connect(listener);
   one_more.talk();
   EXPECT_EQ(one_more.server.remote().address_string(), expected_source_of_bypassed());
-  EXPECT_GE(daemon().counter("verdicts_bypass_full"), bypassed + 1); // more if a SYN was sent again
+  EXPECT_GE(daemon().counter("verdicts_bypass_full"), bypassed + 1); // more if a SYN was retransmitted
   expect_log_lines("table is full", 1);                              // and one alone, whatever their number
   for (const auto& pair : established) {
     pair.talk();
   }
-  // An end makes room again.
+  // The end of a connection makes room again.
   established.pop_back();
   EXPECT_TRUE(eventually([&] { return daemon().counter("entries") == room - 1; }));
   EXPECT_TRUE(eventually([&] { return path_of_new_connection(listener) == Path::proxied; }));
   one_more.talk();
 }
 
-// The kernel still has the connection before on the box, in TIME_WAIT, and would not forward a SYN to its address.
+// The kernel on the box still has the previous connection in TIME_WAIT, and would not forward a SYN to its address.
 TEST_P(FullTableTest, PortOfAConnectionThatWasProxiedMayBeUsedAgain)
 {
   const auto listener = listen_here();
@@ -82,7 +82,7 @@ TEST_P(FullTableTest, PortOfAConnectionThatWasProxiedMayBeUsedAgain)
 
 INSTANTIATE_TEST_SUITE_P(Proxied, FullTableTest, testing::ValuesIn(proxied_modes_and_masquerade()), arrangement_name);
 
-// One client that opens all it can never keeps another from being accelerated.
+// A client that opens as many as it can never keeps another from being accelerated.
 class ClientLimitTest : public ConnectionTest
 {
 protected:
@@ -93,7 +93,7 @@ protected:
     return {.arguments = {"--max-connections", "100", "--max-connections-per-client", std::to_string(room)}};
   }
 
-  // The client's host has many addresses; of IPv6 another /64.
+  // The client's host has many addresses; for IPv6, in another /64.
   Endpoint address_of_another_client()
   {
     const std::string address = family() == Family::ipv4 ? "10.77.9.9" : "fd00:77:9::9";
@@ -133,7 +133,7 @@ TEST_P(ClientLimitTest, OneThatOpensAllItCanKeepsNobodyElseOut)
 
 INSTANTIATE_TEST_SUITE_P(Proxied, ClientLimitTest, testing::ValuesIn(proxied_modes()), arrangement_name);
 
-// The limit of the daemon's own user, so that no other process is hurt. Nobody else has its number.
+// The limit of the daemon's own user, so that no other process is affected. No other user has its id.
 class NoProcessesTest : public NetworkTest
 {
 protected:
@@ -154,7 +154,7 @@ protected:
 TEST_F(NoProcessesTest, NewConnectionsPassAndEstablishedOnesGoOn)
 {
   make_user();
-  // The daemon keeps to the limit that it finds, so what is left of it is taken by others of the same user.
+  // The daemon respects the limit that it finds, so other processes of the same user take what is left of it.
   constexpr int others = 60;
   std::vector<ChildProcess> sleepers;
   for (int i = 0; i < others; ++i) {
@@ -172,7 +172,7 @@ TEST_F(NoProcessesTest, NewConnectionsPassAndEstablishedOnesGoOn)
     established.push_back(connect(listener));
     established.back().talk();
     if (accepted() == before) {
-      break; // it went past the daemon
+      break; // it bypassed the daemon
     }
   }
   EXPECT_GT(established.size(), 2);

@@ -1,5 +1,5 @@
-// What hosts hear when a connection's process is killed while they lack packets, or have ended: each gets all that is
-// due to it or a reset that it believes. None waits for ever.
+// What hosts see when a connection's process is killed while they lack packets, or have ended: each gets everything due
+// to it, or a reset that it accepts. None waits forever.
 
 #include "fixture.hh"
 
@@ -13,11 +13,12 @@ namespace pepsal::test {
 class LostProxyTest : public ConnectionTest
 {
 protected:
-  // What comes to a host vanishes; and comes through again.
+  // Packets to a host vanish; and get through again.
   static void cut_off(const Host& host) { change_firewall(host, "-I", {"INPUT"}); }
   static void reconnect(const Host& host) { change_firewall(host, "-D", {"INPUT"}); }
 
-  // Waits until the box has a leg in this state of which all is read, and whose host has not acknowledged so much.
+  // Waits until the box has a leg in this state of which everything has been read, and whose host has not acknowledged
+  // this many bytes.
   bool box_has(const char* state, const char* unacknowledged)
   {
     const std::regex leg{fmt::format("(^|\\n)0 +{} ", unacknowledged)};
@@ -26,7 +27,7 @@ protected:
   static constexpr auto some = "[1-9][0-9]*";
 };
 
-// It asks the sender whether it means it (RFC 5961 section 3.2).
+// The host sends a challenge ACK (RFC 5961 section 3.2).
 TEST_P(LostProxyTest, ResetIsBelievedByAHostThatLacksPackets)
 {
   const auto listener = listen_here();
@@ -46,7 +47,7 @@ TEST_P(LostProxyTest, ResetIsBelievedByAHostThatLacksPackets)
   }
 }
 
-// The client in TIME_WAIT would answer the server's question as if all were well.
+// The client in TIME_WAIT would answer the server's challenge as if all were well.
 TEST_P(LostProxyTest, ResetIsBelievedWhenTheClientHasEnded)
 {
   net().box().set_sysctl("ipv4/tcp_wmem", "4096 16384 16384");
@@ -66,7 +67,7 @@ TEST_P(LostProxyTest, ResetIsBelievedWhenTheClientHasEnded)
   EXPECT_EQ(end_of(pair.server), ECONNRESET);
 }
 
-// Once both hosts have said all, and the box's kernel has it, nobody loses anything with the process.
+// Once both hosts have said everything, and the box's kernel has it, the loss of the process costs nobody anything.
 TEST_P(LostProxyTest, WhatBothHaveSaidArrives)
 {
   constexpr std::size_t bytes = 200'000; // more than a small receiver takes, less than the box's sockets do
@@ -99,10 +100,10 @@ TEST_P(LostProxyTest, WhatBothHaveSaidArrives)
   }
 }
 
-// In LAST_ACK the kernel sends no reset when all is sent, whether it has arrived or not.
+// In LAST_ACK, the kernel sends no reset once everything has been sent, whether it has arrived or not.
 TEST_P(LostProxyTest, LastWordsAreSentAgain)
 {
-  constexpr std::size_t bytes = 60'000; // keep the process until the server takes them
+  constexpr std::size_t bytes = 60'000; // keeps the process until the server takes them
   const auto listener = listen_here();
   const auto pair = connect(listener);
   pair.server.set_receive_buffer(small_receive_buffer);

@@ -1,5 +1,5 @@
-// Packets that lie or make no sense, sent by raw socket: the queuer counts them and lets them go on as
-// they are, and is none the worse for it.
+// Malformed packets, sent through a raw socket: the queuer counts them and lets them continue unchanged, without harm
+// to itself.
 
 #include "fixture.hh"
 
@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::uint16_t probe_port = 7777;
 
-// TCP in IP, of which the test writes all but the IP header.
+// TCP over IP; the test writes everything but the IP header.
 class RawSocket
 {
 public:
@@ -49,7 +49,7 @@ public:
     check("sendto", ::sendto(fd_.number(), segment.data(), segment.size(), 0, address.get(), address.length()));
   }
 
-  // Whether this segment arrives, after whatever else. An IP header may stand before it (raw(7)).
+  // Whether this segment arrives, possibly after others. An IP header may precede it (raw(7)).
   bool receives(std::span<const std::byte> segment) const
   {
     std::array<std::byte, 65536> packet{};
@@ -91,7 +91,7 @@ std::vector<std::byte> bytes_of(const Segment& segment)
 class MalformedTest : public ConnectionTest
 {
 protected:
-  // Nobody waits at the end for connections that never come.
+  // At the end, nobody waits for connections that never come.
   DaemonOptions daemon_options() const override { return {.arguments = {"--drain-timeout", "0"}}; }
 };
 
@@ -118,7 +118,7 @@ TEST_P(MalformedTest, IsCountedAndLetGo)
   EXPECT_EQ(path_of_new_connection(listener), proxied() ? Path::proxied : Path::direct);
 }
 
-// Nonsense where only hints are looked for: the connection counts, the hints do not.
+// Malformed hints: the connection is accepted, the hints are ignored.
 TEST_P(MalformedTest, OptionsThatLieAreNoReasonToRefuse)
 {
   const RawSocket client{net().client(), family()};
@@ -150,7 +150,7 @@ TEST_P(MalformedTest, OptionsOfTheIpHeaderAreSkipped)
   }
 }
 
-// What the SYN asks for cannot be given by two connections. From either side of the box.
+// The SYN asks for what two connections cannot provide. From either side of the box.
 class UnsplittableTest : public MalformedTest
 {
 protected:
@@ -180,7 +180,7 @@ TEST_P(UnsplittableTest, ASynThatJoinsAnotherConnectionPasses)
   expect_passed({"MP_JOIN", 1008, 8, 12}, join, "verdicts_bypass_joining");
 }
 
-// The kernel that runs the tests may not know TCP-AO, which takes nothing from what a SYN of it looks like.
+// The kernel that runs the tests may not support TCP-AO, but a SYN with it can be sent all the same.
 TEST_P(UnsplittableTest, ASynThatIsSignedPasses)
 {
   constexpr std::array signature{std::byte{29}, std::byte{16}, std::byte{1}, std::byte{1}}; // RFC 5925 section 2.2

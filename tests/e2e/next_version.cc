@@ -1,4 +1,4 @@
-// Linked before the library, whose version this takes the place of.
+// Linked before the library, whose version it replaces.
 
 #include "util/version.hh"
 

@@ -1,5 +1,5 @@
-// Programs that nobody here wrote, over the proxy and without it: nginx and curl, iperf3, OpenSSH.
-// Each is configured in the sandbox at run time; keys and certificates are made there and thrown away.
+// Third-party programs, through the proxy and without it: nginx and curl, iperf3, OpenSSH. Each is configured in the
+// sandbox at run time; keys and certificates are generated there and discarded.
 
 #include "fixture.hh"
 
@@ -138,7 +138,7 @@ class IperfTest : public ProgramTest
 protected:
   static constexpr std::uint16_t port = 5201;
 
-  // Runs iperf3 for two seconds and checks what its own report says of both ends.
+  // Runs iperf3 for two seconds and checks its own report about both ends.
   void measure(const std::vector<std::string>& more_arguments)
   {
     auto server = net().server().start({"iperf3", "--server", "--one-off", "--json", "--port", std::to_string(port)});
@@ -152,7 +152,7 @@ protected:
     ASSERT_NE(at, std::string::npos) << report;
     const auto bytes = report.find("\"bytes\":", at);
     ASSERT_NE(bytes, std::string::npos) << report;
-    // It stops counting when the sender has sent the last, so what is on its way then is not in.
+    // It stops counting when the sender has sent the last byte, so what is in flight then is not counted.
     EXPECT_GE(std::stol(report.substr(bytes + 8)), 1'000'000) << report;
     EXPECT_EQ(server.wait(), 0) << server.out() << server.err();
     expect_proxied(2); // its control connection and at least one for data
@@ -160,7 +160,7 @@ protected:
   }
 
 private:
-  // A connection would be taken for the one client it serves, so the kernel is asked.
+  // A connection would be taken for the one client that it serves, so the kernel is asked.
   bool listening() { return !net().server().must_run({"ss", "-Hltn", fmt::format("sport = {}", port)}).empty(); }
 };
 
@@ -212,7 +212,7 @@ StrictModes no
 AuthorizedKeysFile /run/sandbox/authorized_keys
 Subsystem sftp internal-sftp
 )");
-    // sshd runs itself again for each connection, so it wants to know its full path.
+    // sshd executes itself again for each connection, so it needs its full path.
     sshd_ = std::make_unique<ChildProcess>(
         net().server().start({"/usr/sbin/sshd", "-D", "-e", "-f", Topology::inside("sshd_config")}));
     ASSERT_TRUE(server_listens(port)) << sshd_->err();

@@ -1,4 +1,4 @@
-// A client that resets its connection and comes back at once from the same port, as NFS and rsh clients do.
+// A client that resets its connection and connects again at once from the same port, as NFS and rsh clients do.
 
 #include "fixture.hh"
 
@@ -29,7 +29,7 @@ TEST_P(ReconnectTest, KeepsAReservedPort)
   for (int round = 0; round < rounds; ++round) {
     auto pair = connect_again(listener);
     pair.talk();
-    if (GetParam().mode != Mode::redirect) { // where the box's own ports are seen
+    if (GetParam().mode != Mode::redirect) { // with which the box's own ports are seen
       EXPECT_LT(pair.server.remote().port, 1024) << round;
     }
     pair.client.reset();
@@ -40,7 +40,7 @@ TEST_P(ReconnectTest, KeepsAReservedPort)
 class TakenPortTest : public ReconnectTest
 {};
 
-// Servers that ask for a port below 1024 get one also when the client's own is not available at the box.
+// Servers that require a port below 1024 get one even if the client's own is not available on the box.
 TEST_P(TakenPortTest, IsReplacedByAnotherReservedOne)
 {
   const auto listener = listen_here();
@@ -68,7 +68,7 @@ INSTANTIATE_TEST_SUITE_P(All, TakenPortTest, testing::ValuesIn(modes_that_keep_p
 class AfterResetTest : public ReconnectTest
 {};
 
-// Connection tracking may take the new connection for the old one, whose server leg the box resets when it is gone.
+// Connection tracking may take the new connection for the old one, whose server leg the box resets once it is gone.
 TEST_P(AfterResetTest, NewConnectionsWorkWithoutTheDaemon)
 {
   const auto listener = listen_here();
@@ -89,7 +89,7 @@ TEST_P(AfterResetTest, NewConnectionsWorkWithoutTheDaemon)
 
 INSTANTIATE_TEST_SUITE_P(All, AfterResetTest, testing::ValuesIn(modes_that_keep_ports()), arrangement_name);
 
-// A server that has closed refuses a SYN that overtakes the reset of the connection before: it still waits for that
+// A server that has closed refuses a SYN that overtakes the reset of the previous connection: it still waits for that
 // one's end (FIN-WAIT-2).
 TEST_P(ReconnectTest, FollowsTheReset)
 {

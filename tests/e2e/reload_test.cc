@@ -1,4 +1,4 @@
-// A configuration that is read again: what follows it, and what does not.
+// A configuration that is read again: what it changes, and what it does not.
 
 #include "start.hh"
 
@@ -45,7 +45,7 @@ TEST_F(StartTest, ReloadNamesTheOneOptionThatTakesARestart)
   EXPECT_TRUE(warning->ends_with("port changes only with a restart")) << *warning;
 }
 
-// As if it had never been said: on the listeners, from which accepted connections inherit, and on dials.
+// As if it had never been configured: on the listeners, from which accepted connections inherit, and on dials.
 TEST_F(StartTest, ReloadTakesBackWhatTheFileNoLongerSays)
 {
   const auto by_default = net().box().must_run({"sysctl", "-n", "net.ipv4.tcp_congestion_control"});

@@ -134,7 +134,7 @@ TEST_F(ServiceTest, ExampleConfigurationIsAccepted)
   std::string settings;
   std::size_t keys = 0;
   for (std::string line; std::getline(example, line);) {
-    // A key follows the # at once, prose does so after a blank.
+    // A key follows the # directly, prose after a blank.
     if (line.size() > 1 && line[0] == '#' && line[1] != ' ') {
       settings += line.substr(1) + "\n";
       ++keys;

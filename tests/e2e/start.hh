@@ -23,7 +23,7 @@ struct Refusal
 class StartTest : public NetworkTest
 {
 protected:
-  // The daemon must not start, say why in one line, and leave all as it was.
+  // The daemon must refuse to start, say why in one line, and leave everything as it was.
   void expect_refused(int status, const Refusal& refusal, const std::vector<std::string>& prefix = {})
   {
     const auto before = what_is_left();
@@ -39,7 +39,7 @@ protected:
     EXPECT_EQ(what_is_left(), before);
   }
 
-  // Has the file read again, and waits until no proxy that was idle before is left.
+  // Makes the daemon read the file again, and waits until no proxy that was idle before is left.
   void reload()
   {
     const auto old = daemon().processes("proxy idle");

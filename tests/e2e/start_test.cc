@@ -1,5 +1,5 @@
-// The daemon as the system meets it: wrong command lines, starts that fail, signals,
-// what a crash leaves behind and what a clean end does not.
+// The daemon and the system: wrong command lines, failing starts, signals, and what a crash leaves behind that a clean
+// end does not.
 
 #include "start.hh"
 
@@ -18,7 +18,7 @@ namespace pepsal::test {
 
 namespace {
 
-// A byte-wise overwrite of a file of the sandbox.
+// Overwrites bytes of a file in the sandbox.
 void patch(const std::string& path, std::streamoff at, const std::string& bytes)
 {
   std::fstream file{path, std::ios::binary | std::ios::in | std::ios::out};
@@ -96,7 +96,7 @@ TEST_F(StartTest, SecondInstanceIsRefusedAndTheFirstGoesOn)
                  {{"--instance", "b", "--port", "5001", "--queue", "1", "--pidfile", "/run/pepsal/default.pid"},
                   {"/run/pepsal/default.pid", "--pidfile"}});
   EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
-  // Where nothing is shared there is no conflict.
+  // If nothing is shared, there is no conflict.
   Daemon second{net(), {.arguments = {"--port", "5001", "--queue", "1"}, .instance = "b"}};
   EXPECT_EQ(second.stop(), 0);
   EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
@@ -163,7 +163,7 @@ TEST_F(StartTest, CheckSaysWhatTheConfigurationMeansWithoutStarting)
   EXPECT_EQ(check().status, exit_usage);
 }
 
-// The limit on proxies is for all listeners together, and the general one's idle proxies would take it all.
+// The limit on proxies is for all listeners together, and the general one's idle proxies would use it up.
 TEST_F(StartTest, EachListenerHasAProxyHoweverFewThereMayBe)
 {
   const auto listener = listen();
@@ -193,7 +193,7 @@ TEST_F(StartTest, ProcessesAreTitledByWhatTheyDo)
   start_rules(net(), Mode::tproxy);
   const auto pair = connect(listener);
   pair.talk();
-  // A new process bears its parent's title for a moment.
+  // A new process briefly has its parent's title.
   EXPECT_TRUE(eventually([this] { return daemon().processes("connection manager").size() == 1; }));
   EXPECT_EQ(daemon().processes("queuer (queue 0)").size(), 1);
   EXPECT_EQ(daemon().processes("queuer (queue 1)").size(), 1);
@@ -233,8 +233,8 @@ TEST_F(StartTest, TooFewDescriptorsAreNamed)
                  {"prlimit", "--nofile=16:16", "--"});
 }
 
-// Nobody redirected it, so nobody knows where it wants to go.
-// Where rules stand, they drop it before that (iptables_site_test.sh).
+// Nobody redirected it, so its destination is unknown. Existing rules would drop it before that
+// (iptables_site_test.sh).
 TEST_F(StartTest, DirectConnectionIsClosedAndCounted)
 {
   start_daemon();
@@ -269,7 +269,7 @@ TEST_F(StartTest, SharedMemoryOfAnotherUserIsNoReasonNotToStart)
   EXPECT_EQ(path_of_new_connection(listen()), Path::proxied);
 }
 
-// Memory that is not there when it is first touched would be a SIGBUS.
+// Memory that is not available when it is first touched would cause a SIGBUS.
 TEST_F(StartTest, FullSharedMemoryIsNamedAtTheStart)
 {
   net().box().must_run({"mount", "-o", "remount,size=64k", "/dev/shm"});
@@ -278,7 +278,7 @@ TEST_F(StartTest, FullSharedMemoryIsNamedAtTheStart)
   net().box().must_run({"mount", "-o", "remount,size=64m", "/dev/shm"});
   start_daemon();
   start_rules(net(), Mode::tproxy);
-  std::ofstream{outside("/dev/shm/filler")} << std::string(64'000'000, 'x'); // as much of it as there is room for
+  std::ofstream{outside("/dev/shm/filler")} << std::string(64'000'000, 'x'); // as much of it as fits
   EXPECT_EQ(path_of_new_connection(listen()), Path::proxied);
   std::filesystem::remove(outside("/dev/shm/filler"));
 }

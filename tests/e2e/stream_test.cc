@@ -1,5 +1,5 @@
-// How bytes cross the proxy: many streams at once, both ways at once, slowly, in single bytes, and
-// how connections end. Each case is run without the proxy too.
+// How bytes cross the proxy: many streams at once, both ways at once, slowly, in single bytes, and how connections end.
+// Each case is also run without the proxy.
 
 #include "fixture.hh"
 
@@ -69,7 +69,8 @@ TEST_P(StreamTest, FiveHundredClientsAtOnce)
   constexpr std::uint64_t clients = 500;
   constexpr std::size_t bytes = 40'000;
   const auto listener = listen_here();
-  // The first byte of a client's stream does not tell which it is, so it says so in eight bytes first.
+  // The first byte of a client's stream does not identify the stream, so the client first sends its number in eight
+  // bytes.
   const auto serve = [&](Connection connection) {
     const auto number = std::stoull(connection.receive_text(8));
     auto sending = in_background([&] { connection.send_stream(10'000 + number, bytes), connection.end_sending(); });
@@ -128,7 +129,7 @@ TEST_P(StreamTest, ReceiverThatStopsStopsItsSender)
     }
     client.end_sending();
   });
-  // Nobody reads: the sender must come to a stop, which is when it has moved nothing for a while.
+  // Nobody reads: the sender must stop, which is the case when it has moved nothing for a while.
   std::size_t before = 1;
   const bool stopped = eventually([&] {
     const auto now = sent.load();
@@ -149,7 +150,7 @@ TEST_P(StreamTest, SlowReaderGetsAll)
   constexpr std::size_t bytes = 3 * mebibyte;
   const auto listener = listen_here();
   auto [client, server] = connect(listener);
-  // So that what waits for the reader does so in all places between the two.
+  // So that data wait for the reader in all places between the two.
   server.set_receive_buffer(small_receive_buffer);
   auto sending = in_background([&, &client = client] { client.send_stream(8, bytes), client.close(); });
   Stream expected{8};
@@ -171,7 +172,7 @@ TEST_P(StreamTest, OneByteWrites)
   auto sending = in_background([&, &client = client] { client.send_stream(3, bytes, 1), client.end_sending(); });
   EXPECT_EQ(server.receive_stream(3), bytes);
   sending.get();
-  // And as a dialogue, where each byte waits for the one before.
+  // And as a dialogue, where each byte waits for the previous one.
   for (int i = 0; i < 200; ++i) {
     server.send("x");
     EXPECT_EQ(client.receive_text(1), "x");
@@ -249,7 +250,7 @@ TEST_P(StreamTest, SameSourcePortToTwoServersAtOnce)
   const auto listener = listen_here();
   const Listener second{net().server(), Topology::second_server_address(family(), server_port)};
   const auto source = Topology::client_address(family(), 40'000);
-  // SYNs of both must be under way together.
+  // The SYNs of both must be in flight at the same time.
   auto one = in_background([&] { return Connection::connect(net().client(), listener.local(), source); });
   auto two = in_background([&] { return Connection::connect(net().client(), second.local(), source); });
   const auto client_one = one.get();
@@ -292,7 +293,7 @@ TEST_P(StreamTest, UrgentBytesStayInOrder)
 {
   const auto listener = listen_here();
   const auto [client, server] = connect(listener);
-  // What a receiver reads in line, whether or not the mark itself survives the split.
+  // The receiver reads it in line, whether or not the mark itself survives the split.
   const int in_line = 1;
   ASSERT_EQ(::setsockopt(server.number(), SOL_SOCKET, SO_OOBINLINE, &in_line, sizeof in_line), 0);
   ASSERT_EQ(::setsockopt(client.number(), SOL_SOCKET, SO_OOBINLINE, &in_line, sizeof in_line), 0);
@@ -312,7 +313,7 @@ TEST_P(StreamTest, UrgentBytesStayInOrder)
   expect_proxied(1);
 }
 
-// As GTSM (RFC 5082) sees it: the server gets what a router leaves of the client's hop limit, 64 being the box's own.
+// As GTSM (RFC 5082) sees it: the server gets what a router leaves of the client's hop limit; the box's own is 64.
 TEST_P(StreamTest, HopLimitOfTheClient)
 {
   net().client().set_sysctl("ipv4/ip_default_ttl", "100");

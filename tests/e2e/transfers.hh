@@ -14,7 +14,7 @@
 
 namespace pepsal::test {
 
-// Downloads that go on until they are told to end; each byte is checked.
+// Downloads that continue until they are told to end; each byte is checked.
 class Transfers
 {
 public:
@@ -25,16 +25,16 @@ public:
   {}
   ~Transfers() { end(); }
 
-  // Bytes that all have got at least; a connection that was lost gets no more.
+  // The number of bytes that each has received at least; a lost connection receives no more.
   std::uint64_t least() const { return least_; }
-  // Whether each has got more than now, within the patience of a test.
+  // Whether each receives more than it has now, within a test's patience.
   bool all_go_on() const
   {
     const auto before = most_.load();
     return eventually([&] { return least_ > before || broken_ > 0; }) && broken_ == 0;
   }
 
-  // The streams end in good order, then their connections. How many did not arrive whole.
+  // Ends the streams in good order, then their connections. Returns how many did not arrive whole.
   std::size_t end()
   {
     ending_ = true;
@@ -59,7 +59,7 @@ private:
     while (!ending_) {
       for (std::size_t i = 0; i < pairs_.size(); ++i) {
         streams[i].fill(bytes);
-        error_of([&] { pairs_[i].server.send(bytes); }); // the receiver finds out what is missing
+        error_of([&] { pairs_[i].server.send(bytes); }); // the receiver notices what is missing
       }
       std::this_thread::sleep_for(std::chrono::milliseconds{20});
     }

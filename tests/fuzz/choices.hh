@@ -5,7 +5,7 @@
 
 namespace pepsal::test {
 
-// Numbers taken one by one from a byte string; zeros when it is used up.
+// Numbers taken one by one from a byte string; zeros once it is used up.
 class Choices
 {
 public:

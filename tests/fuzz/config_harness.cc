@@ -1,6 +1,6 @@
-// Fuzzes what the administrator writes: the bytes are a configuration file, then, behind a line that says "--", words
-// of a command line, one a line. Either all is refused with one line, or it means something that can be told, and means
-// the same a second time.
+// Fuzzes what the administrator writes: the bytes are a configuration file and, after a line "--", words of a command
+// line, one a line. Either everything is refused with one line, or it has a meaning that can be printed, and the same
+// meaning when parsed again.
 
 #include <array>
 #include <string>
@@ -38,7 +38,7 @@ private:
   std::string path_;
 };
 
-// One that names another file would have that read.
+// A word that names another file would make that be read.
 bool may_stand(std::string_view word)
 {
   return !word.starts_with("--conf");

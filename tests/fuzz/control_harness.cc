@@ -1,5 +1,5 @@
-// Fuzzes what is said over the control socket: a command as the manager takes it, and an answer as pepsalctl does. Each
-// is understood or refused with a reason; a command that is understood, said again in its own words, is the same.
+// Fuzzes the messages of the control socket: a command as the manager parses it, and an answer as pepsalctl does. Each
+// is understood or refused with a reason; a command that is understood is the same when written out and parsed again.
 
 #include <string>
 

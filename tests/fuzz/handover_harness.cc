@@ -1,5 +1,5 @@
-// Fuzzes the description that one program hands over to the next in a restart in place. What is understood says the
-// same when it is written out and read again; everything else is refused.
+// Fuzzes the description that one program hands over to the next in a restart in place. What is understood is the same
+// when written out and read again; everything else is refused.
 
 #include <string>
 

@@ -20,7 +20,7 @@ inline void require(bool holds, const char* what)
   }
 }
 
-// The bytes once more, with nothing behind them, so that AddressSanitizer sees a read past their end.
+// A copy of the bytes with nothing after them, so that AddressSanitizer sees a read past their end.
 inline std::vector<std::byte> exact_copy(std::span<const std::uint8_t> bytes)
 {
   const auto all = std::as_bytes(bytes);

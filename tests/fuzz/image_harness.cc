@@ -1,6 +1,6 @@
-// Fuzzes everything that reads the shared table with a table that somebody has spoilt: its bytes are overwritten
-// before, between and after the operations of queuers, proxies and the manager, and pepsalctl looks at it. Nothing
-// outside of it may be touched, no operation may hang, and the manager's collection must make it usable again.
+// Fuzzes everything that reads the shared table with a corrupted table: its bytes are overwritten before, between and
+// after the operations of queuers, proxies and the manager, and pepsalctl reads it. Nothing outside it may be touched,
+// no operation may hang, and the manager's collection must make it usable again.
 
 #include <array>
 #include <cstdio>
@@ -66,7 +66,7 @@ std::vector<std::byte> fresh_image()
   return {begin, begin + Layout::of(header.buckets, header.roster_capacity).end};
 }
 
-// As pepsalctl shows it. What it prints goes nowhere.
+// As pepsalctl shows it. The output is discarded.
 void look_at(const SharedSegment& segment)
 {
   const Join join{{}, [](std::int32_t /*pid*/) { return std::vector<std::uint32_t>{}; }};
@@ -90,7 +90,7 @@ void look_at(const SharedSegment& segment)
   show_status(segment, options);
 }
 
-// What queuers, proxies and the manager do, one after the other, while bytes change under their hands.
+// What queuers, proxies and the manager do, one after the other, while bytes change underneath them.
 class Play
 {
 public:
@@ -128,7 +128,7 @@ private:
 
   Connection any_connection() { return connection(bytes_.below(8)); }
 
-  // Of each part, not of the empty space that fills its last page.
+  // Only parts in use, not the empty space that fills their last page.
   void overwrite(std::size_t bytes)
   {
     struct Part
@@ -161,7 +161,7 @@ private:
   {
     try {
       look_at(segment_);
-    } catch (const std::logic_error& error) { // its header was overwritten: that is said
+    } catch (const std::logic_error& error) { // its header was overwritten, which is reported
       require(std::string_view{error.what()}.find("overwritten") != std::string_view::npos, error.what());
     }
   }
@@ -234,7 +234,7 @@ private:
   std::optional<ConnectionTable::Claim> claim_;
 };
 
-// Memory that is no table, or one of another size than it says.
+// Memory that is not a table, or one of another size than it claims.
 void read_as_table(std::span<const std::uint8_t> bytes)
 {
   constexpr std::size_t word = alignof(Header) > alignof(Slot) ? alignof(Header) : alignof(Slot);

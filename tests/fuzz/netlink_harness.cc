@@ -1,5 +1,6 @@
-// Fuzzes the kernel's answers by netlink: sockets (sock_diag), shapers (rtnetlink) and routes. What they say may be
-// nonsense, but nothing outside their bytes is read. The news of interfaces are not read at all (tcp/interface_watch).
+// Fuzzes the kernel's netlink answers: sockets (sock_diag), shapers (rtnetlink) and routes. Their contents may be
+// nonsense, but nothing outside their bytes is read. Notifications about interfaces are not parsed at all
+// (tcp/interface_watch).
 
 #include "harness.hh"
 #include "pepsalctl/shapers.hh"

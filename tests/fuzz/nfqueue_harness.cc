@@ -1,5 +1,5 @@
-// Fuzzes the kernel's messages of NFQUEUE as the queuer reads them. A packet's bytes lie within the message, and what
-// the parser makes of them is what it makes of them alone.
+// Fuzzes the kernel's NFQUEUE messages as the queuer reads them. A packet's bytes lie within the message, and the
+// parser's result is the same as for the packet alone.
 
 #include <linux/netlink.h>
 

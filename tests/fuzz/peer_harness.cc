@@ -1,6 +1,6 @@
 // Fuzzes what a box reads from another one before it trusts it: the PROXY header, and the records around it. None may
-// read a byte past its end (AddressSanitizer sees to that: each copy has exactly its size). A header that is accepted
-// means the same when it is written out and read again; no part of it, and nothing longer, is accepted.
+// read a byte past its end (AddressSanitizer checks that: each copy has exactly its size). A header that is accepted is
+// the same when written out and read again; no part of it, and nothing longer, is accepted.
 
 #include <algorithm>
 #include <vector>
@@ -43,7 +43,7 @@ void check_header(Bytes bytes)
   require(!parse_exactly(longer), "more than the header is accepted");
 }
 
-// Whatever a record's parser accepts it writes out so that it reads the same.
+// Whatever a record's parser accepts is written out so that it reads the same.
 template<typename Record> void check_record(Bytes bytes)
 {
   if (bytes.size() < Record::bytes) {

@@ -1,6 +1,5 @@
-// Runs a fuzz harness on every file of the directories named on the command line, without libFuzzer, so
-// that the corpora are replayed by ordinary tests and any compiler. A harness that finds a fault throws
-// or aborts.
+// Runs a fuzz harness on every file in the directories named on the command line, without libFuzzer, so that ordinary
+// tests and any compiler replay the corpora. A harness that finds a fault throws or aborts.
 
 #include <cstdint>
 #include <filesystem>

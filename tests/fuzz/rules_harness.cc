@@ -1,5 +1,5 @@
-// Fuzzes what pepsalctl reads of the firewall: the text that iptables-save prints, and the kernel's table of queues
-// (/proc/net/netfilter/nfnetlink_queue). The rules themselves are made by scripts, which no harness reaches.
+// Fuzzes what pepsalctl reads about the firewall: the output of iptables-save, and the kernel's table of queues
+// (/proc/net/netfilter/nfnetlink_queue). The rules themselves are created by scripts, which no harness reaches.
 
 #include <array>
 #include <sstream>

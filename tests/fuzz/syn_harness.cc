@@ -1,6 +1,6 @@
-// Fuzzes the SYN parser with packets as the queuer may get them. It may read no byte past the packet's
-// end (AddressSanitizer sees to that: the copy has exactly its size), must agree with a second parser,
-// must make the same of a packet that was copied in part or not at all, and of one with bytes behind it.
+// Fuzzes the SYN parser with packets as the queuer may get them. It may read no byte past the packet's end
+// (AddressSanitizer checks that: the copy has exactly its size), must agree with a second parser, and must give the
+// same result for a packet that is partly copied or not at all, and for one with bytes after it.
 
 #include <vector>
 

@@ -11,8 +11,8 @@
 
 namespace pepsal::test {
 
-// A second reader of SYNs, written from the RFCs in another way than the first: it goes through the
-// packet byte by byte and gives up where the bytes end. What the two make of a packet must be the same.
+// A second SYN parser, written from the RFCs in a different way: it goes through the packet byte by byte and gives up
+// where the bytes end. Both must give the same result for a packet.
 class ReferenceParser
 {
 public:
@@ -56,7 +56,7 @@ private:
 
   void skip(std::size_t count) { at_ += count; }
 
-  // Says where the packet ends according to itself; what was copied beyond is not part of it.
+  // Sets where the packet ends according to itself; what was copied beyond is not part of it.
   void ends_at(std::size_t end)
   {
     end_ = end;
@@ -127,7 +127,7 @@ private:
     tcp();
   }
 
-  // Goes past an extension header; returns the type of the next.
+  // Skips an extension header; returns the type of the next.
   std::uint8_t extension(std::uint8_t type)
   {
     const auto start = at_;
@@ -176,11 +176,11 @@ private:
       while (at_ < end_ && option()) {
       }
     } catch (const Refused&) {
-      // A length that lies ends the options; those before it stand.
+      // A wrong length ends the options; those before it are kept.
     }
   }
 
-  // Reads one TCP option; false at their end.
+  // Reads one TCP option; false at the end of the options.
   bool option()
   {
     const auto kind = u8();

@@ -1,5 +1,5 @@
-// Fuzzes the connection table: the bytes are a sequence of operations, played on the table and on a
-// plain map. A difference throws, which libFuzzer and the replay both report.
+// Fuzzes the connection table: the bytes are a sequence of operations, applied to the table and to a plain map. A
+// difference throws, which libFuzzer and the replay both report.
 
 #include "table_model.hh"
 

@@ -17,9 +17,9 @@
 
 namespace pepsal::test {
 
-// Plays a sequence of operations, read from bytes, on a table and on a plain std::multimap, and throws
-// std::logic_error where they differ. The tables are of at most 16 buckets, so that any entry may stand
-// anywhere and the model knows exactly when an insertion must fail.
+// Applies a sequence of operations, read from bytes, to a table and to a plain std::multimap, and throws
+// std::logic_error if they differ. The tables have at most 16 buckets, so that any entry may be anywhere and the model
+// knows exactly when an insertion must fail.
 class TableModel
 {
 public:
@@ -100,7 +100,7 @@ private:
   Connection pick_connection()
   {
     const auto client = client_of(choices_.below(shape_.clients));
-    const auto server = choices_.below(6); // the last two are one address's ports
+    const auto server = choices_.below(6); // the last two are ports of one address
     const std::array<std::uint8_t, 4> address{192, 0, 2, static_cast<std::uint8_t>(std::min(server, 4U))};
     return {.client = client,
             .server = Endpoint::from_ipv4(address.data(), static_cast<std::uint16_t>(80 + server)),
@@ -161,7 +161,7 @@ private:
       break;
     default:
       if (choices_.below(collection_rarity) == 0) {
-        collect(); // seldom, or the table never fills
+        collect(); // rarely, or the table never fills
       }
     }
   }
@@ -278,7 +278,7 @@ private:
   void collect()
   {
     const auto pending_before = now_ - BootTime{16 * choices_.below(256)};
-    const auto dead = first_proxy + choices_.below(2 * proxies); // half of the time nobody
+    const auto dead = first_proxy + choices_.below(2 * proxies); // half of the time no process
     collect(pending_before, [&](Owner owner) { return owner != dead; });
   }
 

@@ -14,7 +14,7 @@ need_programs pgrep
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/tmp"
-# A temporary folder of its own, so that what is left in it is seen.
+# A temporary folder of its own, so that leftovers are noticed.
 export TMPDIR=$work/tmp
 
 expect_nothing_left() { # PID-OF-DEMO
@@ -41,7 +41,7 @@ status=0
 wait "$pid" || status=$?
 cat "$work/out"
 ((status == 0)) || wrong "exit status $status"
-expect_text "hash matches" 2 # the direct download may be given up
+expect_text "hash matches" 2 # the direct download may be aborted
 expect_text "PEPsal, both ends  *[0-9.]* s = [1-9][0-9.]* *[0-9.]* s = [2-9]" 1 # round trips; losses may cost more
 expect_text "pepsal: connection manager" 1
 expect_text "pepsal: proxy 10.81.1.2:" 1
@@ -49,7 +49,7 @@ expect_text "connections_opened" 1
 expect_text "closed client=10.81.1.2:.* down=1000[0-9]* " 3
 expect_nothing_left "$pid"
 
-# Interrupted while the gateway's box is at work.
+# Interrupted while the gateway's box is working.
 set -m # so that the interrupt is not ignored
 start_demo
 set +m
@@ -63,7 +63,7 @@ wait "$pid" || status=$?
 ((status == 130)) || wrong "interrupted, it exits with $status instead of 130"
 expect_nothing_left "$pid"
 
-# Bad usage changes nothing and says what is allowed.
+# Wrong usage changes nothing and says what is allowed.
 status=0
 "$demo" --slow >"$work/out" 2>&1 || status=$?
 ((status == 2)) || wrong "an unknown option ends with $status instead of 2"

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# The programs are linked as what is exposed to strangers should be: at addresses that nobody knows, with a stack that
-# cannot be executed and is watched, and tables that cannot be overwritten. PEPSAL_BIN_DIR names the folder of the
-# programs.
+# The programs are linked with the usual hardening: at random addresses, with a protected, non-executable stack, and
+# read-only relocations. PEPSAL_BIN_DIR names the folder of the programs.
 set -euo pipefail
 # shellcheck source=tests/support/shell.sh
 source "$(dirname "$0")/../support/shell.sh"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests --connect honest: what a client meets at open, closed, silent and rejecting ports is what it meets without PEPsal,
-# for both address families and both modes; and whoever dies meanwhile, each connection gets through. Needs root.
+# Tests --connect honest: at open, closed, silent and rejecting ports, a client sees what it sees without PEPsal, for
+# both address families and both modes; and whichever process dies meanwhile, each connection gets through. Needs root.
 # Usage: honest_test.sh [CASE…]; without names every case is run.
 # shellcheck source=tests/integration/iptables_ground.sh
 source "$(dirname "$0")/iptables_ground.sh"
@@ -61,7 +61,7 @@ case_scan() {
     reached dials_ahead_used 2 || wrong "the open port's connections had no leg dialled ahead: $(ctl status)"
     rules stop
   done
-  # That the scan can tell.
+  # Control: the scan can tell the difference.
   case="scan, fast"
   prepare_server
   daemon
@@ -70,7 +70,7 @@ case_scan() {
   case=scan
 }
 
-# A name has a dead IPv6 and a live IPv4 address; the file comes whole, by the live one.
+# A name has a dead IPv6 and a live IPv4 address; the file arrives whole, over the live one.
 case_two_addresses() {
   local round sum
   has_daemon || return 0
@@ -99,7 +99,7 @@ case_two_addresses() {
 }
 
 # While SYNs wait for a silent server, the dialler or the queuer is killed, or the daemon restarts in place; then the
-# server speaks.
+# server answers.
 case_killed() {
   local victim round talks=() before to from
   has_daemon || return 0
@@ -143,7 +143,7 @@ talks_ahead() { # counter-before
   reached dials_ahead_used $(($1 + 1))
 }
 
-# SYNs of nobody: their servers' legs are reset.
+# SYNs from forged sources: their server legs are reset.
 case_forged() {
   has_daemon || return 0
   set_up

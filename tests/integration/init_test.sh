@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The init script with the daemon, its rules and several instances: exit statuses, what it says, and that nothing stays.
-# Needs root. PEPSAL_BIN_DIR names the folder of the programs.
+# The init script with the daemon, its rules and several instances: exit statuses, what it says, and that nothing is
+# left. Needs root. PEPSAL_BIN_DIR names the folder of the programs.
 set -euo pipefail
 # shellcheck source=tests/support/shell.sh
 source "$(dirname "$0")/../support/shell.sh"
@@ -11,14 +11,14 @@ if [[ ${1-} != --inside ]]; then
   exec unshare --mount --net --pid --fork --kill-child --mount-proc bash "$0" --inside
 fi
 
-# Its own network, /run, /etc/default and /dev/shm, which go with this process.
+# Its own network, /run, /etc/default and /dev/shm, which disappear with this process.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 chmod 755 "$work"
 mkdir "$work/sbin" "$work/default"
 for program in pepsal pepsalctl; do ln -s "$PEPSAL_BIN_DIR/$program" "$work/sbin/"; done
 ln -s "$root/scripts/steering/pepsal-iptables" "$root/scripts/system/pepsal-satlink" "$work/sbin/"
-printf '#!/bin/sh\n' >"$work/sbin/modprobe" # the machine's modules are its own
+printf '#!/bin/sh\n' >"$work/sbin/modprobe" # the machine's modules are not ours to load
 install -m 755 "$root/scripts/system/pepsal.init" "$work/pepsal"
 ln -s pepsal "$work/pepsal-two"
 chmod +x "$work/sbin/modprobe"
@@ -36,7 +36,7 @@ settings() { # FILE LINE...
   printf '%s\n' "${@:2}" >"/etc/default/$1"
 }
 
-# gives EXIT-STATUS TEXT ACTION [INSTANCE...]: what is said, by either stream, has the text.
+# gives EXIT-STATUS TEXT ACTION [INSTANCE...]: the output of either stream contains the text.
 gives() {
   local status=0
   "$work/${script:-pepsal}" "${@:3}" >"$work/said" 2>&1 </dev/null || status=$?
@@ -136,7 +136,7 @@ gives 0 "" stop
 [[ $(tc qdisc show dev lan0 root) != *htb* ]] || wrong "the link stays prepared"
 eventually is_gone "$watcher" || wrong "pepsal-satlink watch stays"
 
-case=a_long_drain # has the time that it may take
+case=a_long_drain # gets the time that it may take
 cat >"$work/sbin/start-stop-daemon" <<'END'
 #!/bin/sh
 echo "$@" >>/run/asked

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# cmake --install into a folder, the daemon started from there, and the uninstall target: only what the administrator edits
-# stays. Needs root. PEPSAL_BIN_DIR names the folder of the programs.
+# cmake --install into a folder, the daemon started from there, and the uninstall target: only what the administrator
+# edits is left. Needs root. PEPSAL_BIN_DIR names the folder of the programs.
 set -euo pipefail
 # shellcheck source=tests/support/shell.sh
 source "$(dirname "$0")/../support/shell.sh"
@@ -17,8 +17,8 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
-# What building needs stands in debian/control, too; g++ and binutils are in every Debian that builds, the others are for
-# tests.
+# What the build needs is in debian/control, too; g++ and binutils are part of every Debian that builds, the others are
+# for tests.
 for package in $(packages_for build); do
   [[ $package =~ ^(g\+\+|binutils|libgtest-dev|libbenchmark-dev)$ ]] || grep -qE "^ $package( |,|$)" "$root/debian/control" ||
     wrong "debian/control: Build-Depends lacks $package of scripts/programs"
@@ -38,11 +38,11 @@ done
 grep -q eth9 "$DESTDIR/etc/default/pepsal" || wrong "a file of the administrator's was overwritten"
 ! grep -rE '@[A-Z_]+@' "$DESTDIR$prefix/lib/systemd" || wrong "a unit has a name that was not filled in"
 
-for script in pepsal-iptables pepsal-satlink; do # they find their parts, wherever both were put
+for script in pepsal-iptables pepsal-satlink; do # they find their parts, wherever both are installed
   "$DESTDIR$prefix/sbin/$script" --help >"$work/said" 2>&1 || wrong "the installed $script: $(cat "$work/said")"
 done
 
-# It finds its queuer, wherever both were put.
+# It finds its queuer, wherever both are installed.
 unshare -n sh -c 'ip link set lo up && exec "$@"' sh "$DESTDIR$prefix/sbin/pepsal" --instance "inst$$" --pidfile "$work/pid" \
   2>"$work/log" &
 daemon=$!

@@ -1,7 +1,7 @@
-# The ground of the tests of scripts/steering/pepsal-iptables, which source this first: client - box - server in
-# namespaces, both variants of iptables, both address families, real connections, and the daemon where PEPSAL_BIN_DIR
-# names a folder that has it. All runs in mount, network and process namespaces of its own, so that nothing is left however
-# it ends. Needs root.
+# The environment of the tests of scripts/steering/pepsal-iptables, which source this first: client - box - server in
+# namespaces, both variants of iptables, both address families, real connections, and the daemon if PEPSAL_BIN_DIR names
+# a folder that has it. Everything runs in mount, network and process namespaces of its own, so that nothing is left
+# however it ends. Needs root.
 # shellcheck shell=bash disable=SC2034,SC2120
 set -euo pipefail
 
@@ -19,7 +19,7 @@ fi
 shift
 mkdir -p /run/netns /run/pepsal
 mount -t tmpfs tmpfs /run/netns
-mount -t tmpfs tmpfs /run/pepsal # control sockets: tests side by side have instances of the same names
+mount -t tmpfs tmpfs /run/pepsal # control sockets: parallel tests have instances of the same names
 mount -t tmpfs tmpfs /dev/shm
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -103,14 +103,14 @@ set_up() {
   for name in client0 server0; do wait_for "IPv6 route of $name" has_own_routes $name; done
 }
 
-# IPv6 makes routes of its own, a little later; the anycast one comes last.
+# IPv6 creates routes of its own a little later; the anycast one comes last.
 has_own_routes() { [[ $(ip -n box -6 route show table local dev "$1") == *"anycast fe80::"* ]]; } # interface
 
-# What may not differ. The legacy variant cannot take a table away again, and an empty open table does nothing.
+# What must not differ. The legacy variant cannot remove a table, and an empty open table does nothing.
 snapshot() {
   {
     if [[ $variant == nft ]]; then
-      # More than iptables-save tells; sorted, as chains stand in the order of their making.
+      # More than iptables-save shows; sorted, because chains appear in order of creation.
       box nft list ruleset 2>/dev/null | sed 's/counter packets [0-9]* bytes [0-9]*/counter/' | sort
       tables-save && tables6-save
     else
@@ -131,7 +131,7 @@ same() { # what before after
   [[ $2 == "$3" ]] || wrong "$1 differs:"$'\n'"$(diff <(echo "$2") <(echo "$3") || true)"
 }
 
-# Runs a command that must fail with an exit code, one line on stderr that has a text in it, and no change.
+# Runs a command that must fail with an exit code and one line on stderr that contains a text, and change nothing.
 refused() { # exit-code text command…
   local code=$1 text=$2 was said got=0
   shift 2
@@ -142,14 +142,14 @@ refused() { # exit-code text command…
   same "after '${*:2}' the box" "$was" "$(snapshot)"
 }
 
-# What the server calls the client, and the box when it masquerades.
+# The client as the server sees it, and the box when it masquerades.
 readonly client4=10.1.0.2 client6='[fd01:0000:0000:0000:0000:0000:0000:0002]'
 readonly box4=10.2.0.1 box6='[fd02:0000:0000:0000:0000:0000:0000:0001]'
-# And where the server is the client: itself, and the box on the other side.
+# And when the server is the client: itself, and the box on the other side.
 readonly server4=10.2.0.2 server6='[fd02:0000:0000:0000:0000:0000:0000:0002]'
 readonly near4=10.1.0.1 near6='[fd01:0000:0000:0000:0000:0000:0000:0001]'
 
-# A server that says where each connection seems to come from, and sends back what it gets.
+# A server that says where each connection seems to come from, and echoes what it gets.
 serve() { serve_in server "$@"; } # port…
 
 serve_in() { # namespace port…
@@ -209,7 +209,7 @@ daemon() { # options…
   wait_for "daemon" listening box 5000 1
 }
 
-# Runs the cases named, or all that the test has, with each variant of iptables; ends the test.
+# Runs the named cases, or all cases of the test, with each variant of iptables; ends the test.
 run_cases() { # [CASE…]
   local was_failures
   local -a cases=("$@")

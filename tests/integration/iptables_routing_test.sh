@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Tests the rules of scripts/steering/pepsal-iptables beside ip rules of a site, by which a server leg has to go the way
-# that its client's packets would. Usage: iptables_routing_test.sh [CASE…]; without names every case is run. Needs root.
+# Tests the rules of scripts/steering/pepsal-iptables together with a site's ip rules: a server leg must take the way of
+# its client's packets. Usage: iptables_routing_test.sh [CASE…]; without names every case is run. Needs root.
 # shellcheck source=tests/integration/iptables_ground.sh disable=SC2119
 source "$(dirname "$0")/iptables_ground.sh"
 
-# A second way to the server, over a satellite, which only ip rules choose. What the daemon takes for the leg's side shows
-# in its congestion control; where the SYN arrives, in the server's counters. And the same for connections that the server
-# makes to the client.
+# A second way to the server, over a satellite, which only ip rules select. The side that the daemon assumes for the leg
+# shows in its congestion control; where the SYN arrives, in the server's counters. The same for connections that the
+# server opens to the client.
 case_policy_routing() {
   near=client far=server near_net4=10.1.0.0/24 near_net6=fd01::/64
   policy_routing
@@ -36,7 +36,7 @@ policy_routing() {
   for round in control tproxy redirect; do
     [[ $round != tproxy ]] || daemon "${daemon_options[@]}"
     for kind in iif from mark; do
-      # Under redirect the server leg is the box's own, and no rule by source is about it.
+      # Under redirect, the server leg is the box's own, and no rule by source matches it.
       [[ $round != redirect || $kind != from ]] || continue
       case="$name by $kind, $round"
       policy add "$kind"
@@ -44,7 +44,7 @@ policy_routing() {
       via_satellite "$round" "$kind"
       [[ $round == control ]] || check_followed "$kind"
       policy del "$kind"
-      # Without the rule everything goes the other way again.
+      # Without the rule, everything goes the other way again.
       [[ $round == control ]] || rules start --intercept "${near}0" --mode "$round"
       expect "SYNs by the satellite without a rule" "$(syns_by_satellite)" "$(talk_unseen && syns_by_satellite)"
       rules stop
@@ -91,7 +91,7 @@ via_satellite() { # round kind
   read -ra after <<<"$(syns_by_satellite)"
   expect "SYNs by the satellite" "1 1" "$((after[0] - before[0])) $((after[1] - before[1]))"
 }
-# Intercepted, on the satellite's side as far as the daemon knows; or, by a mark, direct, which start and check say.
+# Intercepted, on the satellite side as far as the daemon knows; or, by a mark, bypassed, which start and check say.
 check_followed() { # kind
   local said
   if [[ $1 == mark ]]; then

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests the rules of scripts/steering/pepsal-iptables beside those of a site: connection tracking, NAT, limits of the
-# segment size, bridges, QUIC, another variant of iptables, renamed interfaces. Each with a control without PEPsal.
+# Tests the rules of scripts/steering/pepsal-iptables together with those of a site: connection tracking, NAT, segment
+# size limits, bridges, QUIC, another variant of iptables, renamed interfaces. Each with a control without PEPsal.
 # Usage: iptables_site_test.sh [CASE…]; without names every case is run. Needs root.
 # shellcheck source=tests/integration/iptables_ground.sh disable=SC2119
 source "$(dirname "$0")/iptables_ground.sh"
@@ -11,7 +11,7 @@ reports() { # action text; status or check exits 1 and has the text
   [[ $got == 1 && $said == *"$2"* ]] || wrong "$1 should say '$2' and exit 1, but exits $got: $said"
 }
 
-# A template that the site attaches first would make ours void, and the server leg would leave with the client's address.
+# A template that the site attaches first would override ours, and the server leg would leave with the client's address.
 case_tracking_rule_of_the_site() {
   has_daemon || return 0
   set_up
@@ -43,7 +43,7 @@ case_tracking_rule_of_the_site() {
     "$(tables -t raw -S PREROUTING | sed -n 2p)"
 }
 
-# Which iptables-save prints with nothing behind it.
+# iptables-save prints this with nothing after it.
 case_tracking_rule_without_options() {
   set_up
   both -t raw -A PREROUTING -j CT
@@ -52,7 +52,8 @@ case_tracking_rule_without_options() {
     "$(tables -t raw -S PREROUTING | sed 1d | paste -sd ' ')"
 }
 
-# For an address that is routed to the box but on no interface of its own, only the site's NAT knows the server.
+# For an address that is routed to the box but not configured on any of its interfaces, only the site's NAT knows the
+# server.
 case_address_that_is_translated() {
   local mode
   has_daemon || return 0
@@ -83,7 +84,7 @@ case_address_that_is_translated() {
   done
 }
 
-# A link of 1280 bytes between client and box that neither of them knows of, and that sends no ICMP. Connections from
+# A link of 1280 bytes between client and box that neither of them knows about, and that sends no ICMP. Connections from
 # either side, and bytes both ways.
 case_limit_of_the_segment_size() {
   local round name to
@@ -92,7 +93,7 @@ case_limit_of_the_segment_size() {
   serve 80
   serve_in client 80
   head -c 300000 /dev/zero | tr '\0' x >"$work/page"
-  # What is longer is lost at the link's end, whoever cut it into segments.
+  # Longer packets are lost at the end of the link, wherever they were segmented.
   in_namespace client ethtool -K box0 tso off gso off gro off >/dev/null 2>&1 || true
   box ethtool -K client0 tso off gso off gro off >/dev/null 2>&1 || true
   for to in iptables ip6tables; do
@@ -135,7 +136,7 @@ case_port_of_the_daemon() {
     [[ $(counted 'port dropped') != "0 0" ]] || wrong "status counts no dropped SYN"
     rules stop
   done
-  # Without rules the daemon refuses them itself; and a port 5000 of another host is none of its business.
+  # Without rules, the daemon itself refuses them; and port 5000 of another host does not concern it.
   in_namespace client timeout 5 socat - TCP:10.1.0.1:5000 </dev/null >/dev/null 2>&1 || true
   wait_for "connection that the daemon refuses" refused_some
   rules start --intercept client0
@@ -146,7 +147,7 @@ refused_count() {
 }
 refused_some() { (($(refused_count) > 0)); }
 
-# Rules for another port than the daemon's would have each connection dropped.
+# Rules for a port other than the daemon's would have each connection dropped.
 case_port_of_another_daemon() {
   local said
   has_daemon || return 0
@@ -172,13 +173,13 @@ case_port_of_another_daemon() {
 }
 nobody_listens_at() { ! listening box "$1" 1; }
 
-# Each SYN would bypass, as the rules would not see the queuer's answer.
+# Each SYN would bypass, because the rules would not see the queuer's answer.
 case_marks_of_another_daemon() {
   local said
   has_daemon || return 0
   set_up
   serve 80
-  rules start --intercept client0 --mark-shift 8 # nobody is there yet to compare with
+  rules start --intercept client0 --mark-shift 8 # there is no daemon to compare with yet
   daemon
   reports status "the daemon's --mark-shift (its mark is 0x30000)"
   said=$(rules check --mark-shift 8 2>&1) && wrong "check finds no fault with mark shift 8"
@@ -194,7 +195,7 @@ case_marks_of_another_daemon() {
   expect "SYNs the daemon got" "1 1" "$(counted 'given to the daemon')"
 }
 
-# Docker turns this on. TPROXY has no effect then, so connections pass direct; redirect works.
+# Docker turns this on. TPROXY then has no effect, so connections bypass; redirect works.
 case_bridge_passed_to_netfilter() {
   local said
   has_daemon || return 0
@@ -220,7 +221,7 @@ case_bridge_passed_to_netfilter() {
   said=$(rules check --intercept br0 2>&1) && wrong "check finds no fault with the bridge"
   [[ $said == *"net.bridge.bridge-nf-call-ip6tables=0"* ]] || wrong "check says nothing of the bridge: $said"
   [[ $(rules check --intercept client0 2>&1) == *"name the bridge"* ]] || wrong "check takes a port of a bridge"
-  # Towards the bridge nothing is amiss.
+  # Towards the bridge, everything works.
   rules start --intercept server0
   talk_to_client 80 "$server4" "$server6"
   expect "SYNs the daemon got for hosts at the bridge" "1 1" "$(counted 'given to the daemon')"
@@ -260,7 +261,7 @@ case_quic_rejected() {
   refused 2 "--ports 80 leaves port 443 out" rules start --intercept client0 --quic reject --ports 80
   refused 2 "'yes' is not reject or off" rules start --intercept client0 --quic yes
 }
-# What comes back, which may take its time on a busy machine.
+# What comes back, which may take a while on a busy machine.
 datagram() { # ADDRESS
   local patience said
   for patience in 1 3 10 20; do

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Tests what scripts/steering/pepsal-iptables makes, leaves, refuses and reports, without connections.
-# Usage: iptables_test.sh [CASE…]; without names every case is run. Needs root.
+# Tests what scripts/steering/pepsal-iptables creates, removes, refuses and reports, without connections. Usage:
+# iptables_test.sh [CASE…]; without names every case is run. Needs root.
 # shellcheck source=tests/integration/iptables_ground.sh
 source "$(dirname "$0")/iptables_ground.sh"
 
-# Rules, marks and routes of somebody else, some with names close to ours.
+# Rules, marks and routes of other programs, some with names similar to ours.
 add_foreign() {
   local t
   for t in tables tables6; do
@@ -102,7 +102,7 @@ case_stop_when_the_rules_are_flushed() {
   [[ $(snapshot) == *"SITE"* && $was == *"SITE"* ]] || wrong "stop takes a foreign chain away"
 }
 
-# Any user may read the script, and so lock it.
+# Any user may read the script, and could therefore lock it.
 case_lock_is_roots() {
   local copy=$work/steering
   set_up
@@ -120,7 +120,7 @@ case_lock_is_roots() {
 is_locked() { ! flock -n "$1" true; } # FILE
 
 case_bad_input() {
-  [[ $variant == nft ]] || return 0 # it never comes to the rules
+  [[ $variant == nft ]] || return 0 # it does not get as far as the rules
   set_up
   rules start --intercept client0
   refused 2 "'begin'" rules begin
@@ -160,7 +160,7 @@ case_bad_input() {
   refused 2 "''" rules start --intercept client0 --instance ''
 }
 
-# The folder of iptables' extensions without one of them: as a machine that lacks it.
+# The folder of iptables' extensions without one of them, as on a machine that lacks it.
 without_extension() { # name
   rm -rf "$work/xtables"
   cp -r "$(dirname "$(find /usr/lib /usr/lib64 -name libxt_NFQUEUE.so 2>/dev/null | sed -n 1p)")" "$work/xtables"
@@ -217,7 +217,7 @@ rules_without_sysctl() { # as rules, where /proc/sys may only be read, as in man
     mount --bind /proc/sys /proc/sys && mount -o remount,ro,bind /proc/sys && exec "$@"' - "$script" "$@"
 }
 
-# What may be missing costs what it is for, and no more.
+# A missing optional match only disables what it is for.
 case_start_without_a_match_for_dscp() {
   local extension said
   set_up
@@ -239,14 +239,14 @@ case_failing_start_is_undone() {
   add_foreign
   for round in from-nothing from-redirect; do
     [[ $round == from-nothing ]] || rules start --intercept client0 --mode redirect
-    [[ $round$variant != from-nothinglegacy ]] || continue # which the second round shows too
+    [[ $round$variant != from-nothinglegacy ]] || continue # the second round shows this too
     without_extension NFQUEUE
     refused 1 '' rules_without start --intercept client0
     without_extension TPROXY
     refused 1 'table mangle' rules_without start --intercept client0 --table 700 --priority 700
     refused 1 "routing table 5020" rules start --intercept client0 --table 5020
     refused 1 "--priority" rules start --intercept client0 --priority 999
-    # IPv6 fails when IPv4 stands already.
+    # IPv6 fails when IPv4 is already in place.
     printf '#!/bin/sh\nexec ip6tables-%s "$@"\n' "$variant" >"$work/half"
     printf '#!/bin/sh\nexec ip6tables-%s-save "$@"\n' "$variant" >"$work/half-save"
     printf '#!/bin/sh\ngrep -q PEPSAL_ASK && exit 1\n' >"$work/half-restore"
@@ -313,7 +313,7 @@ case_two_instances() {
   same "what both leave" "$was" "$(snapshot)"
 }
 
-# What the daemon reads decides, and options of the command line come first.
+# The daemon's configuration applies, and options of the command line override it.
 case_configuration() {
   local conf=$work/pepsal.conf said was
   [[ -n ${PEPSAL_BIN_DIR-} ]] || return 0

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests connections under the rules of scripts/steering/pepsal-iptables, without and with the daemon.
-# Usage: iptables_traffic_test.sh [CASE…]; without names every case is run. Needs root.
+# Tests connections under the rules of scripts/steering/pepsal-iptables, without and with the daemon. Usage:
+# iptables_traffic_test.sh [CASE…]; without names every case is run. Needs root.
 # shellcheck source=tests/integration/iptables_ground.sh
 source "$(dirname "$0")/iptables_ground.sh"
 
@@ -30,7 +30,7 @@ case_direct_without_a_daemon() {
   done
 }
 
-# HAProxy, transparent with rules of its own as its manual has them, goes on undisturbed on an interface that is not ours.
+# HAProxy, transparent with its own rules as in its manual, continues undisturbed on an interface that is not ours.
 case_other_transparent_proxy_unharmed() {
   set_up
   serve 80
@@ -56,7 +56,7 @@ END
     $t -t mangle -N DIVERT
     $t -t mangle -A DIVERT -j MARK --set-mark 1
     $t -t mangle -A DIVERT -j ACCEPT
-    # All but the routing mark, which a handshake's last ACK gets: it is for this machine, too.
+    # All but the routing mark, which the last ACK of a handshake gets: it is for this machine, too.
     $t -t mangle -A PREROUTING -m mark ! --mark 0x0/0xfff7ffff -m comment --comment marked
     $t -t mangle -A PREROUTING -p tcp -m socket --transparent -m comment --comment seen
     $t -t mangle -A PREROUTING -p tcp -m socket -j DIVERT
@@ -147,7 +147,7 @@ case_box_itself_never_intercepted() {
   case=box_itself_never_intercepted
 }
 
-# With room for one connection the second is bypassed, and leaves without any of our marks.
+# With room for one connection, the second bypasses, and leaves without any of our marks.
 case_bypassed_without_a_mark() {
   has_daemon || return 0
   set_up

@@ -9,9 +9,9 @@ export LC_ALL=C
 
 need_programs mandoc col
 
-# Reads options with the text that explains them and prints "--name DEFAULT" for each, "-" where there is none. An
-# option begins with a dash at the column it is given; its default is "=VALUE" behind its name, or said in the text as
-# "(default VALUE)", "VALUE (default)", "VALUE, the default" or "The default is VALUE."
+# Reads options with the text that explains them and prints "--name DEFAULT" for each, "-" if there is none. An option
+# begins with a dash at the given column; its default is "=VALUE" after its name, or given in the text as "(default
+# VALUE)", "VALUE (default)", "VALUE, the default" or "The default is VALUE."
 options_in() { # COLUMN
   awk -v "column=$1" '
     function tell(   value, n, i, name) {
@@ -39,7 +39,7 @@ options_in() { # COLUMN
       tell()
       names = given = ""
       line = $0
-      # The explanation may stand on the same line, two blanks or more behind the option.
+      # The explanation may be on the same line, two blanks or more after the option.
       text = substr(line, column + 1)
       if (match(text, /   *[^ ]/)) { line = substr(text, 1, RSTART - 1); text = substr(text, RSTART) } else text = ""
       if (match(line, /=[^ ]+$/)) given = substr(line, RSTART + 1)
@@ -54,7 +54,7 @@ options_in() { # COLUMN
     END { tell() }' | sort
 }
 
-# A program with commands tells of their options in the help of each.
+# A program with commands explains their options in the help of each.
 help_of() { # PROGRAM COLUMN [COMMAND...]
   local command
   {
@@ -69,7 +69,7 @@ page_of() { # NAME
 
 compare() { # PROGRAM COLUMN [COMMAND...]
   local name=${1##*/} differences
-  # Every program has it, and not every one lists it.
+  # Every program has it, but not all of them list it.
   if ! differences=$(diff <(help_of "$@" | grep -v '^--help ') <(page_of "$name" | grep -v '^--help ')); then
     wrong "$name --help (<) and docs/$name.8 (>) differ:"$'\n'"$differences"
   fi
@@ -83,7 +83,7 @@ compare "$PEPSAL_BIN_DIR/pepsalctl" 2 list show status kill drain undrain reload
 compare "$root/scripts/steering/pepsal-iptables" 2
 compare "$root/scripts/system/pepsal-satlink" 2
 
-# What the shell completes behind a program, its actions and options, is what its help tells of.
+# What the shell completes after a program, its actions and options, is what its help lists.
 completed() { # PROGRAM WORD...
   # shellcheck source=scripts/system/pepsal.bash-completion
   source "$root/scripts/system/pepsal.bash-completion"
@@ -103,7 +103,7 @@ done
 [[ $(completed "$PEPSAL_BIN_DIR/pepsalctl" --instance x list --leg '') == " client server " ]] || wrong "--leg of list has no words"
 [[ $(completed "$PEPSAL_BIN_DIR/pepsalctl" --instance x dr) == " drain " ]] || wrong "no command is completed behind --instance"
 
-# Each key of the example configuration is an option, with the default that help tells.
+# Each key of the example configuration is an option, with the default given in the help.
 while read -r key value; do
   default=$(help_of "$PEPSAL_BIN_DIR/pepsal" 2 | awk -v "name=--$key" '$1 == name { print $2 }')
   if [[ -z $default ]]; then
@@ -113,7 +113,7 @@ while read -r key value; do
   fi
 done < <(sed -nE 's/^#([a-z-]+) = ([^ ]+).*/\1 \2/p' "$root/scripts/system/pepsal.conf")
 
-# And each option that a file may have stands there.
+# And each option allowed in a file is there.
 while read -r option; do
   grep -qE "^#${option#--} = " "$root/scripts/system/pepsal.conf" || wrong "scripts/system/pepsal.conf has no line for $option"
 done < <(help_of "$PEPSAL_BIN_DIR/pepsal" 2 | cut -d ' ' -f 1 |
@@ -121,7 +121,7 @@ done < <(help_of "$PEPSAL_BIN_DIR/pepsal" 2 | cut -d ' ' -f 1 |
 
 # What a reload cannot change: the same options in the source, in the manual page and, marked R or S, in the example.
 fixed=$(sed -n '/^std::vector<std::string_view> differing_options/,/^}/s/^  compare("\([a-z-]*\)",.*/\1/p' "$root/src/config/config.cc" | sort)
-told=$(paste -sd ' ' "$root/docs/pepsal.8" | sed -nE 's/.*The options ([a-z, -]+) and ([a-z-]+) take a restart\..*/\1, \2/p' |
+told=$(paste -sd ' ' "$root/docs/pepsal.8" | sed -nE 's/.*The options ([a-z, -]+) and ([a-z-]+) need a restart\..*/\1, \2/p' |
   sed 's/, */\n/g')
 [[ -n $fixed ]] || wrong "src/config/config.cc compares no options"
 diff <(echo "$fixed") <(printf '%s\n' "$told" instance user | sort) ||
@@ -129,7 +129,7 @@ diff <(echo "$fixed") <(printf '%s\n' "$told" instance user | sort) ||
 diff <(grep -vx daemon <<<"$fixed") <(sed -nE 's/^#([a-z-]+) = [^#]*# [RS](;.*)?$/\1/p' "$root/scripts/system/pepsal.conf" | sort) ||
   wrong "what a reload leaves alone differs between src/config/config.cc (<) and scripts/system/pepsal.conf (>)"
 
-# What a terminal of 80 columns shows.
+# Fits a terminal of 80 columns.
 fits() { # PROGRAM [COMMAND]
   local wide
   wide=$("$@" --help | LC_ALL=C.UTF-8 awk 'length > 80')
@@ -142,7 +142,7 @@ for command in list show status kill drain undrain reload restart link top metri
   fits "$PEPSAL_BIN_DIR/pepsalctl" $command
 done
 
-# Counters and gauges are explained to the administrator in the words of the source, and no others are.
+# Counters and gauges are explained to the administrator in the words of the source, and no others are explained.
 rows_of() { # HEADER COLUMNS COUNTERS|GAUGES|METRICS: "name help" a line, as the compiler joins them
   printf '#include "%s"\n#define SHOW(%s) @ name help\nPEPSAL_%s(SHOW)\n' "$@" |
     c++ -std=c++20 -E -P -I "$root/include" -I "$root/src" -x c++ - | tr '\n' ' ' | grep -oE '@ [a-z_]+( "[^"]*")+' |
@@ -171,7 +171,7 @@ explained GAUGES "$(rows_of pepsal/counters.hh "name, metric, labels, help" GAUG
     name != "" { sub(/\.$/, ""); print name, tolower(substr($0, 1, 1)) substr($0, 2); name = "" }' | sort
 )"
 
-# Each line of the log is listed with its cause and cure, and no other is. Only what a placeholder holds may differ.
+# Each log line is listed with its cause and remedy, and no other is. Only what a placeholder stands for may differ.
 messages_in_source() {
   grep -rzoP 'log::(info|warning|error)\(\s*("([^"\\]|\\.)*"\s*)+' --include='*.cc' --no-filename "$root/src" |
     tr '\n\0' ' \n' | sed -E 's/^[a-z:]+\( *"//; s/"\s*$//; s/"\s+"//g; s/\{[^}]*\}/…/g' | grep -vx '…' | sort -u
@@ -185,7 +185,7 @@ listed=$(messages_in_list)
 while read -r message; do
   wrong "docs/OPERATING.md does not list the message '$message'"
 done < <(comm -23 <(messages_in_source) <(cat <<<"$listed"))
-# What is put together before it is logged stands in the source, too.
+# Lines that are composed before they are logged are in the source, too.
 while read -r message; do
   fixed=$(awk -F '…' '{ for (i = 1; i <= NF; i++) if (length($i) > length(longest)) longest = $i }
     END { print longest }' <<<"$message")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The Debian package from its making to its purge: made in a new Debian 12, looked at by lintian and systemd-analyze, then
-# installed in another one, in a network of its own, with traffic, an upgrade under way, removal and purge. Takes a quarter
-# of an hour, so scripts/check --package runs it and ctest does not. Needs root and Debian's packages.
+# The Debian package from build to purge: built in a fresh Debian 12, checked by lintian and systemd-analyze, then
+# installed in another one, in a network of its own, with traffic, an upgrade during transfers, removal and purge. Takes
+# a quarter of an hour, so scripts/check --package runs it and ctest does not. Needs root and Debian's packages.
 set -euo pipefail
 # shellcheck source=tests/support/shell.sh
 source "$(dirname "$0")/../support/shell.sh"
@@ -10,7 +10,7 @@ source "$(dirname "$0")/../support/box_between.sh"
 # shellcheck source=scripts/fresh_root.sh
 source "$root/scripts/fresh_root.sh"
 
-readonly next_version=9.0.1 # of the package that the first is upgraded to
+readonly next_version=9.0.1 # the version to which the first package is upgraded
 
 # --- in the new Debians
 
@@ -18,7 +18,7 @@ make_packages() {
   local deb unpacked
   export DEBIAN_FRONTEND=noninteractive
   apt-get update
-  apt-get install -y --no-install-recommends ccache # the second package is the first but for its number
+  apt-get install -y --no-install-recommends ccache # the second package differs from the first only in its number
   export PATH=/usr/lib/ccache:$PATH CCACHE_DIR=/packages/ccache
   /pepsal/scripts/package
   cp /pepsal/build/package/pepsal_*.deb /packages/
@@ -27,7 +27,7 @@ make_packages() {
     lintian --fail-on error,warning --tag-display-limit 0 "$deb" || wrong "lintian is not content with ${deb##*/}"
     unpacked=$(mktemp -d)
     dpkg-deb -x "$deb" "$unpacked"
-    # Tenths; a threshold that is not reached ends with 1.
+    # In tenths; exits 1 if the threshold is not met.
     systemd-analyze security --offline=yes --threshold=30 "$unpacked/lib/systemd/system/pepsal.service" ||
       wrong "pepsal.service is more exposed than 3.0"
   done
@@ -118,7 +118,7 @@ purged() {
 }
 
 use_package() {
-  # Where no init system runs, invoke-rc.d(8) does nothing unless it is told to.
+  # Without an init system, invoke-rc.d(8) does nothing unless told to.
   printf '#!/bin/sh\n' >/usr/sbin/policy-rc.d
   chmod +x /usr/sbin/policy-rc.d
   trap 'rm -f /usr/sbin/policy-rc.d' EXIT

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# A peer that ends, is killed, vanishes and comes back while connections by it are used, idle or made all the time: no
-# client gets what is not its own, and no server gets anything twice. The same without --peer as control, and a peer of
-# another version. Needs root. PEPSAL_BIN_DIR names the folder of the programs. Names of groups of cases, or of cases, run
-# these alone.
+# A peer that stops, is killed, vanishes and comes back while connections over it are used, idle or opened all the time:
+# no client gets what is not its own, and no server gets anything twice. The same without --peer as control, and a peer
+# of another version. Needs root. PEPSAL_BIN_DIR names the folder of the programs. Names of groups of cases, or of
+# cases, run only these.
 set -euo pipefail
 
 # shellcheck source=tests/support/shell.sh
@@ -39,7 +39,7 @@ kill_gateway() { # as a crash does
 
 forget_gateway() { satbox stop gw >/dev/null 2>&1 || true; } # rules and files of one that was killed
 
-vanish() { # nothing comes or goes any more, then all that knew of connections is gone
+vanish() { # first nothing passes any more, then everything that knew of connections is gone
   in_role gw iptables -t raw -I PREROUTING -i sat0 -p tcp -j DROP
   in_role gw iptables -I OUTPUT -o sat0 -p tcp -j DROP
   kill_gateway
@@ -59,13 +59,13 @@ goes_on() { # WHEN: new connections get through
 
 have_ended() { ! kill -0 "$1" 2>/dev/null; } # PID
 
-# Names of requests that reached the server more often than once, and good ones that did not reach it whole.
+# Names of requests that reached the server more than once, and good ones that did not reach it whole.
 delivered_twice() { cut -d ' ' -f 1 "$work/ledger" | sort | uniq -d | head -n 3 | paste -sd ' '; }
 good_but_not_whole() {
   comm -23 <(sed -n 's/ good$//p' "$work/notes" | sort) <(sed -n 's/ whole$//p' "$work/ledger" | sort) | paste -sd ' '
 }
 
-# Clients connect all the time while the gateway's daemon is killed, ended, and its box vanishes and comes back.
+# Clients connect all the time while the gateway's daemon is killed or stopped, and its box vanishes and comes back.
 under_load() {
   local load
   : >"$work/notes"
@@ -97,7 +97,7 @@ under_load() {
   [[ -z $(good_but_not_whole) ]] || wrong "the server did not get all of $(good_but_not_whole)"
   if ((${#peers[@]} > 0)); then
     (($(counter term warm_connections_used) > 0)) || wrong "the peer was not used"
-    # Without peers Fast Open may do so: RFC 7413, section 2.1.
+    # Without peers, Fast Open may do so: RFC 7413, section 2.1.
     [[ -z $(delivered_twice) ]] || wrong "the server got twice: $(delivered_twice)"
   else
     (($(counter term warm_connections_used) == 0)) || wrong "there is a peer"
@@ -118,7 +118,7 @@ load_without_peers() {
   satbox stop gw
 }
 
-# A connection that is carried by the gateway's box when that goes: the client is told, whatever way it goes.
+# A connection carried by the gateway's box when that disappears: the client is told, whatever the cause.
 held() { # WHAT COMMAND...: holds a connection, runs the command, and waits for the connection's end
   local client
   : >"$work/held"
@@ -164,8 +164,8 @@ used_without_peers() {
   when_used
 }
 
-# Of two pools that are idle, one gets no answer any more: its box says that the peer is gone. Of the other one only the
-# first probe gets lost: nothing happens there, though as much time has passed.
+# Of two idle pools, one gets no answers any more: its box reports that the peer is gone. On the other, only the first
+# probe gets lost: nothing happens there, although as much time has passed.
 silent_peer() {
   local made
   case=silent_peer peers=(--peers)
@@ -181,7 +181,7 @@ silent_peer() {
   in_role gw iptables -t raw -D PREROUTING -i sat0 -p tcp --dport 5001 -j DROP
   eventually is_down gw "it does not answer" || eventually is_down gw "it does not answer" || eventually is_down gw "it does not answer" ||
     wrong "the gateway does not find out that its peer is silent: $(satbox status gw | grep '^peer')"
-  sleep 5 # more than lies between the ends of both patiences
+  sleep 5 # more than the difference between the two timeouts
   log_has term "is up" || wrong "the terminal's log does not say that its peer is up"
   ! log_has term "is down" || wrong "one lost probe ended all: $(satbox log term | grep 'peer ')"
   (($(counter term warm_connections_made) == made)) || wrong "warm connections were made again"
@@ -193,7 +193,7 @@ silent_peer() {
 is_full() { satbox status "$1" | grep "^peer .* up .* ready=4" >/dev/null; } # ROLE
 has_met_one() { in_role gw iptables -t raw -nvxL PREROUTING 2>/dev/null | awk '/dpt:5001/ { n = $1 } END { exit !(n > 0) }'; }
 
-# What listens at the gateway's warm port instead of PEPsal: takes a greeting and answers by that verdict and version.
+# Listens at the gateway's warm port instead of PEPsal: takes a greeting and answers with this verdict and version.
 answering_peer() { # VERSION VERDICT
   python3 -c '
 import socket, sys
@@ -217,7 +217,7 @@ sys.exit(ledger.exchange((sys.argv[2], int(sys.argv[3])), b"one".ljust(16)) != "
 END_OF_PROGRAM
 }
 
-# A peer of another version is one to do without, and the log says so once; so is a daemon without --peer.
+# A peer of another version is not used, and the log says so once; likewise a daemon without --peer.
 other_version() {
   local peer
   case=other_version peers=(--peers)
@@ -241,7 +241,7 @@ other_version() {
   satbox stop gw
   peers=(--peers)
   start_gateway
-  # An old daemon that greets this one.
+  # An old daemon greets this one.
   in_role term timeout 20 python3 -c '
 import socket
 far = socket.create_connection(("10.81.2.2", 5001), 10)

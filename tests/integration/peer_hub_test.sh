@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# One gateway and three terminals, each its own peer: connections take the warm connection of the terminal that their
-# destination lies behind, both ways and from one terminal to another. Needs root. PEPSAL_BIN_DIR names the folder of the
-# programs.
+# One gateway and three terminals, each its own peer: connections take the warm connection of the terminal behind which
+# their destination lies, in both directions and from one terminal to another. Needs root. PEPSAL_BIN_DIR names the
+# folder of the programs.
 set -euo pipefail
 
 # shellcheck source=tests/support/shell.sh
@@ -148,7 +148,8 @@ start_hub
 
 case=everybody_talks
 everybody_talks
-# Of each terminal: one of its users' connections to the server, one of the server's to its user. User 1 went to user 2.
+# For each terminal: one of its users' connections to the server, one of the server's to its user. User 1 went to user
+# 2.
 for i in 1 2 3; do
   used=1 served=1
   ((i != 1)) || used=2
@@ -167,7 +168,7 @@ for box in term1 gw; do
     wrong "$box says '$(grep -F "server=10.82.2.2:7999" "$work/$box.log")'"
 done
 
-# A peer without prefixes has what its own link leads to.
+# A peer without prefixes has what is routed over its own link.
 case=by_link
 stop_boxes
 inside gw sysctl -qw net.ipv4.tcp_fastopen=3
@@ -179,12 +180,12 @@ everybody_talks
 (($(counter term1 warm_connections_served) == 1)) || wrong "terminal 1 served $(counter term1 warm_connections_served) instead of 1"
 (($(counter term2 warm_connections_served) == 2)) || wrong "terminal 2 served $(counter term2 warm_connections_served) instead of 2"
 (($(counter term3 warm_connections_served) == 0)) || wrong "terminal 3 served $(counter term3 warm_connections_served) without being a peer"
-# Nor does a SYN's source lie behind a peer across another link than the one that it arrives by.
+# Nor does a SYN's source lie behind a peer across a link other than the one on which it arrives.
 forged_syn 3
 ! eventually opened_more "$opened" || wrong "the gateway dials for a forged SYN of a link without a peer"
 forged_syn 1
 eventually opened_more "$opened" || wrong "the gateway does not dial for what comes from behind its peer"
-# And a SYN that leaves by such a link carries no data before there is a cookie.
+# And a SYN that leaves over such a link carries no data before there is a cookie.
 for i in 1 3; do
   inside "term$i" iptables -t raw -I PREROUTING -i sat0 -p tcp --syn --dport 7001 -m length --length 160: 2>/dev/null
 done

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Two boxes that are each other's peers: warm connections with real programs, and what happens when the peer is killed,
-# restarted, silent, a stranger or has another key. Needs root. PEPSAL_BIN_DIR names the folder of the programs. Names of
-# groups of cases, or of cases, run these alone.
+# restarted, silent, a stranger or has another key. Needs root. PEPSAL_BIN_DIR names the folder of the programs. Names
+# of groups of cases, or of cases, run only these.
 set -euo pipefail
 
 # shellcheck source=tests/support/shell.sh
@@ -77,7 +77,7 @@ set_up() {
   in_role server "$root/scripts/lab/webserver" --tls --log "$work" "$server" "$server6"
   serve_beside user 7001 ncat -lk -p 7001 --sh-exec "head -c 6; echo answer" # asked from the server's side
   serve_beside server 7002 ncat -lk -p 7002 --sh-exec "echo banner; cat"     # speaks first
-  # Answers once the client's stream has ended; urgent bytes are read in their place.
+  # Answers once the client's stream has ended; urgent bytes are read in place.
   serve_beside server 7003 python3 -c '
 import socket
 listener = socket.create_server(("", 7003))
@@ -89,7 +89,7 @@ while True:
         said += piece
     client.sendall(said + b"-end-seen")
     client.close()'
-  # Sends as much as is taken within a second, notes how much that was, and sends the rest.
+  # Sends as much as is accepted within a second, records how much that was, and sends the rest.
   serve_beside server 7004 python3 -c '
 import pathlib, select, socket, sys
 content = memoryview((bytes(range(256)) * 62501)[:16_000_000])

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Tests scripts/system/pepsal-satlink in network namespaces: what it sets, that every way out of it leaves exactly what was
-# there, what it refuses; and, in a lab of scripts/lab/satlab, that ten downloads share the link. Needs root.
-# PEPSAL_BIN_DIR names the folder of the programs.
-# Usage: pepsal_satlink_test.sh [CASE…]; without names every case is run but those that take long (long_…).
+# Tests scripts/system/pepsal-satlink in network namespaces: what it sets, that however it ends exactly the previous
+# state is restored, what it refuses; and, in a lab of scripts/lab/satlab, that ten downloads share the link. Needs
+# root. PEPSAL_BIN_DIR names the folder of the programs. Usage: pepsal_satlink_test.sh [CASE…]; without names every case
+# is run except those that take long (long_…).
 set -euo pipefail
 
 cd "$(dirname "$0")/../.."
@@ -14,7 +14,7 @@ readonly test_file=$PWD/tests/integration/pepsal_satlink_test.sh
 
 need_root "to make network namespaces"
 need_programs ip tc sysctl nft ncat
-# In namespaces of its own, so that nothing is left however it ends; but a lab has to be in the initial namespace, the
+# In namespaces of its own, so that nothing is left however it ends; but a lab must be in the initial namespace, the
 # only one where congestion controls can be allowed.
 if [[ ${1-} == --inside ]]; then
   shift
@@ -52,7 +52,7 @@ tear_down() {
   rm -rf /run/pepsal-satlink
 }
 
-# IPv6 makes routes of its own, a little later.
+# IPv6 creates routes of its own a little later.
 settle() { # interface…
   local name try
   for name in "$@"; do
@@ -91,7 +91,8 @@ set_up() {
   settle sat0 lan0
 }
 
-# All that the script may touch, and all around it, but for what all namespaces share and others change meanwhile.
+# Everything that the script may touch, and everything around it, except what all namespaces share and others change
+# meanwhile.
 everything() {
   ip -n box -d -o link show
   tc -n box qdisc show
@@ -145,7 +146,7 @@ case_long_ten_flows() {
   printf '%s\n' DOWN_MBIT=50 UP_MBIT=10 RTT_MS=600 QUEUE_BDP=1 >"$work/link.conf"
   scripts/lab/satlab --name $lab up "$work/link.conf" >/dev/null
   for role in gw term; do scripts/lab/satbox --name $lab start $role; done
-  # A machine that stands still for a moment lets some flows fall behind: three tries.
+  # A machine that stalls for a moment lets some flows fall behind: three tries.
   for ((try = 0; try < 3; try++)); do
     answer=$(ten_downloads)
     awk '{ exit !($1 == 10 && $2 >= 0.95 && $3 > 25) }' <<<"$answer" && break

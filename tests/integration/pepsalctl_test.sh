@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# pepsalctl beside a running daemon, a dead one and none; and its usage. Needs root. PEPSAL_BIN_DIR names the folder of the
-# programs.
+# pepsalctl with a running daemon, a dead one and none; and its usage. Needs root. PEPSAL_BIN_DIR names the folder of
+# the programs.
 set -euo pipefail
 # shellcheck source=tests/support/shell.sh
 source "$(dirname "$0")/../support/shell.sh"
@@ -71,7 +71,7 @@ usage() {
 not_running() { fails 1 "'$instance' is not running" --instance "$instance" status; }
 
 running() {
-  # Without rules a network namespace of its own is all the daemon needs.
+  # Without rules, a network namespace is all the daemon needs.
   unshare -n sh -c 'ip link set lo up && exec "$@"' sh "$PEPSAL_BIN_DIR/pepsal" --instance "$instance" \
     --pidfile "$work/pid" --max-connections 100 2>"$work/log" &
   manager=$!
@@ -94,7 +94,7 @@ running() {
   fails 2 "'10.0.0.2' is neither an ID" --instance "$instance" show 10.0.0.2
   fails 2 "'::1:80' is neither an ID" --instance "$instance" show ::1:80
 
-  # A connection that nobody redirected.
+  # A connection that was not redirected.
   nsenter -t "$manager" -n bash -c 'exec 3<>/dev/tcp/127.0.0.1/5000; read -r -t 5 <&3' || true
   for ((try = 0; try < 100; try++)); do
     succeeds --instance "$instance" status

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# pepsalctl beside connections that run: list, show and status join the table with the kernel's sockets. Needs root.
-# Usage: pepsalctl_traffic_test.sh [CASE…]; without names every case is run.
+# pepsalctl with running connections: list, show and status join the table with the kernel's sockets. Needs root. Usage:
+# pepsalctl_traffic_test.sh [CASE…]; without names every case is run.
 # shellcheck source=tests/integration/iptables_ground.sh
 source "$(dirname "$0")/iptables_ground.sh"
 
@@ -8,13 +8,13 @@ need_programs curl promtool python3 tc tmux
 
 ctl() { "$PEPSAL_BIN_DIR/pepsalctl" --instance iptables-test-nft "$@"; } # outside of the box's network, by itself
 
-# A figure of JSON on stdin, such as "['connections'][0]['id']".
+# A figure from the JSON on stdin, such as "['connections'][0]['id']".
 figure() { python3 -c "import json, sys; print(json.load(sys.stdin)$1)"; }
 
 status_value() { ctl status | awk -v "name=$1" '$1 == name { print $2 }'; }
 open_connections() { ctl list --json "${@:2}" | figure "['totals']['open']" | grep -x "$1" >/dev/null; } # NUMBER OPTION...
 
-# Connections that stay open, after so many bytes to the server; the client reads nothing of what comes back.
+# Connections that stay open after this many bytes to the server; the client reads nothing of what comes back.
 hold() { # ADDRESS BYTES
   start_in client sh -c "{ head -c $2 /dev/zero; sleep 100; } | socat -t 100 -u - TCP:$1:80"
 }
@@ -149,7 +149,7 @@ case_metrics() {
   expect "busy proxies" 2 "$(metric 'pepsal_processes{state="busy"}')"
   expect "client legs measured" 2 "$(metric 'pepsal_rtt_seconds_count{leg="client"}')"
   expect "server legs measured" 2 "$(metric 'pepsal_rtt_seconds_bucket{leg="server",le="+Inf"}')"
-  # On a machine with other work a segment or two are.
+  # On a busy machine, a segment or two are retransmitted.
   (($(metric 'pepsal_retransmitted_segments_total{leg="server"}') < 20)) || wrong "many segments sent again: $(<"$work/metrics")"
   expect "drops of the queue" 0 "$(metric 'pepsal_nfqueue_dropped_packets_total{queue="0"}')"
   expect "the shaper's rate" 10000000 "$(metric 'pepsal_shaper_rate_bytes_per_second{interface="server0"}')"
@@ -185,7 +185,7 @@ case_served() {
   expect "without a daemon" "pepsal_up 0" "$(grep -v '^#' "$work/answer")"
   daemon
   rules start --intercept client0
-  # In a namespace of its own, which this server may not enter any more as it has given up the privilege.
+  # In a namespace of its own, which this server can no longer enter because it has dropped the privilege.
   kill -TERM "$server"
   wait "$server" || status=$?
   expect "exit code after TERM" 0 "$status"

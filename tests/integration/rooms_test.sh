@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The arrows between rooms that docs/ARCHITECTURE.md draws are those that CMake links by, and a room may only use what
-# stands above it.
+# The arrows between rooms drawn in docs/ARCHITECTURE.md are the dependencies that CMake links, and a room may only use
+# those above it.
 set -euo pipefail
 # shellcheck source=tests/support/shell.sh
 source "$(dirname "$0")/../support/shell.sh"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs a small part of scripts/satbench as its users do: it writes table, figures and plots, says what is wrong with bad
-# usage before it does anything, and leaves nothing behind. Needs root. PEPSAL_BIN_DIR names the folder of the programs.
+# Runs a small part of scripts/satbench as its users do: it writes table, figures and plots, reports wrong usage before
+# it does anything, and leaves nothing behind. Needs root. PEPSAL_BIN_DIR names the folder of the programs.
 set -euo pipefail
 # shellcheck source=tests/support/shell.sh
 source "$(dirname "$0")/../support/shell.sh"
@@ -44,8 +44,8 @@ CHECK
 grep -q '^| PEPsal, both ends |' "$work/results/report.md" || wrong "report.md has no row for both ends"
 cmp -s "$work/out" "$work/results/report.md" || wrong "the report on standard output differs from report.md"
 grep -q '<svg' "$work/results/plots/received-web.svg" || wrong "there is no plot"
-# A page in a browser, ssh and an upload over TLS: what the programs say of them, and that they went the way they should: by
-# warm connections, and direct and between boxes that are no peers as control.
+# A page in a browser, ssh and an upload over TLS: the programs' own reports, and that they went the right way: over
+# warm connections and, as control, direct and between boxes that are not peers.
 with_programs() { # FOLDER SATBENCH-OPTION...
   local status=0
   "$satbench" --quick --only web --workload HTTP/2 --workload ssh --workload 'over TLS' --jobs 2 \
@@ -77,7 +77,7 @@ assert len(every) == 3 and all(run["intact"] and not run["error"] and "warm_conn
 CHECK
 grep -q '| first byte | first paint | loaded |' "$work/programs/report.md" || wrong "report.md has no first paint"
 
-# The wrapper becomes the measuring program, so its number is in the lab's names.
+# The wrapper executes the measuring program, so its pid is in the lab's names.
 for number in "${pids[@]}"; do
   for trace in /run/{netns,pepsal-satlab,pepsal}/sb"$number"-* /dev/shm/pepsal.sb"$number"-* /dev/shm/satbench"$number"-*; do
     [[ ! -e $trace ]] || wrong "$trace is left behind"

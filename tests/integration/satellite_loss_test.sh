@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Transfers through PEPsal on both boxes while the satellite loses packets, falls silent or slows down: they complete by
-# themselves and every byte is right. Needs root. PEPSAL_BIN_DIR names the folder of the programs.
-# Usage: satellite_loss_test.sh CASE…; without names every case is run.
+# themselves and every byte is right. Needs root. PEPSAL_BIN_DIR names the folder of the programs. Usage:
+# satellite_loss_test.sh CASE…; without names every case is run.
 set -euo pipefail
 
 # shellcheck source=tests/support/shell.sh
@@ -12,7 +12,7 @@ need_programs ip curl nginx
 
 export PEPSAL_BIN_DIR=${PEPSAL_BIN_DIR:-$root/build/bin}
 readonly lab=sat$$
-readonly patience=100 # seconds for a transfer; only a bound for failures
+readonly patience=100 # seconds for a transfer; only a limit for failures
 # shellcheck source=tests/support/two_boxes.sh
 source "$(dirname "$0")/../support/two_boxes.sh"
 
@@ -40,7 +40,7 @@ in_lab() { # SCENARIO DOWN-BYTES UP-BYTES: both at once
   satlab stats
 }
 
-# Both connections have gone through the box's proxy and have ended well.
+# Both connections have gone through the box's proxy and have ended in good order.
 expect_accelerated() { # ROLE
   local try
   for ((try = 0; try < 300; try++)); do

@@ -24,7 +24,7 @@ capture() { # ROLE INTERFACE: into $work/ROLE.INTERFACE.pcap
 }
 
 end_capture() {
-  sleep 0.3 # what is in the capture's buffer
+  sleep 0.3 # for what is still in the capture's buffer
   kill -TERM $capture_pid
   wait $capture_pid || true
 }
@@ -40,7 +40,7 @@ set_up() {
   head -c 1000 /dev/urandom >"$work/www/small"
   head -c 3000000 /dev/urandom >"$work/www/large"
   in_role server "$root/scripts/lab/webserver" "$work" "$server"
-  # Asked from the server's side. Answers also who ends at once, which ncat does not.
+  # Asked from the server's side. Also answers a client that ends at once, which ncat does not.
   serve_beside user 7001 socat -t 10 TCP-LISTEN:7001,reuseaddr,fork SYSTEM:'head -c 6; echo answer'
   serve_beside server 7002 ncat -lk -p 7002 --sh-exec "echo banner; cat"     # speaks first
   case=control
@@ -49,8 +49,8 @@ set_up() {
   satbox start term --terrestrial-congestion reno
 }
 
-# The first dial to a server brings home a cookie; a program that is held up between connecting and asking makes one go
-# without data. Tries until one carries some.
+# The first dial to a server fetches a cookie; a program delayed between connecting and asking makes a dial go without
+# data. Tries until one carries some.
 carried_data() { # COMMAND...
   local before try
   before=$(counter term fastopen_dials)
@@ -61,7 +61,7 @@ carried_data() { # COMMAND...
   return 1
 }
 
-# The request goes with the SYN across the satellite, and only there.
+# The request crosses the satellite with the SYN, and only there.
 request_in_syn() {
   case=request_in_syn
   carried_data fetch large || wrong "no dial of the terminal carries data"
@@ -124,7 +124,7 @@ server_speaks_first() {
   (($(counter term fastopen_dials) == before)) || wrong "the dial carried data of a client that had sent none"
 }
 
-# No peers are named, so that a SYN's source proves nothing: without a cookie it gets SYN-ACKs, and no byte of an answer.
+# Without peers, a SYN's source proves nothing: without a cookie it gets SYN-ACKs, and no byte of an answer.
 forged_syns() {
   local packets bytes opened
   case=forged_syns

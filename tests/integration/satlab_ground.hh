@@ -22,7 +22,7 @@ inline std::string content(const std::string& path)
   return {std::istreambuf_iterator<char>{file}, {}};
 }
 
-// A lab of this process's own, and what of it is left.
+// A lab of this process's own, and what is left of it.
 class Satlab : public RootTest
 {
 protected:
@@ -65,7 +65,7 @@ protected:
   }
   std::string fast() const { return scenario("DOWN_MBIT=50\nUP_MBIT=50\nRTT_MS=10\n"); }
 
-  // All of the machine that a lab touches, if it is this one's.
+  // Everything on the machine that a lab touches, as far as it is this one's.
   std::string traces() const
   {
     std::string found;
@@ -73,7 +73,7 @@ protected:
       std::error_code missing;
       for (const auto& entry : std::filesystem::directory_iterator{directory, missing}) {
         const auto name = entry.path().filename().string();
-        // Others may run labs and tests at the same time: only interfaces with labs' names, and this lab's files.
+        // Other labs and tests may run at the same time: only interfaces with labs' names, and this lab's files.
         const bool interface = name == "sat0" || name == "lan0" || name == "wan0";
         found += name.starts_with(lab_) || interface ? entry.path().string() + "\n" : "";
       }

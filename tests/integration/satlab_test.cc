@@ -1,5 +1,5 @@
-// scripts/lab/satlab as its users run it: what it builds, that it leaves nothing behind however it ends, and what
-// it says to bad input. Labs have this process's number in their names, so two runs do not meet.
+// scripts/lab/satlab as its users run it: what it builds, that it leaves nothing behind however it ends, and what it
+// says to wrong input. Labs have this process's pid in their names, so that two runs do not collide.
 
 #include "satlab_ground.hh"
 #include "support/child_process.hh"
@@ -60,7 +60,7 @@ TEST_F(Satlab, EndpointsAreAsTheScenarioSays)
     EXPECT_EQ(read(role, "tcp_rmem"), "4096\t131072\t6291456\n");
     EXPECT_EQ(read(role, "ip_forward"), "1\n");
     EXPECT_EQ(must({"exec", role, "cat", "/sys/class/net/sat0/mtu"}), "1400\n");
-    // IFF_NAPI of <linux/if_tun.h>: packets come in through NAPI, and so through GRO.
+    // IFF_NAPI of <linux/if_tun.h>: packets arrive through NAPI, and therefore through GRO.
     EXPECT_EQ(std::strtol(must({"exec", role, "cat", "/sys/class/net/sat0/tun_flags"}).c_str(), nullptr, 16) & 0x10,
               0x10);
   }
@@ -127,7 +127,7 @@ TEST_F(Satlab, DownWorksAfterTheSatelliteDied)
   expect_no_trace();
 }
 
-// Signals the script and all that it has started, as a terminal does.
+// Signals the script and everything it has started, as a terminal does.
 void interrupt(ChildProcess& process, int signal)
 {
   ::kill(-process.pid(), signal);
@@ -152,7 +152,7 @@ TEST_F(Satlab, InterruptedUpRemovesWhatItHasMade)
   }
 }
 
-// The satellite's process runs already and has not entered its namespace yet.
+// The satellite's process is running already and has not entered its namespace yet.
 TEST_F(Satlab, InterruptedUpEndsASatelliteJustStarted)
 {
   for (int i = 0; i < 12; ++i) {
@@ -183,14 +183,14 @@ TEST_F(Satlab, DownRemovesWhatAKilledUpHasLeft)
 
 TEST_F(Satlab, AllowedCongestionControlsArePutBack)
 {
-  // The real list is the machine's: here a file stands in its place, in a mount namespace of its own. What the lab adds
-  // there has to be in the real one, which the kernel goes by.
+  // The real list belongs to the machine: here a file replaces it, in a mount namespace of its own. What the lab adds
+  // there must be in the real one, which the kernel uses.
   const auto real = content("/proc/sys/net/ipv4/tcp_allowed_congestion_control");
   const auto last = real.find_last_not_of('\n') + 1;
   const auto begin = real.rfind(' ', last - 1) + 1; // 0 for the only word
   const auto name = real.substr(begin, last - begin);
   const auto file = scenario("DOWN_MBIT=50\nUP_MBIT=50\nRTT_MS=10\nCC=" + name + "\n");
-  // So does /run: no other lab is counted as one that still needs the list.
+  // /run is replaced, too: no other lab is counted as one that still needs the list.
   const auto script = fmt::format("set -e; cd {0}; printf some >allowed; mount -t tmpfs none /run\n"
                                   "mount --bind allowed /proc/sys/net/ipv4/tcp_allowed_congestion_control\n"
                                   "{1} --name {2} up {3}; cp allowed during\n"

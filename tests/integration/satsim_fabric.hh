@@ -50,7 +50,7 @@ inline void sleep_until(nanoseconds when)
   }
 }
 
-// What every datagram of these tests begins with.
+// The beginning of every datagram in these tests.
 struct Stamp
 {
   std::uint32_t number;
@@ -95,7 +95,7 @@ public:
   void send_down(std::uint32_t number, std::size_t ip_bytes) const { send(b_socket(), "10.9.0.1", number, ip_bytes); }
   void send_up(std::uint32_t number, std::size_t ip_bytes) const { send(a_socket(), "10.9.0.2", number, ip_bytes); }
 
-  // All that comes until nothing has come for `silence`.
+  // Everything that arrives until nothing has arrived for `silence`.
   static std::vector<Arrival> receive(int socket, milliseconds silence)
   {
     std::vector<Arrival> arrivals;
@@ -225,7 +225,7 @@ inline std::vector<nanoseconds> times(const std::vector<Arrival>& arrivals)
   return result;
 }
 
-// The sender gets its turn even when the machine is busy otherwise; where it may not, the runs say so.
+// The sender gets its turn even on a busy machine; if that is not permitted, the runs say so.
 inline void prefer_this_thread()
 {
   sched_param parameters{};
@@ -235,7 +235,7 @@ inline void prefer_this_thread()
   }
 }
 
-// Sends at a constant rate in small bursts; `socket` may be used by nobody else meanwhile.
+// Sends at a constant rate in small bursts; nobody else may use `socket` meanwhile.
 inline void send_at(int socket, const char* to, double bits_per_second, nanoseconds how_long)
 {
   prefer_this_thread();
@@ -244,7 +244,7 @@ inline void send_at(int socket, const char* to, double bits_per_second, nanoseco
   std::uint32_t number = 0;
   for (auto now = start; now < start + how_long; now = wall_clock()) {
     const auto target = static_cast<double>((now - start).count()) * 1e-9 * bits_per_second / 8 / ip_bytes;
-    // Having been kept from the processor does not excuse a burst of more than a few packets.
+    // Even after a delay by the scheduler, a burst has no more than a few packets.
     for (int burst = 0; number < target && burst < 8; ++burst) {
       Fabric::send(socket, to, number++, ip_bytes);
     }
@@ -262,7 +262,7 @@ inline double rate_of(const std::vector<Arrival>& arrivals)
   return bits / (static_cast<double>((arrivals.back().received - arrivals.front().received).count()) * 1e-9);
 }
 
-// Offers more than the link takes and gives back what came out.
+// Offers more than the link carries and returns what came out.
 inline double measure_rate(Fabric& fabric, bool down, double offered, milliseconds how_long)
 {
   std::jthread sender{[&] {

@@ -1,6 +1,6 @@
-// The emulator as a program, between two namespaces, seen from UDP sockets of the test itself. Rate and delay
-// are what it is for, so here, and only here, they are asserted; where another program may take the processor
-// away, the best of a few runs counts. One file, as one program's tests: they run alone, whatever else is tested.
+// The emulator as a program, between two namespaces, seen from UDP sockets of the test itself. Rate and delay are its
+// purpose, so here, and only here, they are asserted; where another program may take the processor away, the best of a
+// few runs counts. One file, because these are one program's tests: they run alone, whatever else is tested.
 
 #include "satsim_fabric.hh"
 
@@ -46,7 +46,7 @@ protected:
 
 TEST_F(Satsim, HoldsItsRate)
 {
-  // 250 Mb/s down, and the ways up of the standard scenarios.
+  // 250 Mb/s down, and the upstream rates of the standard scenarios.
   for (const auto& [rate, down] :
        {std::pair{250e6, true}, std::pair{250e6, false}, std::pair{3e6, false}, std::pair{0.5e6, false}}) {
     Fabric fabric{{"--rate-down", fmt::format("{}", rate / 1e6), "--rate-up", fmt::format("{}", rate / 1e6), "--rtt",
@@ -55,7 +55,7 @@ TEST_F(Satsim, HoldsItsRate)
     for (int run = 0; run < 5 && best < 0.97 * rate; ++run) {
       const double measured = measure_rate(fabric, down, 1.15 * rate, rate < 1e6 ? seconds{3} : seconds{2});
       std::cout << fmt::format("{} {:.1f} Mb/s: measured {:.2f}\n", down ? "down" : "up", rate / 1e6, measured / 1e6);
-      // Arrivals that were handed over late at the beginning make the time between first and last shorter.
+      // Arrivals that were delivered late at the beginning shorten the time between first and last.
       EXPECT_LT(measured, 1.02 * rate);
       best = std::max(best, measured);
     }
@@ -88,7 +88,7 @@ TEST_F(Satsim, KeepsItsDelayWhenIdle)
   }
 }
 
-// How much later each packet came than through an ideal link: serialised after the one before, then delayed.
+// How much later each packet arrived than over an ideal link: serialised after the previous one, then delayed.
 std::vector<nanoseconds> errors_against_ideal(const std::vector<Arrival>& arrivals, double rate, nanoseconds delay)
 {
   std::vector<nanoseconds> errors;
@@ -120,7 +120,7 @@ TEST_F(Satsim, KeepsItsDelayUnderLoad)
                            fields.at("late_us_p50"), fields.at("late_us_p99"), fields.at("late_us_max"));
 }
 
-// Which of `count` packets one way come through.
+// Which of `count` packets in one direction get through.
 std::vector<std::uint32_t> survivors(const Fabric& fabric, bool down, std::uint32_t count)
 {
   for (std::uint32_t i = 0; i < count; ++i) {
@@ -163,7 +163,7 @@ TEST_F(Satsim, LosesWhatItsSeedSays)
   EXPECT_EQ(down, expected_survivors(options.down, 5000));
   EXPECT_EQ(survivors(fabric, false, 5000), expected_survivors(options.up, 5000));
   EXPECT_EQ(fabric.statistics("down").at("random_losses"), 5000 - static_cast<long>(down.size()));
-  // After SIGUSR2 the same packets are lost again; the program reads the signal before further packets.
+  // After SIGUSR2, the same packets are lost again; the program handles the signal before further packets.
   fabric.satsim().signal(SIGUSR2);
   fabric.statistics("down");
   EXPECT_EQ(survivors(fabric, true, 5000), down);

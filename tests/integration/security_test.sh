@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every threat in docs/SECURITY.md names its test, and each test that is named there is one that ctest knows.
-# PEPSAL_BUILD_DIR names the folder of the build.
+# Every threat in docs/SECURITY.md names its test, and each test named there is one that ctest knows. PEPSAL_BUILD_DIR
+# names the build folder.
 set -euo pipefail
 # shellcheck source=tests/support/shell.sh
 source "$(dirname "$0")/../support/shell.sh"
@@ -11,7 +11,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 ctest --test-dir "$PEPSAL_BUILD_DIR" -N | sed -nE 's/^ +Test +#[0-9]+: (.*)$/\1/p' >"$folder/tests"
 
-# Prints what is wrong with a document, a line each. The first word of a line is the name that is not known, or "-".
+# Prints what is wrong with a document, one a line. The first word of a line is the unknown name, or "-".
 check_document() { # FILE
   python3 - "$1" "$folder/tests" "$root" <<'PYTHON'
 import re
@@ -72,7 +72,7 @@ case=document
 found=$(check_document "$root/docs/SECURITY.md")
 [[ -z $found ]] || wrong "docs/SECURITY.md: $found"
 
-# The control: names of nothing are found.
+# The control: unknown names are found.
 case=control
 sed -e 's/ClientLimitTest/ClientTest/; s/(forged_syns)/(forged)/; s/target \(.\)peer\1/target \1pear\1/' \
   -e 's/.MalformedTest.*nfqueue. |/the malformed ones |/' "$root/docs/SECURITY.md" >"$folder/wrong.md"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Half a minute of scripts/soak with the faults that cost no connection but the killed process's own, each about once
-# and in an order that is always the same. A machine with other work may be slow to accelerate again; that nothing is
-# lost, wrong or left behind holds for it, too.
+# and in a fixed order. A busy machine may be slow to accelerate again; that nothing is lost, wrong or left behind
+# applies to it, too.
 set -euo pipefail
 # shellcheck source=tests/support/shell.sh
 source "$(dirname "$0")/../support/shell.sh"

@@ -13,7 +13,7 @@
 
 namespace pepsal::test {
 
-// A process that does one thing under single-step.
+// A process that performs one operation under single-step.
 class SteppedChild
 {
 public:

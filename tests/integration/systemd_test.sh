@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The units under a systemd of their own, in namespaces: what start, reload, restart, a crash and stop do, with transfers
-# under way. Needs root. PEPSAL_BIN_DIR names the folder of the programs.
+# The units under a systemd of their own, in namespaces: what start, reload, restart, a crash and stop do, during
+# transfers. Needs root. PEPSAL_BIN_DIR names the folder of the programs.
 set -euo pipefail
 # shellcheck source=tests/support/shell.sh
 source "$(dirname "$0")/../support/shell.sh"
@@ -48,7 +48,7 @@ leave_nothing() {
   kill -KILL "$machine" 2>/dev/null || true
   wait "$machine" 2>/dev/null || true
   rm -rf "$work"
-  for ((try = 0; try < 100; try++)); do # its last processes may still be about to end
+  for ((try = 0; try < 100; try++)); do # its last processes may still be ending
     find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
     [[ -d $group ]] || break
     sleep 0.1
@@ -68,7 +68,7 @@ become_systemd() {
   mount -t tmpfs -o mode=755 tmpfs /run
   mount -t tmpfs tmpfs /dev/shm
   mkdir /run/netns "$work/sbin" "$work/units" "$work/default"
-  # Copies, as the units see another /tmp.
+  # Copies, because the units see another /tmp.
   cp -r "$PEPSAL_BIN_DIR"/{pepsal,pepsalctl,pepsal-queuer} "$root"/scripts/{steering/*,system/{pepsal-satlink,satlink}} "$work/sbin/"
   mount --bind "$work/sbin" /usr/local/sbin
   mount --bind "$work/default" /etc/default
@@ -104,7 +104,7 @@ succeeds() { "$@" >"$work/answer" 2>&1 || wrong "'$*' ends with $?: $(cat "$work
 is_active() { [[ $(show ActiveState "$1") == active ]]; }     # UNIT
 is_inactive() { [[ $(show ActiveState "$1") == inactive ]]; } # UNIT
 
-# A server that sends a stream for as long as a file is there, then its hash; and clients that compare.
+# A server that sends a stream as long as a file exists, then its hash; and clients that compare.
 write_programs() {
   cat >"$work/server.py" <<'END'
 import hashlib, os, socket, sys, threading, time
@@ -115,7 +115,7 @@ def serve(connection):
         digest.update(piece)
         try:
             connection.sendall(piece)
-        except OSError: # the client tells
+        except OSError: # the client reports it
             return
         time.sleep(0.02)
     connection.sendall(digest.digest())
@@ -208,7 +208,7 @@ test_units() {
   wait $clients || true
   [[ $(cat "$work/right") == "$transfers" ]] || wrong "$(cat "$work/right") of $transfers transfers are right: $(tail -n 3 "$work/wrong")"
 
-  case=stop # has the time that drain-timeout gives, whatever the unit's
+  case=stop # gets the time that drain-timeout allows, whatever the unit's
   eventually serves_nobody || wrong "connections stay: $(pepsalctl list)"
   : >"$work/go"
   ip netns exec users python3 "$work/client.py" 1 >"$work/right" 2>"$work/wrong" &
@@ -227,10 +227,10 @@ test_units() {
   eventually is_inactive pepsal-link.service || wrong "the link's unit is $(show ActiveState pepsal-link.service)"
   ! has_rules || wrong "rules are left"
   [[ $(tc qdisc show dev sat0 root) != *htb* ]] || wrong "the shaper is left"
-  left=$(find /run/pepsal /dev/shm -type f -size +0) # the pid file stays, emptied, where the daemon was not root
+  left=$(find /run/pepsal /dev/shm -type f -size +0) # the pid file stays, empty, if the daemon was not root
   [[ -z $left ]] || wrong "files are left: $left"
 
-  case=wrong_configuration # is not tried again and again
+  case=wrong_configuration # is not retried endlessly
   echo 'spare-proxies = many' >>/etc/default/pepsal.conf
   systemctl start pepsal 2>/dev/null || status=$?
   [[ $status != 0 && $(show ExecMainStatus) == 2 && $(show NRestarts) == 0 ]] ||

@@ -1,8 +1,8 @@
-// Kills a process after every single instruction of each operation on the table. The operation runs in
-// a child under PTRACE_SINGLESTEP. What SIGKILL would leave is what the shared memory holds at that
-// moment, so a copy of it is examined after each step that changed it; and for each such moment a
-// fresh child is stepped as far and really killed. Either way nobody may have to wait for the dead,
-// one collection must make the table whole, and the entries of others must stand untouched.
+// Kills a process after every single instruction of each operation on the table. The operation runs in a child under
+// PTRACE_SINGLESTEP. What SIGKILL would leave is what the shared memory holds at that moment, so a copy of it is
+// examined after each step that changed it; and for each such moment, a new child is stepped to the same point and
+// really killed. In either case nobody may have to wait for the dead process, one collection must make the table
+// consistent, and other processes' entries must be untouched.
 
 #include <csignal>
 #include <cstring>
@@ -41,7 +41,7 @@ bool nobody_lives(Owner)
   return false;
 }
 
-// Two buckets, so that spilling takes place, and every slot is in reach of every client.
+// Two buckets, so that entries spill, and every slot is in reach of every client.
 class Arena
 {
 public:
@@ -66,7 +66,7 @@ private:
   ConnectionTable table_{segment_};
 };
 
-// The connections of a scenario: `own` is the victim's, `others` belong to clients beside it.
+// The connections of a scenario: `own` is the victim's, `others` belong to other clients.
 const Connection own = Traffic::connection(1, 1);
 const Connection stale = Traffic::connection(1, 0);
 constexpr std::uint32_t first_other = 10;
@@ -124,7 +124,7 @@ void fill(Arena& arena)
   }
 }
 
-// What dead and slow processes left, and a count that is one too high.
+// What dead and slow processes have left, and a count that is one too high.
 void leave_much_to_collect(Arena& arena)
 {
   auto& table = arena.table();
@@ -182,7 +182,7 @@ protected:
     initial_.assign(live_.bytes().begin(), live_.bytes().end());
   }
 
-  // The victim's slot is one that its client had before, for another server.
+  // The victim's slot was used before by its client, for another server.
   void leave_stale_contents()
   {
     const auto claim = live_.table().insert_connecting(stale, proxy, 1s);
@@ -196,7 +196,7 @@ protected:
     return SteppedChild{[this] { GetParam().act(live_.table()); }};
   }
 
-  // The table `image`, as the victim left it, must be whole after a collection.
+  // The table `image`, as the victim left it, must be consistent after a collection.
   void examine(std::span<const std::byte> image)
   {
     examined_.become(image);
@@ -207,7 +207,7 @@ protected:
     collect_and_expect_whole();
   }
 
-  // Nobody may be shown or given a record that is mixed or was freed before.
+  // Nobody may see or get a record that is mixed or was freed before.
   void expect_no_stale_entry()
   {
     auto& table = examined_.table();
@@ -222,7 +222,7 @@ protected:
     EXPECT_FALSE(table.claim(stale.client, stale.server, proxy, 15s));
   }
 
-  // Before the collection others go on, with their own connections and with the victim's.
+  // Before the collection, others continue, with their own connections and with the victim's.
   void live_among_the_dead()
   {
     auto& table = examined_.table();
@@ -283,7 +283,7 @@ protected:
     EXPECT_EQ(taken, table.slot_count()) << "a slot is lost";
   }
 
-  // Whether the live memory is no longer as it was; makes it what it was.
+  // Whether the live memory has changed since `last`; restores it.
   bool changed_since(std::vector<std::byte>& last) const
   {
     if (std::memcmp(last.data(), live_.bytes().data(), last.size()) == 0) {
@@ -317,8 +317,8 @@ TEST_P(TableKillTest, TableIsWholeAfterAKillAtAnyInstruction)
       }
     }
   }
-  // By changes and not by instructions, of which there are more or fewer each time: whoever reads the clock while the
-  // kernel sets it reads it again.
+  // By changes and not by instructions, whose number varies: code that reads the clock while the kernel sets it reads
+  // it again.
   for (unsigned last_change = 1; last_change <= changes; ++last_change) {
     live_.become(initial_);
     last = initial_;

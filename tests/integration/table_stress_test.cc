@@ -1,9 +1,9 @@
-// Many processes at once insert, claim, hold and free on one table while others are killed with SIGKILL
-// or stopped at random moments and replaced, as queuers and proxies may be. The parent plays the
-// manager: it reaps, collects and forks again. Afterwards no slot may be lost, none may ever have been
-// held by two at once, and nobody may have got another's destination.
+// Many processes concurrently insert, claim, hold and free on one table while others are killed with SIGKILL or stopped
+// at random moments and replaced, as queuers and proxies may be. The parent plays the manager: it reaps, collects and
+// forks again. Afterwards, no slot may be lost, none may ever have been held by two at once, and nobody may have got
+// another's destination.
 //
-// PEPSAL_STRESS_SECONDS sets how long it runs in all (default 10).
+// PEPSAL_STRESS_SECONDS sets how long it runs in total (default 10).
 
 #include <algorithm>
 #include <csignal>
@@ -72,7 +72,7 @@ public:
     }
   }
 
-  // Collects with nobody alive, after which nothing may remain.
+  // Collects with no process alive, after which nothing may remain.
   void expect_whole()
   {
     const auto collected = table_.collect(BootTime::max(), [](Owner) { return false; });
@@ -166,8 +166,8 @@ private:
     _exit(1);
   }
 
-  // Kills and reaps, and takes the child's marks away: its slots stay taken until a collection, so that
-  // nobody else can have marked them.
+  // Kills and reaps, and removes the child's marks: its slots stay taken until a collection, so nobody else can have
+  // marked them.
   void end(Owner owner)
   {
     auto& child = children_.at(owner);
@@ -190,7 +190,7 @@ private:
   {
     auto& child = children_.at(owner);
     switch (random_.below(8)) {
-    case 0: // stopped in the middle of whatever it does: the others must get on
+    case 0: // stopped in the middle of whatever it does: the others must be able to continue
       check("kill", kill(child.pid, child.stopped ? SIGCONT : SIGSTOP));
       child.stopped = !child.stopped;
       break;
@@ -245,7 +245,7 @@ TEST_P(TableStressTest, NothingIsLostHeldTwiceOrMixedUp)
   turmoil.expect_whole();
 }
 
-// From a few slots that all fight for to sixteen buckets.
+// From a few slots that all compete for to sixteen buckets.
 INSTANTIATE_TEST_SUITE_P(Crowded, TableStressTest,
                          testing::Values(Crowding{.max_connections = 6, .clients = 2},
                                          Crowding{.max_connections = 100, .clients = 50},

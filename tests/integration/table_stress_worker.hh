@@ -18,9 +18,9 @@ namespace pepsal::test {
 
 enum class Violation : std::size_t
 {
-  wrong_connection, // a claim returned another connection than asked for, or a mixed one
-  held_twice,       // claimed while another's mark stood on the slot
-  mark_changed,     // another's mark stood on the slot when its holder let go
+  wrong_connection, // a claim returned a connection other than the requested one, or a mixed one
+  held_twice,       // claimed while another's mark was on the slot
+  mark_changed,     // another's mark was on the slot when its holder released it
   contents_changed, // the record changed under its holder
   bytes_changed,    // the byte counters did
   observed_mixed,   // an observer was shown a record of two connections
@@ -29,7 +29,7 @@ enum class Violation : std::size_t
 constexpr std::array<const char*, static_cast<std::size_t>(Violation::count)> violation_names{
     "wrong connection", "held twice", "mark changed", "contents changed", "bytes changed", "observed mixed"};
 
-// What the children tell: shared memory of the test's own, beside the table.
+// The children's reports: shared memory of the test's own, next to the table.
 struct Findings
 {
   static constexpr std::size_t max_slots = 1024;
@@ -51,7 +51,7 @@ struct Findings
   }
 };
 
-// A T in memory that is shared with forked children.
+// A T in memory shared with forked children.
 template<typename T> class Shared
 {
 public:
@@ -185,7 +185,7 @@ private:
   ConnectionTable table_;
   Findings& findings_;
   std::uint32_t clients_;
-  std::uint32_t max_held_; // so that the proxies together do not hold all there is
+  std::uint32_t max_held_; // so that the proxies together do not hold all slots
   Owner owner_;
   std::uint32_t serial_;
   Random random_;

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by tests that are a box of their own, as root in a network namespace of their own.
+# Sourced by tests that act as a box, as root in their own network namespace.
 
 # Users (namespace users, 10.1.0.2) across the satellite (sat0), this box, servers (namespace servers, 10.2.0.2) at wan0.
 set_up_box_between() {

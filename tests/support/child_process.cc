@@ -1,5 +1,5 @@
-// Programs that tests start, in the namespaces of a test, with deadlines and captured output.
-// A program that cannot be executed ends with status 127; what the kernel refuses is thrown.
+// Programs that tests start, in the namespaces of a test, with deadlines and captured output. A program that cannot be
+// executed ends with status 127; what the kernel refuses is thrown.
 
 #include "support/child_process.hh"
 
@@ -75,8 +75,8 @@ std::vector<std::string> whole_environment(const std::vector<std::string>& addit
   return result;
 }
 
-// Everything the child needs, made before the fork: after it, only async-signal-safe calls may run,
-// since the test process may have threads.
+// Everything the child needs, prepared before the fork: after it, only async-signal-safe calls may be made, since the
+// test process may have threads.
 struct Prepared
 {
   std::vector<char*> arguments;
@@ -88,7 +88,7 @@ struct Prepared
   int err;
 };
 
-// Names the package of a program that is not there.
+// Names the package of a missing program.
 constexpr auto no_program = "source '" PEPSAL_SOURCE_DIR "/scripts/common.sh'; no_program \"$0\" >&2; exit 127";
 
 [[noreturn]] void execute(const Prepared& prepared)

@@ -14,10 +14,10 @@
 
 namespace pepsal::test {
 
-// A program to be run, with the namespaces to run it in.
+// A program to run, and the namespaces to run it in.
 struct Command
 {
-  std::vector<std::string> arguments;     // the first is the program, found by PATH
+  std::vector<std::string> arguments;     // the first is the program, found in PATH
   std::string input{};                    // its standard input
   std::vector<std::string> environment{}; // NAME=VALUE, added to the test's own
   const NetworkNamespace* network{};
@@ -33,12 +33,12 @@ struct Result
   std::string err;
 };
 
-// A running program. What it prints goes to memory files, so no pipe fills and nothing needs a reader.
-// Destroying it kills it.
+// A running program. Its output goes to memory files, so that no pipe fills and nothing needs a reader. Destroying it
+// kills it.
 class ChildProcess
 {
 public:
-  // Must be called from the thread that outlives it: the program is killed when that thread ends.
+  // Must be called from a thread that outlives it: the program is killed when that thread ends.
   explicit ChildProcess(const Command& command);
   ~ChildProcess();
 
@@ -52,11 +52,11 @@ public:
   std::string err() const;
 
   bool is_running();
-  // The exit status as in Result; nothing when it still runs after `limit`.
+  // The exit status as in Result; nothing if it is still running after `limit`.
   std::optional<int> wait(std::chrono::milliseconds limit = patience);
   void signal(int number) const;
 
-  // Waits for the end; throws std::runtime_error, with all it printed, when it takes longer.
+  // Waits for the end; throws std::runtime_error with its whole output if it takes longer.
   Result finish(std::chrono::milliseconds limit = patience);
 
 private:

@@ -1,5 +1,5 @@
-// The programs under test, as tests start, watch and stop them on the box. Failures to start are
-// thrown with what the program printed.
+// The programs under test, as tests start, watch and stop them on the box. Failures to start are thrown with the
+// program's output.
 
 #include "support/daemon.hh"
 

@@ -10,7 +10,7 @@
 
 namespace pepsal::test {
 
-// How connections reach the server: end to end, or through the proxy in one of its two set-ups.
+// How connections reach the server: end to end, or through the proxy in one of its two modes.
 enum class Mode
 {
   direct,
@@ -25,7 +25,7 @@ script_path(const std::string& name); // "FOLDER/NAME" of PEPSAL_SCRIPTS_DIR, or
 
 // Variables that make sanitizers of the programs under test report into the sandbox's work folder.
 std::vector<std::string> sanitizer_environment();
-// What they have reported there; empty when there is nothing.
+// What they have reported there; empty if nothing.
 std::string sanitizer_reports(const Topology& topology);
 
 // Runs one of the programs on the box to its end.
@@ -39,8 +39,8 @@ struct DaemonOptions
   std::vector<std::string> prefix{}; // a program that runs the daemon, such as prlimit
 };
 
-// The daemon in the foreground on the box. Construction waits until it is ready, and throws
-// std::runtime_error with its log when it does not get so far.
+// The daemon in the foreground on the box. Construction waits until it is ready, and throws std::runtime_error with its
+// log if it does not get that far.
 class Daemon
 {
 public:
@@ -48,19 +48,19 @@ public:
 
   // What it has logged so far.
   std::string log() const { return process_.err(); }
-  // The first line that has this text, waited for; nothing when none comes.
+  // Waits for the first line that contains this text; nothing if none comes.
   std::optional<std::string> log_line(const std::string& text, std::chrono::milliseconds limit = patience) const;
-  // How many lines have it.
+  // How many lines contain it.
   std::size_t log_lines(const std::string& text) const;
 
   std::string control(const std::string& command) const; // pepsalctl
   std::map<std::string, long> counters() const;
   long counter(const std::string& name) const;
 
-  // Processes by what their title says after "pepsal: ".
+  // Processes, by the part of their title after "pepsal: ".
   std::vector<ProcessInfo> processes(const std::string& role = {}) const;
 
-  // SIGTERM, then its exit status.
+  // Sends SIGTERM and returns its exit status.
   std::optional<int> stop();
   void signal(int number) const { process_.signal(number); }
   ChildProcess& process() { return process_; }
@@ -71,7 +71,7 @@ private:
   ChildProcess process_;
 };
 
-// Steers what the client sends into the daemon, by scripts/steering/pepsal-iptables on the box.
+// Steers what the client sends into the daemon, with scripts/steering/pepsal-iptables on the box.
 void start_rules(const Topology& topology, Mode mode);
 
 } // namespace pepsal::test

@@ -5,10 +5,10 @@
 
 namespace pepsal::test {
 
-// How long a test waits for what must happen soon. Only a bound for failures: nothing asserts speed.
+// How long a test waits for what must happen soon. Only a limit for failures: nothing asserts speed.
 static constexpr std::chrono::seconds patience{60};
 
-// Polls until the condition holds; false when it still does not after `limit`.
+// Polls until the condition holds; false if it still does not after `limit`.
 template<typename Condition> bool eventually(Condition condition, std::chrono::milliseconds limit = patience)
 {
   const auto deadline = std::chrono::steady_clock::now() + limit;

@@ -132,5 +132,5 @@ if __name__ == "__main__":
     elif mode == "load":
         load((rest[0], int(rest[1])), Notes(rest[2]))
     else:
-        # The first one may meet a box that has forgotten what its peer still believes to have.
+        # The first one may meet a box that has forgotten what its peer still believes it has.
         any(hold((rest[0], int(rest[1])), Notes(rest[2])) for _ in range(5))

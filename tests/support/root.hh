@@ -8,7 +8,7 @@
 
 namespace pepsal::test {
 
-// A test that makes network namespaces: it is skipped without root, and fails where that may not be (CI=true).
+// A test that creates network namespaces: it is skipped without root, and fails where that is not allowed (CI=true).
 class RootTest : public testing::Test
 {
 protected:

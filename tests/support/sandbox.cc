@@ -151,7 +151,7 @@ Visit::Visit(const NetworkNamespace& where)
 Visit::~Visit()
 {
   if (::setns(home_.number(), CLONE_NEWNET) != 0) {
-    std::abort(); // the thread would go on in the wrong network
+    std::abort(); // the thread would continue in the wrong network
   }
 }
 

@@ -8,8 +8,8 @@
 
 namespace pepsal::test {
 
-// A network namespace without a name: it is gone when its last process and descriptor are, so a
-// killed test leaves none behind.
+// A network namespace without a name: it disappears with its last process and descriptor, so that a killed test leaves
+// none behind.
 class NetworkNamespace
 {
 public:
@@ -21,7 +21,7 @@ private:
   FileDescriptor fd_;
 };
 
-// Moves the calling thread into a network namespace while it lives. Sockets made meanwhile stay there.
+// Moves the calling thread into a network namespace during its lifetime. Sockets created meanwhile stay there.
 class Visit
 {
 public:
@@ -37,13 +37,13 @@ private:
   FileDescriptor home_;
 };
 
-// A process namespace and a mount namespace that all programs of one test share, with a /dev, /proc,
-// /run, /sys and /dev/shm of their own. Its first process dies with the test that made it, and the
-// kernel then kills all others, daemons included.
+// A process namespace and a mount namespace shared by all programs of one test, with their own /dev, /proc, /run, /sys
+// and /dev/shm. Its first process dies with the test that created it, and the kernel then kills all others, including
+// daemons.
 class Sandbox
 {
 public:
-  // `network` is the one whose devices its /sys shows.
+  // Its /sys shows the devices of `network`.
   explicit Sandbox(const NetworkNamespace& network);
   ~Sandbox();
 
@@ -59,7 +59,7 @@ public:
   // Where the test process finds a path of the sandbox.
   std::string outside(const std::string& path_inside) const;
 
-  // A folder in memory for files of programs.
+  // A folder in memory for the programs' files.
   static constexpr const char* work_folder = "/run/sandbox";
 
 private:

@@ -1,6 +1,6 @@
-# What shell tests have in common: source this first. need_root and need_programs say at the start what the machine has
-# to have: a test that cannot run is skipped, but in CI (CI=true), where all has to be there, it fails; the last line it
-# prints says what it lacks. wrong notes a failure and the test goes on; end_test tells the outcome.
+# What shell tests have in common: source this first. need_root and need_programs say at the start what the machine must
+# have: a test that cannot run is skipped, but in CI (CI=true), where everything must be there, it fails; the last line
+# it prints says what is missing. wrong records a failure and the test continues; end_test reports the outcome.
 # shellcheck shell=bash
 # shellcheck source=scripts/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../../scripts/common.sh"
@@ -37,7 +37,7 @@ eventually() { # COMMAND...: waits for it to succeed, 20 s at most
   return 1
 }
 
-# Whether a program of that namespace listens at a TCP port.
+# Whether a program in that namespace listens on a TCP port.
 listens() { [[ -n $(ip netns exec "$1" ss -Htln "sport = :$2") ]]; } # NAMESPACE PORT
 
 # Runs cases by name. A key of the array `groups` stands for its cases; without names all groups are run.

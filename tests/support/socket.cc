@@ -1,5 +1,5 @@
-// TCP ends of the tests' own making, for what no ready program does: resets, urgent bytes, slow
-// reading, half-closes held open. All calls have a time limit; failures are thrown as SystemError.
+// The tests' own TCP ends, for what no existing program does: resets, urgent bytes, slow reading, half-closes held
+// open. All calls have a time limit; failures are thrown as SystemError.
 
 #include "support/socket.hh"
 

@@ -15,10 +15,10 @@
 
 namespace pepsal::test {
 
-constexpr int small_receive_buffer = 16 * 1024; // bytes, with which a receiver soon holds its sender up
+constexpr int small_receive_buffer = 16 * 1024; // bytes, with which a receiver soon stops its sender
 
-// A TCP connection of the test itself. Every call gives up after `patience`, with SystemError EAGAIN,
-// so a hang of the proxy is a failure, not a hang of the test. A reset is SystemError ECONNRESET.
+// A TCP connection of the test itself. Every call gives up after `patience`, with SystemError EAGAIN, so that a hang of
+// the proxy is a failure, not a hang of the test. A reset is SystemError ECONNRESET.
 class Connection
 {
 public:
@@ -41,10 +41,10 @@ public:
   std::span<std::byte> receive(std::span<std::byte> buffer) const;
   std::string receive_text(std::size_t exactly) const;
   std::string receive_all() const;
-  // Reads up to the end and returns how many bytes came; throws std::runtime_error when they differ from the stream.
+  // Reads to the end and returns how many bytes arrived; throws std::runtime_error if they differ from the stream.
   std::size_t receive_stream(std::uint64_t seed) const;
 
-  // SO_RCVBUF, in bytes; the kernel takes twice as much (socket(7)).
+  // SO_RCVBUF, in bytes; the kernel uses twice as much (socket(7)).
   void set_receive_buffer(int bytes) const;
 
   // Closes with a reset (SO_LINGER 0).
@@ -68,7 +68,7 @@ private:
   FileDescriptor fd_;
 };
 
-// What a call ended with: 0, or the errno of the SystemError it threw.
+// The result of a call: 0, or the errno of the SystemError it threw.
 template<typename Call> int error_of(Call call)
 {
   try {

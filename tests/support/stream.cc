@@ -1,5 +1,5 @@
-// Test streams, made and checked by position, so that lost, doubled or swapped bytes all show.
-// Nothing here can fail.
+// Test streams, generated and checked by position, so that lost, duplicated or swapped bytes all show. Nothing here can
+// fail.
 
 #include "support/stream.hh"
 

@@ -1,5 +1,5 @@
-// The network of every end-to-end test: three hosts in namespaces of their own, and their programs.
-// Throws when a namespace or an interface cannot be made.
+// The network of every end-to-end test: three hosts in namespaces of their own, and their programs. Throws if a
+// namespace or an interface cannot be created.
 
 #include "support/topology.hh"
 
@@ -122,7 +122,7 @@ long Host::snmp(const std::string& protocol, const std::string& name) const
 
 Topology::Topology()
 {
-  // No waiting for duplicate addresses (RFC 4862 section 5.4): there are none.
+  // No waiting for duplicate address detection (RFC 4862 section 5.4): there are none.
   for (const auto* host : {&client_, &box_, &server_}) {
     host->set_sysctl("ipv6/conf/default/accept_dad", "0");
     host->set_sysctl("ipv6/conf/default/dad_transmits", "0");
@@ -211,7 +211,7 @@ std::vector<ProcessInfo> Topology::processes() const
     }
     const auto status = slurp(entry.path() / "status");
     auto title = slurp(entry.path() / "cmdline");
-    while (!title.empty() && (title.back() == '\0' || title.back() == ' ')) { // what a new title leaves of the old
+    while (!title.empty() && (title.back() == '\0' || title.back() == ' ')) { // left over from an older, longer title
       title.pop_back();
     }
     std::ranges::replace(title, '\0', ' ');

@@ -19,7 +19,7 @@ enum class Family
   ipv6
 };
 
-// One machine of the test's network.
+// One machine in the test's network.
 class Host
 {
 public:
@@ -37,13 +37,13 @@ public:
   // Runs a program to its end.
   Result run(std::vector<std::string> arguments, std::string input = {}) const;
 
-  // The same, but throws std::runtime_error with what it printed unless it exits with 0.
+  // The same, but throws std::runtime_error with its output unless it exits with 0.
   std::string must_run(std::vector<std::string> arguments, std::string input = {}) const;
 
   // Writes below /proc/sys/net of this host.
   void set_sysctl(const std::string& path_below_net, const std::string& value) const;
 
-  // A figure of /proc/net/snmp, such as "Tcp", "PassiveOpens".
+  // A figure from /proc/net/snmp, such as "Tcp", "PassiveOpens".
   long snmp(const std::string& protocol, const std::string& name) const;
 
 private:
@@ -80,16 +80,16 @@ public:
   static Endpoint second_server_address(Family family, std::uint16_t port = 0);
   static Endpoint box_client_side(Family family, std::uint16_t port = 0);
   static Endpoint box_server_side(Family family, std::uint16_t port = 0);
-  // Of the server's network, where no host answers.
+  // An address in the server's network where no host answers.
   static Endpoint unused_address(Family family, std::uint16_t port = 0);
 
   // All connections that leave the box towards the server take the box's address.
   void masquerade() const;
 
-  // The client's way goes and comes back under the same names, with other numbers.
+  // Removes the client's interfaces and creates them again under the same names, with other indexes.
   void remake_client_interface() const;
 
-  // All living processes of the sandbox, its first process excepted.
+  // All living processes of the sandbox, except its first process.
   std::vector<ProcessInfo> processes() const;
 
   // A file of the sandbox's work folder: its path for programs, and for the test process.

@@ -1,5 +1,5 @@
-# A lab of scripts/lab/satlab with PEPsal on both boxes, which ends with the test. Source shell.sh before, and set lab,
-# the lab's name; server is where the lab's server has its address.
+# A lab of scripts/lab/satlab with PEPsal on both boxes, which ends with the test. Source shell.sh first, and set lab,
+# the lab's name; server is the address of the lab's server.
 # shellcheck shell=bash disable=SC2034,SC2154
 
 readonly server=10.81.3.2 user=10.81.1.2
@@ -29,14 +29,14 @@ run_beside() { # ROLE COMMAND...
   pids+=($!)
 }
 
-# The same for a server: returns when it listens.
+# The same for a server: returns once it listens.
 serve_beside() { # ROLE PORT COMMAND...
   run_beside "$1" "${@:3}"
   eventually listens "$lab-$1" "$2" || wrong "nobody listens at port $2 of $1"
 }
 
-# A SYN to the server's port 80 that comes out of the terminal's box with anybody's address: with a request in it, or
-# with the wish for a Fast Open cookie alone.
+# A SYN to the server's port 80 that comes out of the terminal's box with any address: with a request in it, or only
+# with a request for a Fast Open cookie.
 forged_syn() { # SOURCE PORT data|wish
   in_role term python3 "$root/tests/support/forged_syn.py" "$@" "$server" 80
 }

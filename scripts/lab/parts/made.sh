@@ -1,12 +1,12 @@
-# A part of satlab, which sources it: what labs have made, on which all of them agree under one lock, and how it is taken
-# down, however far its making had come.
+# A part of satlab, which sources it: what labs have created, shared by all of them under one lock, and how it is
+# removed, however far its creation got.
 # shellcheck shell=bash disable=SC2154
 
-# Labs come and go one at a time: they share the list of allowed congestion controls.
+# Labs are created and removed one at a time: they share the list of allowed congestion controls.
 take_lock() {
   while true; do
     mkdir -p "$state_base"
-    # The last lab to go removes the directory, perhaps just now.
+    # The last lab to be removed deletes the directory, perhaps just now.
     { exec 9<"$state_base"; } 2>/dev/null || continue
     flock 9
     [[ $state_base -ef /proc/self/fd/9 ]] && return
@@ -38,7 +38,7 @@ end_processes() { # NAMESPACE...
   for ((try = 0; try < 40; try++)); do
     left=""
     for pid in $pids; do
-      # A zombie holds no namespace any more.
+      # A zombie no longer holds a namespace.
       [[ -e /proc/$pid/ns/net ]] && readlink "/proc/$pid/ns/net" >/dev/null 2>&1 && left+=" $pid"
     done
     [[ -n $left ]] || return 0
@@ -55,7 +55,7 @@ allowed_words() {
   printf '%s' "$words"
 }
 
-# Namespaces take only what is on the initial namespace's list.
+# Namespaces only accept what is on the initial namespace's list.
 allow_congestion_control() { # NAME
   local words
   words=$(allowed_words)
@@ -65,7 +65,7 @@ allow_congestion_control() { # NAME
     fail "the kernel has no congestion control '$1' (there is: $(cat /proc/sys/net/ipv4/tcp_available_congestion_control))"
 }
 
-# Called by the last lab: takes off the list what labs have put there, whatever else has come meanwhile.
+# Called by the last lab: removes from the list what labs have added, whatever else has been added meanwhile.
 restore_allowed() {
   [[ -f $state_base/allowed-by-us ]] || return 0
   local word kept=""
@@ -76,7 +76,7 @@ restore_allowed() {
   rm -f "$state_base/allowed-by-us"
 }
 
-# Removes all that the state directory names. Safe to repeat.
+# Removes everything that the state directory names. Safe to repeat.
 take_down() {
   trap '' INT TERM HUP
   local state=$state_base/$lab namespace mine=()
@@ -96,7 +96,7 @@ abandon() {
   local status=$? pid
   trap - EXIT
   trap '' INT TERM HUP
-  # One that has just been started is not in its namespace yet, where take_down would find it.
+  # A process that has just been started is not in its namespace yet, where take_down would find it.
   for pid in $(jobs -p); do
     kill -KILL "$pid" 2>/dev/null || true
   done

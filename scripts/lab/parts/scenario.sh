@@ -1,5 +1,5 @@
-# A part of satlab, which sources it: the scenario's file, and what satsim is told of it. What is wrong with it ends satlab
-# with one line, before anything is made.
+# A part of satlab, which sources it: the scenario file, and what is passed to satsim. An error in it ends satlab with
+# one line, before anything is created.
 # shellcheck shell=bash disable=SC2034,SC2154
 
 declare -A setting=()
@@ -88,6 +88,6 @@ make_link_options() {
     [[ ! -v setting[$key] ]] || link_options+=("--${pair#*:}" "${setting[$key]}")
   done
   local answer
-  # What is left to check (bursts, the schedule, what excludes what) satsim itself knows best.
+  # satsim itself is best at checking the rest: bursts, the schedule, what excludes what.
   answer=$("$satsim" --check "${link_options[@]}" 2>&1) || bad_usage "$scenario: ${answer#satsim: }"
 }

@@ -81,7 +81,7 @@ check_settings() {
     lack "IPv6: forwarding is off, so nothing passes direct: sysctl -w net.ipv6.conf.all.forwarding=1"
 }
 
-# Intercepted connections come in by INPUT, where a firewall that closes by default does not know them.
+# Intercepted connections arrive in INPUT, where a firewall that is closed by default does not know them.
 check_firewall() { # family
   local input accept="-m mark --mark $routed/$routed"
   [[ $mode == tproxy ]] || accept="-p tcp --dport $port"
@@ -92,7 +92,7 @@ check_firewall() { # family
       "${commands[$1]} -I INPUT $accept -j ACCEPT"
 }
 
-# Rules that stand and do not do what they should.
+# Existing rules that do not do what they should.
 check_standing() { # family
   local line reason
   variant[$1]=$("${commands[$1]}" --version 2>/dev/null || true)

@@ -1,5 +1,5 @@
-# A part of pepsal-iptables, which sources it: what the daemon's configuration says and the command line does not. pepsal
-# reads it, so that there is one reader.
+# A part of pepsal-iptables, which sources it: what the daemon's configuration says and the command line does not.
+# pepsal parses it, so that there is only one parser.
 # shellcheck shell=bash disable=SC2004,SC2034,SC2154
 
 # The daemon's program.
@@ -25,7 +25,7 @@ need_something_to_intercept() {
 
 read_configuration() {
   local lines line name
-  # Of these only the instance counts.
+  # For these actions only the instance matters.
   [[ ! $action =~ ^(stop|status)$ || -z ${asked[instance]-} ]] || return 0
   if ((${#daemon_options[@]} == 0)) && [[ -e $(configuration_file) ]]; then
     daemon_options=(--config "$(configuration_file)")

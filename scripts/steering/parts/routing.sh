@@ -3,9 +3,9 @@
 
 # ---- routing ---------------------------------------------------------------------------------------------------------
 
-# The last but one delivers marked packets here. What this machine sends itself jumps over it, and so does the check of a
-# packet's source that net.ipv4.conf.*.src_valid_mark=1 makes with the mark (WireGuard's scripts set it): it would find
-# the source to be local, and drop the packet. The first is for the ICMP errors that come back at once.
+# The last but one delivers marked packets here. This machine's own packets skip it, and so does the check of a packet's
+# source that net.ipv4.conf.*.src_valid_mark=1 makes with the mark (WireGuard's scripts set it): it would find the
+# source to be local, and drop the packet. The first is for the ICMP errors that come back at once.
 rules_for() { # record
   local shift to first
   read_record "$1"
@@ -27,7 +27,7 @@ all_rules() { # family; a line each, as ip_rule takes it
   done
 }
 
-# ip rules of the site that select by the interface packets arrive on: a server leg, which comes from the box, does not meet them.
+# The site's ip rules that select by arrival interface: a server leg, which comes from the box, does not match them.
 rules_by_interface() { # family
   local line IFS=$'\n'
   for line in $(all_rules "$1"); do
@@ -35,7 +35,7 @@ rules_by_interface() { # family
   done
 }
 
-# The same for the mark that the daemon gives a server leg to have it go as its client's packets would (LegWay).
+# The same rules for the mark that makes a server leg go where its client's packets would (LegWay).
 repeated_rules() { # family record
   local mark lines
   lines=$(rules_by_interface "$1")
@@ -46,7 +46,7 @@ repeated_rules() { # family record
     sed -E "s: iif [^ ]+: fwmark $mark:; s/ proto [^ ]+$//; s/$/ proto $protocol/" | awk '!seen[$0]++' || true
 }
 
-# Names, one a line, those that cannot be repeated so.
+# Lists those that cannot be repeated this way, one a line.
 unrepeated_rules() { # family
   local line IFS=$'\n'
   for line in $(rules_by_interface "$1"); do
@@ -84,8 +84,8 @@ route_here() { # family record
   ip "-$1" route replace local default dev lo table "${recorded[table]}" proto "$protocol" # last, as sweep finds it by the rule
 }
 
-# Takes away our ip rules, and the routes in their tables, that no instance's record lays claim to. This finds those of
-# an earlier start with other options too, and those whose chains somebody flushed.
+# Removes our ip rules, and the routes in their tables, that no instance's record claims. This also finds those of an
+# earlier start with other options, and those whose chains have been flushed.
 sweep() { # family
   local line claimed="" to IFS=$'\n'
   local -r fwmark='fwmark 0x[0-9a-f]+/0x[0-9a-f]+'
@@ -104,11 +104,11 @@ sweep() { # family
 
 # ---- early demux -----------------------------------------------------------------------------------------------------
 
-# A client may use one source port to two servers. Once redirected, the two connections differ only in the source port
-# that NAT gives the second one in INPUT. Early demux looks for sockets before that and would find the first one's.
+# A client may use the same source port for two servers. Once redirected, the two connections differ only in the source
+# port that NAT gives the second one in INPUT. Early demux looks for sockets before that and would find the first one's.
 needs_no_demux() { [[ $(records "${noted[4]}" raw) == *" mode=redirect "* ]]; }
 
-find_demux() { # the record of any instance knows what was there before the first of them
+find_demux() { # any instance's record has the value from before the first of them
   local line IFS=$'\n'
   for line in $(records "${noted[4]}" raw); do
     [[ $line == *" mode=redirect "* ]] || continue
@@ -119,7 +119,7 @@ find_demux() { # the record of any instance knows what was there before the firs
   echo "$(<"$early_demux")"
 }
 
-# Turns it off as long as any instance needs that. Prints the reason and returns 1 on failure.
+# Turns it off while any instance needs that. Prints the reason and returns 1 on failure.
 set_demux() {
   local to=$demux_was
   ! needs_no_demux || to=0

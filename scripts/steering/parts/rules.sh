@@ -1,8 +1,8 @@
-# A part of pepsal-iptables, which sources it: the rules that start wants.
+# A part of pepsal-iptables, which sources it: the rules that start sets.
 # shellcheck shell=bash disable=SC2004,SC2034,SC2154
 
-# What should stand in a table, in the form of iptables-restore: own chains, their rules, and the jumps to them. Nothing
-# for a table that the mode has no use for.
+# What a table should contain, in the format of iptables-restore: our chains, their rules, and the jumps to them.
+# Nothing for a table that the mode does not use.
 wanted() { # family table
   case $2:$mode in
     raw:tproxy)
@@ -74,15 +74,15 @@ jumps() { # table mode quic
 
 chains() { printf ":${prefix}_%s - [0:0]\n" "$@"; }
 
-# Packets of connections that the daemon holds, found by their socket, are routed into the machine. Those of the client
-# leg are kept out of connection tracking: the server leg has the same addresses and ports when it keeps the client's,
-# and would share one entry with it, whereupon NAT passes over the server leg.
-# A SYN is never looked up here: one that matches a socket in TIME_WAIT must reach TPROXY, which handles it.
+# Packets of the daemon's connections, found by their socket, are routed into the machine. Those of the client leg are
+# kept out of connection tracking: the server leg has the same addresses and ports if it keeps the client's, and would
+# share an entry with it, whereupon NAT ignores the server leg. A SYN is never looked up here: one that matches a socket
+# in TIME_WAIT must reach TPROXY, which handles it.
 raw_tproxy() { # family
   local icmp=${icmps[$1]} interface
   echo "-A ${prefix}_PRE -p tcp --syn -g ${prefix}_SYN"
-  # On an intercepted interface all packets are looked at; elsewhere only those without a mark, so that a mark there is
-  # never lost: --restore-skmark overwrites it even where the socket turns out to be another program's.
+  # On an intercepted interface, all packets are looked up; elsewhere only those without a mark, so that a mark there is
+  # never lost: --restore-skmark overwrites it even if the socket turns out to be another program's.
   for interface in "${interfaces[@]}"; do
     echo "-A ${prefix}_PRE -i $interface -p tcp -m socket --transparent -g ${prefix}_SOCK"
     echo "-A ${prefix}_PRE -i $interface -p $icmp -m socket --transparent -g ${prefix}_SOCK"
@@ -90,7 +90,7 @@ raw_tproxy() { # family
   echo "-A ${prefix}_PRE -p tcp -m mark --mark 0x0 -m socket --transparent -g ${prefix}_SOCK"
   echo "-A ${prefix}_PRE -p $icmp -m mark --mark 0x0 -m socket --transparent -g ${prefix}_SOCK"
 
-  # Half-open sockets and those in TIME_WAIT match but bring no mark; a value set before shows that none came.
+  # Half-open sockets and those in TIME_WAIT match but have no mark; a value set beforehand shows that there was none.
   echo "-A ${prefix}_SOCK -j MARK --set-xmark $unmarked/$value_mask"
   echo "-A ${prefix}_SOCK -m socket --transparent --restore-skmark"
   echo "-A ${prefix}_SOCK -m mark --mark $client_leg/$value_mask -g ${prefix}_LEG"
@@ -100,7 +100,7 @@ raw_tproxy() { # family
   done
   # Elsewhere it is a server leg in TIME_WAIT, or another program's: both are for this machine.
   echo "-A ${prefix}_SOCK -m mark --mark $unmarked/$value_mask -g ${prefix}_HERE"
-  echo "-A ${prefix}_SOCK -j MARK --set-xmark 0x0/0xffffffff" # another program's socket: as if never looked at
+  echo "-A ${prefix}_SOCK -j MARK --set-xmark 0x0/0xffffffff" # another program's socket: as if never looked up
 
   echo "-A ${prefix}_LEG -j CT --notrack"
   echo "-A ${prefix}_LEG -g ${prefix}_HERE"
@@ -118,7 +118,7 @@ raw_syn() { # family
     echo "-A ${prefix}_SYN -d fe80::/10 -j RETURN"
     echo "-A ${prefix}_SYN -s fe80::/10 -j RETURN"
   fi
-  # What a bridge passes to netfilter loses the socket that TPROXY gives it on its way up to IP.
+  # Packets that a bridge passes to netfilter lose the socket that TPROXY assigns on their way up to IP.
   if [[ $mode == tproxy && -e /proc/sys/net/bridge ]]; then
     echo "-A ${prefix}_SYN -m physdev --physdev-is-in -j RETURN"
   fi
@@ -126,8 +126,8 @@ raw_syn() { # family
     echo "-A ${prefix}_SYN -i $interface -m mark --mark 0x0/$value_mask -j ${prefix}_ASK"
   done
   if [[ $mode == tproxy ]]; then
-    # Early demux gives a SYN that is to pass to the TIME_WAIT socket of a proxied connection before it, and then it is
-    # not forwarded. So such a SYN is taken, whatever was decided.
+    # Early demux assigns a SYN that should pass to the TIME_WAIT socket of an earlier proxied connection, and then it
+    # is not forwarded. So such a SYN is intercepted, whatever was decided.
     for interface in "${interfaces[@]}"; do
       echo "-A ${prefix}_PASS -i $interface -m socket --transparent -g ${prefix}_LATE"
       echo "-A ${prefix}_SYN -i $interface -m mark --mark 0x0/$value_mask -m socket --transparent -g ${prefix}_LATE"
@@ -136,21 +136,21 @@ raw_syn() { # family
     echo "-A ${prefix}_LATE -g ${prefix}_TAKE"
     echo "-A ${prefix}_TAKE -j CT --notrack"
   else
-    echo "-A ${prefix}_TAKE -j RETURN" # tracked, as NAT demands; the rule is there to count
+    echo "-A ${prefix}_TAKE -j RETURN" # tracked, because NAT needs it; the rule is there to count
   fi
   echo "-A ${prefix}_PASS -j MARK --set-xmark 0x0/$value_mask"
   ask "$1"
 }
 
-# More SYNs than any box serves are a flood, whose price is not to be a way through the queuer each: beyond the limit
-# they bypass, as fast as the kernel forwards them.
-readonly queue_limit="-m limit --limit 10000/sec --limit-burst 10000" # the most that xt_limit knows
+# More SYNs than any box can serve are a flood, and should not all cost a pass through the queuer: beyond the limit they
+# bypass, as fast as the kernel forwards them.
+readonly queue_limit="-m limit --limit 10000/sec --limit-burst 10000" # the maximum of xt_limit
 
 ask() { # family
   local target list
   spare_excluded "$1" ASK
-  # Connections to the box itself, whatever the scope of the address. A rule for each type: the kernel wants all types of
-  # one rule at once for IPv6, and any for IPv4. IPv6 knows no broadcast.
+  # Connections to the box itself, whatever the scope of the address. One rule for each type: with several types in a
+  # rule, the kernel requires all for IPv6, and any for IPv4. IPv6 has no broadcast.
   list="LOCAL BROADCAST MULTICAST"
   if [[ $1 == 6 ]]; then list="LOCAL ANYCAST MULTICAST"; fi
   for target in $list; do
@@ -178,7 +178,7 @@ to_queue() {
   fi
 }
 
-# multiport takes 15 ports at most, a range counting as two.
+# multiport takes at most 15 ports, a range counting as two.
 port_groups() {
   local part weight used=0 line=
   local -a parts
@@ -196,30 +196,30 @@ port_groups() {
   echo "$line"
 }
 
-# Replies to a server leg that leaves by SNAT or MASQUERADE carry the box's address until NAT has put the client's back,
-# after this table; here, past connection tracking, the socket match sees through that.
+# Replies to a server leg that leaves through SNAT or MASQUERADE carry the box's address until NAT has restored the
+# client's, after this table; here, after connection tracking, the socket match handles that.
 mangle_tproxy() { # family
   local p any=::
   [[ $1 != 4 ]] || any=0.0.0.0
   mangle_mss "$1" "-m mark --mark $routed/$routed"
   echo "-A ${prefix}_PRE -p tcp -m mark --mark $intercepted/$value_mask" \
     "-j TPROXY --on-port $port --on-ip $any --tproxy-mark $routed/$all_bits"
-  # A SYN that goes on after a dial from its own address and port has that dial's connection mark. Errors about it are
+  # A SYN that continues after a dial from its own address and port has that dial's connection mark. Errors about it are
   # the client's.
   echo "-A ${prefix}_PRE -p tcp --syn -m connmark --mark $server_leg/$value_mask -j CONNMARK --set-xmark 0x0/$value_mask"
   for p in tcp "${icmps[$1]}"; do
     echo "-A ${prefix}_PRE -p $p -m conntrack --ctstate SNAT --ctdir REPLY -m socket --transparent" \
       "-j MARK --set-xmark $routed/$routed"
   done
-  # That a host next to the box does not answer, or that there is no route, the kernel says by ICMP to the address the
-  # server leg uses: the client's. It is for this machine, and known by the connection it is about.
+  # If a neighbouring host does not answer, or there is no route, the kernel sends ICMP to the address that the server
+  # leg uses: the client's. It is for this machine, and is recognised by the connection that it is about.
   echo "-A ${prefix}_OUT -p tcp --syn -m mark --mark $server_leg/$value_mask" \
     "-j CONNMARK --set-xmark $server_leg/$value_mask"
   echo "-A ${prefix}_OUT -p ${icmps[$1]} -m conntrack --ctstate RELATED -m connmark --mark $server_leg/$value_mask" \
     "-j MARK --set-xmark $returned/$all_bits"
 }
 
-# The SYN that opens a client leg, the answer to that of a server leg, and what either leg sends itself.
+# The SYN that opens a client leg, the answer to a server leg's SYN, and what either leg sends itself.
 mangle_mss() { # family match-of-answers
   local leg
   echo "-A ${prefix}_PRE -p tcp --syn -m mark --mark $intercepted/$value_mask -j ${prefix}_MSSP"
@@ -229,8 +229,9 @@ mangle_mss() { # family match-of-answers
   limit_segments "$1" MSSO
 }
 
-# The daemon sees the DSCP of a connection's packets: of each direction the first two that have one, and then one in two
-# seconds. Here NAT has given the answers to a server leg the client's address back. A SYN has been seen before.
+# The daemon is shown the DSCP of a connection's packets: in each direction the first two that have one, and then one
+# every two seconds. At this point NAT has restored the client's address in answers to a server leg. A SYN has been seen
+# before.
 show_dscp() {
   echo "-A ${prefix}_IN -m dscp ! --dscp 0x00 -m mark --mark $routed/$routed -j ${prefix}_DSCP"
   echo "-A ${prefix}_DSCP -p tcp --syn -j RETURN"
@@ -238,21 +239,21 @@ show_dscp() {
     "--hashlimit-mode srcip,srcport,dstip,dstport --hashlimit-name pepsal_$shift_bits $(to_queue)"
 }
 
-# What no rule has brought to the daemon's port costs it a process to refuse. From this machine itself the daemon answers.
+# Refusing what reaches the daemon's port without a rule costs it a process. The daemon itself answers this machine.
 guard_port() { # mark mask; of what a rule has brought
   echo "-A ${prefix}_IN ! -i lo -p tcp --dport $port --syn -m mark ! --mark $1/$2 -m addrtype --dst-type LOCAL -j DROP"
 }
 
-# A packet to a server leg that is here no more would go on to the client, whose connection it is not: the numbers are
-# others. A server that has not believed the leg's reset, as it lacks packets before it, asks by such a packet (RFC 5961
-# section 3.2). Its answer is a reset that it believes. Resets go on: a client may have asked the server in the same way;
-# and so do SYNs, with which a connection of its own begins.
+# A packet to a server leg that no longer exists would go on to the client, whose connection it does not belong to: the
+# sequence numbers differ. A server that lacks earlier packets does not accept the leg's reset but sends a challenge ACK
+# (RFC 5961 section 3.2). It is answered by a reset that the server accepts. Resets pass: a client may have challenged
+# the server in the same way; and so do SYNs, which begin a connection of their own.
 reset_server() {
   echo "-A ${prefix}_GONE -p tcp -m tcp --tcp-flags SYN,RST NONE -m connmark --mark $server_leg/$value_mask" \
     "-j REJECT --reject-with tcp-reset"
 }
 
-# Nobody can split QUIC. A client that is told so at its first packet uses TCP at once.
+# QUIC cannot be split. A client whose first packet is rejected switches to TCP at once.
 reject_quic() { # family
   local interface with="icmp6-port-unreachable"
   [[ $1 == 6 ]] || with="icmp-port-unreachable"
@@ -277,7 +278,7 @@ as_given() {
 }
 
 # What stop and status read. "had" lists the built-in chains that were in the table before, "-" if there was no table;
-# "demux" is what early_demux was.
+# "demux" is the previous value of early_demux.
 record() { # family table
   echo "-A ${prefix}_INFO -m comment --comment \"pepsal $(as_given) had=${had["$1 $2"]} demux=$demux_was\""
 }

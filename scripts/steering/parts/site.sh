@@ -1,9 +1,9 @@
-# A part of pepsal-iptables, which sources it: rules of the site's own that PEPsal's have to go by.
+# A part of pepsal-iptables, which sources it: the site's own rules that PEPsal's must take into account.
 # shellcheck shell=bash disable=SC2004,SC2034,SC2154
 
-# The first of two templates that rules in table raw attach to a packet counts (iptables-extensions(8), CT), so our jumps
-# stand before whatever attaches one. Prints for each built-in chain of table raw that has such a rule: the chain, the
-# number of the rule, not counting ours, and "late" if our jump is behind it.
+# Of two templates that rules in table raw attach to a packet, the first has an effect (iptables-extensions(8), CT), so
+# our jumps come before whatever attaches one. Prints for each built-in chain of table raw with such a rule: the chain,
+# the number of the rule, not counting ours, and "late" if our jump comes after it.
 ct_rules() { # saved-text
   [[ $1 == *" CT"* || $1 == *" NOTRACK"* ]] || return 0
   awk "${our_lines[@]}" "$know_ours"'
@@ -35,7 +35,8 @@ ct_rules() { # saved-text
     }' <<<"$1"
 }
 
-# The matches of those rules of a built-in chain that have a target, and the target's options: "MATCHES<tab>OPTIONS".
+# The matches of those rules of a built-in chain that have a given target, and the target's options:
+# "MATCHES<tab>OPTIONS".
 site_rules() { # saved-text table chain target-pattern
   [[ $1 == *"-A $3 "* ]] || return 0
   awk -v "table=*$2" -v "chain=$3" -v "pattern=^($4)$" '
@@ -51,7 +52,7 @@ site_rules() { # saved-text table chain target-pattern
     }' <<<"$1"
 }
 
-# Lets pass what such rules match. Untracked as table raw is, a match of a connection's state would never be true here.
+# Lets what such rules match pass. In table raw, before tracking, a match of the connection state would never be true.
 spare() { # what site_rules prints
   local matches options
   [[ -n $1 ]] || return 0
@@ -60,11 +61,11 @@ spare() { # what site_rules prints
   done < <(sed -E 's/-m (conntrack --ctstate|state --state) [^[:space:]]+ ?//; s/ \t/\t/' <<<"$1")
 }
 
-# What the site sends elsewhere by NAT, for an address that need not be the box's, passes by: only the first hook that
-# forwards it knows where to.
+# What the site redirects by NAT, possibly for an address that is not the box's, bypasses: only the first hook that
+# forwards it knows its real destination.
 spare_translated() { spare "$(site_rules "${saved[$1]}" nat PREROUTING 'DNAT|REDIRECT|NETMAP')"; } # family
 
-# Whether ip rules of the site select by marks, and none is about those of server legs.
+# Whether ip rules of the site select by marks, and none matches those of server legs.
 routes_by_mark() { # family
   local line found=1 IFS=$'\n'
   for line in $(all_rules "$1"); do
@@ -75,8 +76,8 @@ routes_by_mark() { # family
   return $found
 }
 
-# What gets its way by a mark of the site's in mangle PREROUTING, which is set after a SYN is decided upon and which the
-# server leg does not get, passes by, too.
+# What is routed by a mark that the site sets in mangle PREROUTING, after the verdict on the SYN and not on the server
+# leg, bypasses too.
 spare_marked() { # family
   ! routes_by_mark "$1" || spare "$(site_rules "${saved[$1]}" mangle PREROUTING MARK)"
 }
@@ -89,8 +90,8 @@ marking_rules() { # family; says so
   done < <(spare_marked "$1")
 }
 
-# Rules of the site that limit the segment size of what is forwarded do not see the legs, which come in by INPUT and leave
-# by OUTPUT. Those that name no other interface than the one a leg's SYN is on are repeated there.
+# Rules of the site that limit the segment size of forwarded packets do not see the legs, which arrive in INPUT and
+# leave through OUTPUT. Those that name no interface other than that of a leg's SYN are repeated there.
 limit_segments() { # family MSSP|MSSO, for what arrives or leaves
   local matches options other=-o
   [[ $2 == MSSP ]] || other=-i
@@ -100,7 +101,7 @@ limit_segments() { # family MSSP|MSSO, for what arrives or leaves
   done < <(site_rules "${saved[$1]}" mangle FORWARD TCPMSS)
 }
 
-# Names rules of the site's that have changed since the start, one a line.
+# Lists rules of the site that have changed since the start, one a line.
 outdated() { # family record
   local line rule now IFS=$'\n'
   for line in $(ct_rules "${saved[$1]}"); do # chain, place, late or fine

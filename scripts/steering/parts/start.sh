@@ -7,7 +7,7 @@ need_interfaces() {
     if [[ $interface == *+ ]] || has_interface "$interface"; then
       continue
     fi
-    if [[ -n $from_configuration ]]; then # which also names what comes later, as ppp0 does
+    if [[ -n $from_configuration ]]; then # which may also name interfaces that appear later, such as ppp0
       notice "there is no interface '$interface' here, or not yet; what arrives there is intercepted once it is there"
       continue
     fi
@@ -17,7 +17,7 @@ need_interfaces() {
   is_up lo || broken "interface lo is down, and what is intercepted is delivered there; ip link set lo up"
 }
 
-# The kernel would take each connection by both.
+# The kernel would intercept each connection twice.
 need_one_variant() { # family
   local other
   other=$(elsewhere "$1")
@@ -56,7 +56,7 @@ install() { # family; prints the reason and returns 1 on failure
   local t reason lacking="" first=mangle last=nat
   route_here "$1" "$(as_given)" 2>&1 || return
   [[ $mode == tproxy ]] || first=nat last=mangle
-  # Nothing is marked before the rules that deal with the mark are there.
+  # Nothing is marked before the rules that handle the mark are in place.
   for t in $first raw $last filter; do
     if reason=$(change "$1" "$t" "$(wanted "$1" "$t")"); then continue; fi
     follow_dscp=
@@ -69,7 +69,7 @@ install() { # family; prints the reason and returns 1 on failure
   [[ -z $lacking ]] || notice "IPv$1: DSCPs that change after the SYN are not passed on ($lacking)"
 }
 
-# What a change leaves over: ip rules, routes, empty tables.
+# What a change leaves behind: ip rules, routes, empty tables.
 tidy() { # family
   local t
   load "$1"
@@ -87,7 +87,7 @@ begin() {
   demux_was=$(find_demux)
 }
 
-# Puts back what was ours when the program began: nothing, or an earlier start.
+# Restores our rules as they were when the program began: none, or those of an earlier start.
 undo() {
   local family t line
   trap '' INT TERM HUP
@@ -132,7 +132,7 @@ start() {
   done
   load 4
   reason=$(set_demux) || broken "$reason"
-  trap '' INT TERM HUP # it is done; what is left is to sweep up after an earlier start
+  trap '' INT TERM HUP # it is done; only cleaning up after an earlier start is left
   trap - EXIT
   for family in "${families[@]}"; do tidy "$family"; done
 }
@@ -140,10 +140,10 @@ start() {
 stop() {
   local family t reason failed=
   need_machine
-  trap '' INT TERM HUP # half a stop helps nobody, and it is short
+  trap '' INT TERM HUP # an incomplete stop helps nobody, and it is short
   begin
   for family in "${families[@]}"; do
-    for t in filter raw mangle nat; do # first what answers packets that find no leg
+    for t in filter raw mangle nat; do # first the rules that answer packets without a leg
       reason=$(change "$family" "$t" "") || failed=${failed:-IPv$family: $reason}
     done
     tidy "$family"

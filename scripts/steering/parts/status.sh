@@ -41,7 +41,7 @@ queue_state() { # queue-range
   if [[ -z $list ]]; then echo bound; else echo "nobody listens to ${list}: connections pass direct"; fi
 }
 
-# Names what is not there of a family's rules, one a line.
+# Lists what is missing of a family's rules, one a line.
 missing() { # family record
   local t line name has_record text=${noted[$1]} IFS=$'\n'
   read_record "$2"
@@ -98,7 +98,7 @@ show() { # family record: prints what is there, returns 1 if it is not whole
   [[ -z $lack ]] || { echo "  missing: ${lack//$'\n'/; }; start again to correct it" && return 1; }
 }
 
-# Exit status as the LSB has it: 0 in place, 3 not there; 1 in part.
+# Exit status as defined by the LSB: 0 in place, 3 not there; 1 in part.
 status() {
   local family line found=0 whole=1
   need_machine

@@ -3,14 +3,14 @@
 
 is_nft() { [[ ${variant[$1]} == *nf_tables* ]]; }
 
-# The same program of the other variant, whose rules are in force beside those of this one.
+# The same program of the other variant, whose rules apply in addition to those of this one.
 other_command() { # family
   local name=iptables
   [[ $1 == 4 ]] || name=ip6tables
   if is_nft "$1"; then echo $name-legacy; else echo $name-nft; fi
 }
 
-# The instance that has rules by the other variant, if any.
+# The instance that has rules of the other variant, if any.
 elsewhere() { # family
   local name text
   name=$(other_command "$1")-save
@@ -19,14 +19,14 @@ elsewhere() { # family
   [[ ! $text =~ --comment\ \"pepsal\ instance=([^ ]*) ]] || echo "${BASH_REMATCH[1]}"
 }
 
-# iptables-nft-save prints built-in chains whether they exist or not; only nft tells.
+# iptables-nft-save prints built-in chains whether they exist or not; only nft shows that.
 has_base() { # family table chain
   [[ -z $(type -P nft) ]] || nft list chain "${nft_families[$1]}" "$2" "$3" >/dev/null 2>&1
 }
 
-# Reads all tables of a family into saved, and into noted what is said about PEPsal in them, one a line: "TABLE record"
-# of any instance, "TABLE ours chain", "TABLE ours jump RULE", "TABLE CHAIN ACCEPT" for each built-in chain that is open, and "TABLE CHAIN
-# used" for each rule in one.
+# Reads all tables of a family into saved, and into noted what they say about PEPsal, one a line: "TABLE record" of any
+# instance, "TABLE ours chain", "TABLE ours jump RULE", "TABLE CHAIN ACCEPT" for each built-in chain that is open, and
+# "TABLE CHAIN used" for each rule in one.
 load() { # family
   local program_name
   program_name=${commands[$1]}-save
@@ -57,10 +57,10 @@ read_record() { # record
   for word in $1; do recorded[${word%%=*}]=${word#*=}; done
 }
 
-# Another instance's record speaks for the time before it, too.
+# Another instance's record also describes the time before it.
 find_had() { # family table
   local line chain list=
-  if ! is_nft "$1"; then # which never takes any away
+  if ! is_nft "$1"; then # which never removes any
     echo "${built_in// /,}"
     return
   fi
@@ -87,7 +87,7 @@ except() { # lines other-lines; prints those that are not among the others
   done
 }
 
-# Our part of a table, out of what iptables-save printed.
+# Our part of a table, from the output of iptables-save.
 own() { # saved-text table
   [[ $1 == *"${prefix}_"* ]] || return 0
   awk "${our_lines[@]}" "$know_ours"'
@@ -98,8 +98,8 @@ own() { # saved-text table
     kind == "rule" || kind == "jump"' wanted="$2" - <<<"$1"
 }
 
-# The transaction that makes our part of a table what it should be: chains are made again, jumps that stand stay where
-# they are, the rest goes. Nothing if there is nothing to do.
+# The transaction that turns our part of a table into what it should be: chains are recreated, existing jumps stay where
+# they are, the rest is removed. Nothing if there is nothing to do.
 plan() { # our-lines-now wanted-lines table places-of-jumps, see ct_rules
   [[ -n $1$2 ]] || return 0
   awk "${our_lines[@]}" -v "places=$4" "$know_ours"'
@@ -129,7 +129,7 @@ plan() { # our-lines-now wanted-lines table places-of-jumps, see ct_rules
     }' table="$3" <(printf '%s\n' "$1") <(printf '%s\n' "$2")
 }
 
-# Carries a plan out. Prints the reason and returns 1 on failure.
+# Carries out a plan. Prints the reason and returns 1 on failure.
 change() { # family table wanted-lines
   local now reason command lines places=
   now=$(own "${saved[$1]}" "$2")
@@ -138,7 +138,7 @@ change() { # family table wanted-lines
       places=$(ct_rules "${saved[$1]}")
       places=${places//$'\n'/ }
       ;;
-    filter) places="FORWARD 1 fine" ;; # before what lets all of a network or a connection pass
+    filter) places="FORWARD 1 fine" ;; # before what accepts a whole network or connection
   esac
   lines=$(plan "$now" "$3" "$2" "$places")
   [[ -n $lines ]] || return 0
@@ -150,8 +150,9 @@ change() { # family table wanted-lines
   }
 }
 
-# The nft variant makes tables and built-in chains when they are first used; those that were not there before and are
-# empty now go again. The kernel refuses to delete a chain that holds rules. The legacy variant cannot delete a table.
+# The nft variant creates tables and built-in chains when they are first used; those that were not there before and are
+# empty now are removed. The kernel refuses to delete a chain that contains rules. The legacy variant cannot delete a
+# table.
 prune() { # family table
   local chain family used="" was=${had["$1 $2"]}
   is_nft "$1" && [[ ${noted[$1]} == *"$2 is there"* ]] || return 0

@@ -1,15 +1,15 @@
-# A part of pepsal-satlink, which sources it: the shaper of the interface, and what is sent once more when the link is idle.
+# A part of pepsal-satlink, which sources it: the shaper of the interface, and the copies sent when the link is idle.
 # shellcheck shell=bash disable=SC2034,SC2154
 
-# By total length (IPv4) or payload length (IPv6) below 64 bytes, protocol TCP, no FIN, RST or PSH: those would overtake the
-# data before them, and a reset that does is not believed (RFC 5961 section 3).
+# By total length (IPv4) or payload length (IPv6) below 64 bytes, protocol TCP, no FIN, RST or PSH: those would overtake
+# the data before them, and a reset that does is not accepted (RFC 5961 section 3).
 small_first() {
   local filter="tc filter add dev $interface parent 1:"
   $filter protocol ip prio 1 u32 match u16 0 0xffc0 at 2 match u8 6 0xff at 9 match u8 0 0x0d at 33 flowid 1:10 &&
     $filter protocol ipv6 prio 2 u32 match u16 0 0xffc0 at 4 match u8 6 0xff at 6 match u8 0 0x0d at 53 flowid 1:10
 } 2>/dev/null
 
-# By one tc, as each moment at the old rate fills the satellite's queue.
+# With a single tc, because every moment at the old rate fills the satellite's queue.
 set_classes() { # add|change
   local frame limits whole=${link[shaped_bit]}
   frame=$(($(<"/sys/class/net/$interface/mtu") + 14))
@@ -21,15 +21,15 @@ class $1 dev $interface parent 1:1 classid 1:20 htb prio 1 rate $((whole / 2))bi
 END
 }
 
-is_repeating() { # what is sent once more has its rules and its class
+is_repeating() { # whether copies have their rules and their class
   nft list table netdev "pepsal_repeats_$(cat "/sys/class/net/$interface/ifindex")" >/dev/null 2>&1 &&
     [[ $(tc class show dev "$interface" classid "$copies") == "class htb $copies "* ]]
 }
 
-# All of it: a start that was killed notes no queue.
+# Whether it is complete: a start that was killed records no queue.
 is_shaped() { [[ -n $(noted queue) && $(tc qdisc show dev "$interface" root) == "qdisc htb 1: root "* ]]; }
 
-# Another rate for what stands, which loses no packet: a queue that became shorter would.
+# Changes the rate in place, which loses no packet: shortening a queue would.
 reshape() {
   set_classes change 2>/dev/null || broken "cannot change the shaper of $interface"
   ((link[queue_bytes] > $(noted queue))) || return 0
@@ -37,8 +37,8 @@ reshape() {
   note queue "${link[queue_bytes]}"
 }
 
-# Queues the box's own packets, where TCP's small queues see them: HTB at the rate, and under it the fairest queue there is.
-# Handshakes and acknowledgements go first, so that neither waits behind a burst.
+# Queues the box's own packets, where TCP's small queues see them: HTB at the rate, and under it the fairest queue
+# available. Handshakes and acknowledgements go first, so that neither waits behind a burst.
 shape() {
   local leaf
   remember_attribute tx_queue_len # a queueing discipline on a device without a queue sets it
@@ -58,12 +58,12 @@ shape() {
   broken "there is no queue for HTB on $interface ('$program check --interface $interface' names what is missing)"
 }
 
-# What only a timer of TCP's would repair, such as the end of a burst, is sent once more as soon as the link is idle:
-# behind all others stands a class with copies of the last packets that left, from which the oldest go when it is full.
-# Its own rate fills what it may send while the link is busy, too: a little, after a quiet time.
-# Only the box's own packets have a socket, so those that it forwards and the copies themselves are not copied. Nor are
-# acknowledgements: the next one says the same. A copy goes without its timestamp, which what was repaired meanwhile makes too
-# old for the receiver (PAWS, RFC 7323, section 5). Where nft cannot make copies, there are none.
+# What only one of TCP's timers would repair, such as the end of a burst, is repeated as soon as the link is idle: the
+# lowest class contains copies of the last packets sent, and drops the oldest when it is full. Its own rate also refills
+# what it may send while the link is busy: a little, after a quiet time. Only the box's own packets have a socket, so
+# packets that it forwards and the copies themselves are not copied. Nor are acknowledgements: the next one says the
+# same. A copy has no timestamp, because repairs made meanwhile would make the timestamp too old for the receiver (PAWS,
+# RFC 7323, section 5). If nft cannot make copies, there are none.
 repeat_last_packets() {
   local table frame
   table=pepsal_repeats_$(cat "/sys/class/net/$interface/ifindex")
@@ -76,9 +76,9 @@ repeat_last_packets() {
   { tc class replace dev "$interface" parent 1:1 classid "$copies" htb prio 7 rate "${link[repeat_bit]}bit" ceil "${link[shaped_bit]}bit" \
     quantum $frame burst "${link[repeat_burst]}" cburst $((2 * frame)) &&
     tc qdisc replace dev "$interface" parent "$copies" handle 3: pfifo_head_drop limit "${link[repeat_packets]}"; } 2>/dev/null ||
-    broken "cannot give the shaper of $interface a class for packets that are sent once more"
+    broken "cannot add a class for repeated packets to the shaper of $interface"
   remember repeats "$table" -
-  nft -f - 2>/dev/null <<END || echo "$program: nothing is sent once more on $interface: it needs the package nftables and a kernel from 5.18 on" >&2
+  nft -f - 2>/dev/null <<END || echo "$program: packets are not repeated on $interface: this needs nftables and kernel 5.18 or newer" >&2
 add table netdev $table
 delete table netdev $table
 table netdev $table {

@@ -1,8 +1,8 @@
-# A part of pepsal-satlink, which sources it: what was there before, as noted in a state file, and how it is put back.
+# A part of pepsal-satlink, which sources it: the previous state, as recorded in a state file, and how it is restored.
 # shellcheck shell=bash disable=SC2034,SC2154
 
-# A state file begins with the boot, the namespace and the interface it is of; their inodes in sysfs are never used
-# again, unlike a namespace's own, and unlike names. Its other lines are "KIND NAME VALUE", the oldest first.
+# A state file begins with the boot, the namespace and the interface that it is for; their inodes in sysfs are never
+# reused, unlike a namespace's own, and unlike names. Its other lines are "KIND NAME VALUE", the oldest first.
 namespace_identity() { echo "$(cat /proc/sys/kernel/random/boot_id) $(stat -Lc %i /sys/class/net/lo)"; }
 interface_identity() { stat -Lc %i "/sys/class/net/$1" 2>/dev/null || echo gone; } # interface
 identity() { echo "of $(namespace_identity) $(interface_identity "$interface")"; }
@@ -11,7 +11,7 @@ is_of_this_namespace() { # state-file
   [[ -e $1 && $(head -n 1 "$1") == "of $(namespace_identity) "* ]]
 }
 
-# An interface that was prepared under another name keeps its state, under its new one.
+# An interface that has been renamed since it was prepared keeps its state, under its new name.
 adopt_renamed() {
   local other
   [[ ! -e $state && -e /sys/class/net/$interface ]] || return 0
@@ -28,7 +28,7 @@ has_state() { [[ -e $state && $(head -n 1 "$state") == "$(identity)" ]]; }
 
 without_windows() { sed -E 's/ init[cr]wnd [0-9]+//g'; }
 
-# What was there before the first of several starts is what counts.
+# The state before the first of several starts is what counts.
 remember() { # kind name value
   if [[ $1 == route ]]; then
     ! grep "^route $2 " "$state" | without_windows | grep -xF "$(without_windows <<<"$*")" >/dev/null || return 0
@@ -38,7 +38,7 @@ remember() { # kind name value
   echo "$*" >>"$state"
 }
 
-# What is in force now, and changes with each start. Without a value it is forgotten.
+# Records what is in force now, and changes with each start. Without a value the record is removed.
 note() { # kind [value]
   local rest
   rest=$(grep -v "^$1 " "$state")
@@ -56,7 +56,7 @@ others() {
   done
 }
 
-# Sysctls are shared by a namespace's interfaces: the last one of them to stop puts them back.
+# Sysctls are shared by a namespace's interfaces: the last one to stop restores them.
 is_last() {
   local other name
   while read -r other; do
@@ -99,8 +99,9 @@ reset_attribute() { # name
   [[ -z $before ]] || set_attribute "$1" "$before"
 }
 
-# Unicast routes out of the interface, as "FAMILY ROUTE", without the flags that only the kernel sets. Those that come
-# and go by themselves, and those that have several ways, are left alone. ip prints a lock of rto_min that it does not take.
+# Unicast routes out of the interface, as "FAMILY ROUTE", without the flags that only the kernel sets. Routes that
+# expire, and those with several next hops, are left alone. ip prints a lock of rto_min that it does not accept as
+# input.
 routes() {
   local family
   for family in 4 6; do
@@ -111,7 +112,7 @@ routes() {
   done
 }
 
-# Undoes what the state file has, the latest first. Of an interface that has gone, only the sysctls are left.
+# Undoes what the state file contains, the latest first. For an interface that has gone, only the sysctls are left.
 put_back() {
   local kind name value here=no last=no
   ! has_state || here=yes
@@ -127,12 +128,12 @@ put_back() {
         # shellcheck disable=SC2086 # a route is several words
         ip "-$name" route change $value dev "$interface"
         ;;
-    esac || true # what has gone meanwhile needs no putting back
+    esac || true # what has gone meanwhile need not be restored
   done < <(tac "$state") 2>/dev/null
   rm -f "$state"
 }
 
-# Of an earlier start, whatever has become of it.
+# Undoes an earlier start, whatever has become of it.
 undo() {
   if is_of_this_namespace "$state"; then put_back; else rm -f "$state"; fi
 }

@@ -1,19 +1,19 @@
 # A part of pepsal-satlink, which sources it: the action status, and what it finds missing.
 # shellcheck shell=bash disable=SC2034,SC2154
 
-# What somebody or something has taken away since the start, a line each.
+# What has been removed since the start, one a line.
 missing() {
   local family route lost
   is_shaped || echo "the shaper"
   read -r _ _ _ lost < <(noted link)
-  [[ ${lost:-0} == 0 ]] || is_repeating || echo "what is sent once more"
+  [[ ${lost:-0} == 0 ]] || is_repeating || echo "the repetition of the last packets"
   while read -r family route; do
     [[ $route == *" initcwnd "*" initrwnd "* ]] || echo "the initial windows of route $route (IPv$family)"
   done < <(routes)
   [[ $(cat "/sys/class/net/$interface/operstate") != down ]] || echo "the interface itself, which is down"
 }
 
-# Exit status as the LSB has it: 0 in place, 1 in part, 3 not there.
+# Exit status as defined by the LSB: 0 in place, 1 in part, 3 not there.
 status() {
   local rate ms where lost lacking
   if ! has_state; then
@@ -36,7 +36,7 @@ status() {
     whole && /^ backlog/ { backlog = $2 }
     END {
       if (rate) print "  shaped to " rate ": sent " sent " bytes, dropped " dropped ", backlog " backlog
-      if (repeated != "") print "  of these sent once more: " repeated " bytes"
+      if (repeated != "") print "  of these repeated: " repeated " bytes"
     }'
   routes | sed -n '/initcwnd/s/^. /  route /p'
   echo "  gro_flush_timeout $(cat "/sys/class/net/$interface/gro_flush_timeout") ns"

@@ -1,10 +1,10 @@
-# Cases of peer_test.sh, which sources this: SYNs that are forged, processes and boxes that are lost.
+# Cases of peer_test.sh, which sources this: forged SYNs, lost processes and boxes.
 # shellcheck shell=bash disable=SC2034,SC2154
 
 gateway_accepted() { (($(counter gw connections_accepted) > $1)); }
 gateway_opened() { (($(counter gw connections_opened) > $1)); }
 
-# A SYN whose source may be anybody's: the gateway dials before the handshake only if it comes from behind its peer.
+# A SYN with a possibly forged source: the gateway only dials before the handshake if it comes from behind its peer.
 forged_syns() {
   local opened accepted kind
   case=forged_syns
@@ -32,7 +32,7 @@ half_open_ends() {
   case=half_open_ends
   eventually log_has gw "closed client=10.81.1.77:4002" || eventually log_has gw "closed client=10.81.1.77:4002" ||
     wrong "a connection without a handshake stays"
-  # Or because no host has that address, if the terminal says so first.
+  # Or because no host has that address, if the terminal reports that first.
   log_has gw "reason=timeout-of-client" || log_has gw "reason=error-113-of-client" || wrong "it did not end though its handshake never ended: $(satbox log gw | grep -F 10.81.1.77)"
 }
 
@@ -57,8 +57,9 @@ have_ended() { # PID...
   for pid; do ! kill -0 "$pid" 2>/dev/null || return 1; done
 }
 
-# Waiting proxies killed one and all: the end of their streams proves that nothing was passed on, and what follows goes
-# by another way, once. They have ended first: what reaches one that is dying makes its end a reset, which proves nothing.
+# All waiting proxies are killed: the end of their streams proves that nothing was passed on, and the bytes are sent
+# again over another path, once. The proxies must have ended first: data that reach a dying one make its end a reset,
+# which proves nothing.
 far_proxies_killed() {
   local waiting before
   case=far_proxies_killed
@@ -73,7 +74,7 @@ far_proxies_killed() {
   eventually is_up term 4 || wrong "the pool is not filled again"
 }
 
-# The keeper's end costs nothing: what it had ready is taken over.
+# The end of the keeper costs nothing: what it had ready is taken over.
 keeper_killed() {
   local made
   case=keeper_killed
@@ -86,7 +87,7 @@ keeper_killed() {
   (($(counter term warm_connections_made) <= made + 2)) || wrong "what was ready was made again"
 }
 
-# Ended, killed and started again: connections go on by dialling, then by the peer again.
+# Stopped, killed and started again: connections are dialled meanwhile, then go over the peer again.
 peer_goes_and_comes() {
   local used
   case=peer_goes_and_comes
@@ -107,8 +108,8 @@ peer_goes_and_comes() {
   eventually is_up term 4 || wrong "the peer does not come up after it was killed"
 }
 
-# The box is gone without a word and comes back under its address with no memory of any connection: a client that has sent
-# something is reset at most once, as nobody can know whether it arrived; then all is as before.
+# The box disappears without notice and comes back under its address with no memory of any connection: a client that has
+# sent something is reset at most once, because nobody can know whether it arrived; then everything is as before.
 box_restarted() {
   local try
   case=box_restarted

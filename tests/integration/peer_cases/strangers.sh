@@ -1,4 +1,5 @@
-# Cases of peer_test.sh, which sources this: who is no peer, or not yet: no peers, other keys, garbage, wrong options.
+# Cases of peer_test.sh, which sources this: what is not a peer, or not yet: no peers, other keys, garbage, wrong
+# options.
 # shellcheck shell=bash disable=SC2034,SC2154
 
 # The same programs without peers, as control.
@@ -26,7 +27,7 @@ without_peers() {
   fetch 4 http large || wrong "the file does not arrive whole after its return"
 }
 
-# Over a peer of the one family, clients of both.
+# Clients of both families over a peer of one.
 mixed_families() {
   local family used
   case=mixed_families
@@ -41,7 +42,7 @@ mixed_families() {
   (($(counter term warm_connections_used) == used + 2)) || wrong "the peer was not used"
 }
 
-# A box that keeps no warm connections says so, is served without them, and serves its peer's.
+# A box that keeps no warm connections says so, works without them, and serves its peer's.
 none_kept() {
   local missing
   case=none_kept
@@ -59,7 +60,7 @@ none_kept() {
   (($(counter term warm_connections_served) == 1)) || wrong "it does not serve its peer's connections"
 }
 
-# Who waits less long for servers than its peer gives one client up, and none of the connections that are ready.
+# A box that waits less long for servers than its peer only gives up the one client, and none of the ready connections.
 less_patient() {
   local made
   case=less_patient
@@ -97,7 +98,7 @@ keys() {
   fetch 4 http small || wrong "the file does not arrive whole beside a peer without a key"
 }
 
-# What is no peer, says nothing sensible, or stops half-way, comes to nothing and harms nobody.
+# What is not a peer, sends garbage, or stops half-way gets nothing and harms nobody.
 strangers() {
   local refused
   case=strangers
@@ -179,8 +180,8 @@ END
     wrong "the warm port is open on the users' side"
 }
 
-# Whoever has the peer's address, says nothing and goes on to connect gets no more processes than a peer is allowed, half of
-# --max-connections, and users' connections go on.
+# A host with the peer's address that sends nothing and keeps connecting gets no more processes than a peer is allowed,
+# half of --max-connections, and users' connections continue.
 silent_strangers() {
   local before connecting proxies
   case=silent_strangers

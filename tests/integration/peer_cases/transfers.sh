@@ -1,4 +1,5 @@
-# Cases of peer_test.sh, which sources this: all that programs do crosses by warm connections, and is what it should be.
+# Cases of peer_test.sh, which sources this: everything that programs do crosses over warm connections, with the right
+# result.
 # shellcheck shell=bash disable=SC2034,SC2154
 
 # Everything that curl does, over both families: twelve connections.
@@ -14,7 +15,7 @@ transfers() { # READY: warm connections to wait for before each of the four
   done
 }
 
-# No SYN of a client crosses the satellite, and all is what it should be.
+# No SYN of a client crosses the satellite, and all results are right.
 carries() {
   local capture used
   case=carries
@@ -37,7 +38,7 @@ carries() {
   log_has gw "client=$user:" || wrong "the gateway's closing lines do not name the client"
 }
 
-# The client's DSCP goes on to the server, and the server's crosses the satellite, whatever the families of both.
+# The client's DSCP reaches the server, and the server's crosses the satellite, whatever the families of both.
 keeps_dscp() {
   local tables family
   case=keeps_dscp
@@ -103,8 +104,8 @@ print(b"".join(iter(lambda: s.recv(100), b"")).decode())' "$server" || true)
   [[ $answer == "before-!behind-end-seen" ]] || wrong "the urgent byte comes as '$answer'"
 }
 
-# Who does not read stops who sends, across both boxes: of 16 MB no more is taken than the sockets on the way hold. Then all
-# arrives.
+# A receiver that does not read stops the sender, across both boxes: of 16 MB, no more is accepted than the sockets on
+# the path can hold. Then everything arrives.
 back_pressure() {
   case=back_pressure
   stops_who_sends
@@ -153,7 +154,7 @@ refused_there() {
   eventually log_has term "reason=dial-refused-at-peer" || wrong "the terminal's log has not the gateway's reason"
 }
 
-# The gateway dials nobody but other hosts; the terminal reaches its addresses without its help.
+# The gateway dials only other hosts; the terminal reaches its addresses without its help.
 box_itself() {
   local answer refused
   case=box_itself
@@ -164,7 +165,7 @@ box_itself() {
   (($(counter gw warm_connections_refused) == refused + 1)) || wrong "the refusal is not counted"
 }
 
-# More at once than are ready: what finds none is dialled, and nothing is mixed up.
+# More at once than are ready: the rest are dialled, and nothing is mixed up.
 burst() {
   local i clients=() missing
   case=burst

@@ -1,4 +1,5 @@
-# Cases of pepsal_satlink_test.sh, which sources this: several of them, and those that come, go and are renamed.
+# Cases of pepsal_satlink_test.sh, which sources this: several interfaces, and interfaces that appear, disappear and are
+# renamed.
 # shellcheck shell=bash disable=SC2154
 
 bring_satellite() {
@@ -51,7 +52,7 @@ await_prepared() { # when
   wrong "$1 it is not prepared: $(satlink status 2>&1 || true)"
 }
 
-# In the background: an interface that is not there yet, that was down, that is another one.
+# In the background: an interface that does not exist yet, that was down, that is replaced by another.
 has_a_shaper() { [[ $(tc -n box qdisc show dev "$1" root) == "qdisc htb "* ]]; } # INTERFACE
 
 case_watch_follows_the_interface() {

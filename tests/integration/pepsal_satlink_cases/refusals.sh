@@ -1,7 +1,7 @@
 # Cases of pepsal_satlink_test.sh, which sources this: starts that are interrupted, locked out or wrong, and check.
 # shellcheck shell=bash disable=SC2154
 
-# The real tc, but before a class is added something happens.
+# The real tc, but something happens before a class is added.
 interfere() { # shell-commands
   mkdir -p "$work/bin"
   cat >"$work/bin/tc" <<END
@@ -58,7 +58,7 @@ refused_when() { # shell-commands text
   expect_as_noted "after '$1'"
 }
 
-# Any user may read its folder, and so lock that.
+# Any user may read its folder, and could therefore lock it.
 case_lock_is_roots() {
   local other
   set_up

@@ -1,4 +1,5 @@
-# Cases of pepsal_satlink_test.sh, which sources this: what a start sets, a change keeps, a stop puts back and status tells.
+# Cases of pepsal_satlink_test.sh, which sources this: what a start sets, a change keeps, a stop restores and status
+# shows.
 # shellcheck shell=bash disable=SC2154
 
 route_windows() { # family destination [table]: initcwnd and initrwnd
@@ -40,7 +41,7 @@ case_sets_what_it_says() {
   expect "windows of a thread" "10 10" "$(route_windows 4 default)"
 }
 
-# The link stands in the configuration once; an option replaces a part of it.
+# The link is described in the configuration; an option replaces part of it.
 case_link_from_the_configuration() {
   set_up
   printf '%s\n' 'port = 5000' 'link = sat0 rate=50/10 rtt=600 side=gateway' 'link = lan0 rate=5/5 rtt=10 side=terminal' \
@@ -78,7 +79,7 @@ case_stop_puts_everything_back() {
   expect "status without start" "sat0: not prepared" "$(satlink status || true)"
 }
 
-# A change by someone else is not undone, and what has gone does not come back.
+# A change by someone else is not undone, and what is gone does not come back.
 case_routes_that_have_gone() {
   set_up
   satlink_start
@@ -91,7 +92,7 @@ case_routes_that_have_gone() {
   ip -n box link set sat0 up
   settle sat0
   ip -n peer link set sat1 down
-  for ((try = 0; try < 100; try++)); do # the kernel marks the routes, a little later
+  for ((try = 0; try < 100; try++)); do # the kernel marks the routes a little later
     [[ $(ip -n box route show dev sat0) == *linkdown* ]] && break
     sleep 0.1
   done
@@ -101,7 +102,7 @@ case_routes_that_have_gone() {
   expect_as_noted "after a stop without carrier"
 }
 
-# Sysctls are the namespace's, and remain until the last of its interfaces stops.
+# Sysctls belong to the namespace, and remain until the last of its interfaces stops.
 case_two_interfaces() {
   set_up
   note
@@ -122,7 +123,7 @@ case_interface_vanishes() {
   satlink stop
   expect "slow start after idle" 1 "$(box sysctl -n net.ipv4.tcp_slow_start_after_idle)"
   expect "state files" "" "$(find /run/pepsal-satlink -type f)"
-  # Another one of its name: what is remembered of the first is not for it.
+  # Another interface of the same name: what is recorded about the first does not apply to it.
   set_up
   satlink_start
   ip -n box link del sat0
@@ -134,7 +135,7 @@ case_interface_vanishes() {
   satlink_start
   satlink stop
   expect "slow start after idle" 1 "$(box sysctl -n net.ipv4.tcp_slow_start_after_idle)"
-  # A namespace that got an earlier one's number: its state is not for this one.
+  # A namespace that got an earlier one's number: its state does not apply to this one.
   set_up
   note
   satlink_start
@@ -152,7 +153,7 @@ case_change_loses_nothing() {
   set_up
   satlink start --rate 0.5/0.5 --rtt 600 --side gateway
   ip -n peer addr add 10.1.0.2/24 dev sat1
-  # Some 75 kB at 60 kB/s; the answers that nobody listens are not of interest.
+  # Some 75 kB at 60 kB/s; the answers that nobody listens do not matter.
   box bash -c 'for ((i = 0; i < 60; i++)); do printf %1200s >/dev/udp/10.1.0.2/9; done' 2>/dev/null || true
   [[ $(tc -n box -s qdisc show dev sat0) == *"backlog "[1-9]* ]] || wrong "nothing waits in the shaper"
   refused 2 "--rate DOWN/UP is missing" change --interface sat0
@@ -168,7 +169,7 @@ case_change_loses_nothing() {
   refused 1 "not prepared" change --interface sat0 --rate 50/10
 }
 
-# A modem's rate counts more than the file's, whatever becomes of the interface, until a stop.
+# A modem's rate overrides the file's, whatever happens to the interface, until a stop.
 case_told_rate_holds() {
   set_up
   echo 'link = sat0 rate=50/10 rtt=600 side=gateway' >"$work/pepsal.conf"
@@ -192,7 +193,7 @@ case_told_rate_holds() {
 
 missing() { satlink status | sed -n 's/^  missing: //p'; }
 
-# A route that is new, an interface that was down, a shaper that somebody took away: status says so, start sets it right.
+# A new route, an interface that was down, a shaper that has been removed: status says so, start corrects it.
 case_status_names_what_is_missing() {
   local status
   set_up

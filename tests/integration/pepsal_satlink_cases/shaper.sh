@@ -1,9 +1,9 @@
-# Cases of pepsal_satlink_test.sh, which sources this: what goes first in the shaper, and what is sent once more.
+# Cases of pepsal_satlink_test.sh, which sources this: what goes first in the shaper, and what is repeated.
 # shellcheck shell=bash disable=SC2154
 
 sent_by() { box tc -s class show dev sat0 classid "$1" | sed -n 's/^ Sent [0-9]* bytes \([0-9]*\) pkt.*/\1/p'; } # CLASS
 
-# Sends three segments without data, by a raw socket.
+# Sends three segments without data, through a raw socket.
 send_segments() { # SOURCE DESTINATION FLAGS
   box python3 - "$@" <<'END'
 import socket, struct, sys
@@ -16,8 +16,8 @@ with socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_TCP) as raw:
 END
 }
 
-# Handshakes and acknowledgements go first. What ends a stream or pushes it would overtake the stream; a reset that did
-# would not be believed.
+# Handshakes and acknowledgements go first. Segments that end or push a stream would overtake it; a reset that did would
+# not be accepted.
 case_ends_do_not_overtake() {
   local addresses flags small others
   set_up
@@ -37,7 +37,7 @@ case_ends_do_not_overtake() {
 
 retransmissions() { box sed -n '/^Tcp: [0-9]/p' /proc/net/snmp | cut -d ' ' -f 13; } # RetransSegs
 
-# Sends one packet to the other side, which loses the first of each two with data; what came is in received.
+# Sends one packet to the other side, which loses the first of every two with data; what arrived is in `received`.
 send_one_packet() {
   local try listener
   rm -f "$work/received"
@@ -66,8 +66,8 @@ END
   wait $listener || true
 }
 
-# A link that loses packets has the last ones sent once more, which spares a retransmission; without loss, and after
-# --loss 0, it has not.
+# On a link that loses packets, the last ones are repeated, which saves a retransmission; without loss, and after --loss
+# 0, they are not.
 case_last_packets_are_sent_once_more() {
   local before
   set_up
@@ -82,8 +82,8 @@ case_last_packets_are_sent_once_more() {
   (($(retransmissions) > before)) || wrong "a lost packet was not sent again: the case does not show what it should"
 
   satlink_start --loss 1
-  [[ $(satlink status) == *"loss 1 %"*"sent once more: "* ]] || wrong "status says: $(satlink status)"
-  ip -n box route change 10.1.0.0/24 dev sat0 src 10.1.0.1 rto_min 25s # timers come too late
+  [[ $(satlink status) == *"loss 1 %"*"of these repeated: "* ]] || wrong "status says: $(satlink status)"
+  ip -n box route change 10.1.0.0/24 dev sat0 src 10.1.0.1 rto_min 25s # timers fire too late
   before=$(retransmissions)
   send_one_packet
   expect "bytes that came with copies" 501 "$(wc -c <"$work/received")"
@@ -91,7 +91,7 @@ case_last_packets_are_sent_once_more() {
   expect "dropped" 0 "$(satlink status | sed -n 's/.*dropped \([0-9]*\).*/\1/p')"
 
   box nft delete table netdev "$(box nft list tables netdev | sed -n 's/.* \(pepsal_repeats_[0-9]*\)$/\1/p')"
-  [[ $(missing) == *"what is sent once more"* ]] || wrong "missing copies are not named: $(satlink status)"
+  [[ $(missing) == *"the repetition of the last packets"* ]] || wrong "missing copies are not named: $(satlink status)"
   satlink_start --loss 2
   satlink change --rate 40/10
   [[ $(satlink status) == *"40/10"*"loss 2 %"* ]] || wrong "status after a change says: $(satlink status)"

@@ -75,7 +75,7 @@ TEST_F(ConfigFileTest, CommentsBlanksAndQuotesAreLeftOut)
 struct WrongFile
 {
   std::string text;
-  std::string told; // behind the file's name
+  std::string told; // after the file's name
 };
 
 // In the name of the test.

@@ -83,7 +83,7 @@ TEST(Peers, OneWithoutPrefixTakesTheRest)
   EXPECT_EQ(choose_peer({}, address("192.0.2.7")), std::nullopt);
 }
 
-// Who is not across the link in question does not count, whatever lies behind it.
+// A peer that is not across the link in question does not count, whatever lies behind it.
 TEST(Peers, OnlyThoseThatTheFilterLetsPassAreChosen)
 {
   const std::vector peers{parse_peer("10.9.0.1"), parse_peer("10.9.0.2,10.81.7.0/24"), parse_peer("10.9.0.3")};

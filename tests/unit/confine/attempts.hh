@@ -29,7 +29,7 @@
 
 namespace pepsal::test {
 
-constexpr int killed = -SIGSYS; // as the outcome of an attempt; others are its errno, 0 when it was permitted
+constexpr int killed = -SIGSYS; // as the outcome of an attempt; others are its errno, 0 if it was permitted
 
 struct Attempt
 {
@@ -38,7 +38,7 @@ struct Attempt
   int outcome;
 };
 
-// What comes of `body` in a process of its own.
+// The outcome of `body` in a process of its own.
 inline int in_child(const std::function<long()>& body)
 {
   const pid_t child = ::fork();

@@ -1,5 +1,5 @@
-// A process that has been taken over, simulated: it enters a role as the daemon's processes do, and then tries what it
-// has no business with. Whether a call would have succeeded is seen by the same calls without confinement: most would.
+// Simulates a compromised process: it enters a role as the daemon's processes do, and then tries what it should not be
+// able to do. Whether a call would have succeeded is seen from the same calls without confinement: most would.
 
 #include "confine/confinement.hh"
 
@@ -49,10 +49,10 @@ constexpr std::uint32_t architecture = AUDIT_ARCH_AARCH64;
 class ConfinementTest : public testing::TestWithParam<Role>
 {};
 
-// The test's own process is the bystander: it has to live to report.
+// The test's own process is the bystander: it must live to report.
 TEST_P(ConfinementTest, ForbiddenCallsFail)
 {
-  // In a child, because its constructor is for good.
+  // In a child, because its constructor cannot be undone.
   EXPECT_EQ(in_child([&] {
               const auto role = GetParam();
               Confinement confinement{Role::manager, role};
@@ -76,8 +76,7 @@ std::string name_of_role(const testing::TestParamInfo<Role>& info)
 INSTANTIATE_TEST_SUITE_P(Roles, ConfinementTest,
                          testing::Values(Role::proxy, Role::keeper, Role::queuer, Role::dialler), name_of_role);
 
-// The calls that a role may make, with whatever arguments or with some. A longer list is a decision about
-// docs/SECURITY.md.
+// The calls that a role may make, with any or with some arguments. A longer list is a decision about docs/SECURITY.md.
 std::set<long> calls_of(Role role)
 {
   std::set<long> result{SYS_read,
@@ -150,7 +149,7 @@ TEST_P(ConfinementTest, EveryOtherCallIsRefused)
       EXPECT_NE(answer(managers, call), SECCOMP_RET_ALLOW) << number;
     }
   }
-  constexpr int of_x32 = 0x40000000; // numbers of its own within this architecture
+  constexpr int of_x32 = 0x40000000; // its own numbers within this architecture
   for (const long number : allowed) {
     const seccomp_data call{
         .nr = static_cast<int>(number) | of_x32, .arch = architecture, .instruction_pointer = 0, .args = {}};
@@ -180,7 +179,7 @@ TEST_F(ProxyConfinementTest, DoesItsWork)
             0);
 }
 
-// Once it copies it has its two connections, and can have no other.
+// Once it copies, it has its two connections, and can have no other.
 TEST_F(ProxyConfinementTest, HasNoOtherConnectionOnceItCopies)
 {
   const auto attempt = [](const std::function<long()>& call) {

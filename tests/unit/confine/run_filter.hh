@@ -10,7 +10,7 @@
 
 namespace pepsal::test {
 
-// What a filter says to a call, as the kernel runs it. Throws std::out_of_range when it leads outside.
+// A filter's answer to a call, as the kernel evaluates it. Throws std::out_of_range if it leads outside.
 inline std::uint32_t answer(const Filter& filter, const seccomp_data& call)
 {
   std::uint32_t a = 0;

@@ -12,7 +12,7 @@ Connection from_port(std::uint16_t port)
   return {.client = *Endpoint::parse("192.0.2.1", port), .server = *Endpoint::parse("198.51.100.1", 80), .syn = {}};
 }
 
-// The sources that are tried when none is available.
+// The sources that are tried if none is available.
 std::vector<DialSource> all_sources(const Connection& connection)
 {
   std::vector<DialSource> result;

@@ -12,7 +12,7 @@ namespace {
 class LegHandoverTest : public testing::Test
 {
 protected:
-  // What a proxy gets that asks for the leg to `server` when it is handed this one.
+  // What a proxy gets if it asks for the leg to `server` and is handed this one.
   std::optional<TCPSocket> take(const Endpoint& server, const TCPSocket& given)
   {
     std::jthread dialler{[&] {
@@ -39,7 +39,7 @@ TEST_F(LegHandoverTest, LegToItsServerIsTaken)
   EXPECT_EQ(receive(*leg, 4), "here");
 }
 
-// Whoever could answer in the dialler's place would have others' connections led to where he likes.
+// A process that could answer in the dialler's place could redirect others' connections anywhere.
 TEST_F(LegHandoverTest, LegToSomewhereElseIsNot)
 {
   const auto ends = make_ends();

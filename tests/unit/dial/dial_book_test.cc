@@ -74,7 +74,7 @@ TEST_F(DialBookTest, AcceptedDialIsDueAtItsSecondDeadlineOnly)
   EXPECT_NE(book_.due(at(20s)), nullptr);
 }
 
-// A client that comes back with the same ports has a dial of its own, which is not due when the old one was.
+// A client that comes back with the same ports has a new dial, which is not due when the old one was.
 TEST_F(DialBookTest, DeadlineOfAnErasedDialIsNotTheNextOnes)
 {
   book_.erase(add(1, 10s));

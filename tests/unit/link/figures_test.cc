@@ -33,7 +33,7 @@ TEST(LegFigures, StayWithinWhatASocketTakes)
   EXPECT_EQ(thick.send_buffer_bytes, 1U << 30);
 }
 
-// Worked out by hand: a segment carries 1500 - 52 bytes, the shaper has 99.2 % of the rate.
+// Computed by hand: a segment carries 1500 - 52 bytes, the shaper has 99.2 % of the rate.
 TEST(InterfaceFigures, OfAGeostationaryGateway)
 {
   const auto figures = interface_figures(link_of("sat0 rate=50/10 rtt=600 side=gateway"), 1500);

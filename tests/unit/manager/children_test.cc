@@ -93,7 +93,7 @@ TEST_F(ChildrenTest, RosterIsALimit)
   EXPECT_EQ(children_.count(Children::Role::proxy), 0);
 }
 
-// What a process that was taken over writes there would have the manager kill whatever is named.
+// Otherwise a compromised process could make the manager kill any process by writing there.
 TEST_F(ChildrenTest, RosterIsForDisplayOnly)
 {
   const auto forever = [](Owner) { return ::pause(); };
@@ -116,7 +116,7 @@ TEST_F(ChildrenTest, RosterIsForDisplayOnly)
 TEST_F(ChildrenTest, CountsIdleProxiesOfEachListener)
 {
   const auto forever = [](Owner) { return ::pause(); };
-  children_.spawn(Children::Role::proxy, 0, {}, forever); // starting, which is as good as idle
+  children_.spawn(Children::Role::proxy, 0, {}, forever); // starting, which counts as idle
   children_.spawn(Children::Role::proxy, 1, {}, forever);
   children_.spawn(Children::Role::queuer, 0, {}, forever);
   EXPECT_EQ(children_.count_idle(0), 1);

@@ -48,7 +48,7 @@ TEST(HandoverTest, IsReadAsItWasWritten)
   EXPECT_EQ(read.listeners[0].interface, "sat0");
 }
 
-// Whoever signals process 0 signals its whole group.
+// Signalling process 0 would signal the whole process group.
 TEST(HandoverTest, ChildWithoutAPidIsRefused)
 {
   auto handover = example();

@@ -14,7 +14,7 @@ namespace {
 
 constexpr Owner number = 3;
 
-// A process that goes on after its manager, as far as the table shows.
+// A process that continues after its manager, as far as the table shows.
 class OrphansTest : public testing::Test
 {
 protected:
@@ -60,10 +60,10 @@ TEST_F(OrphansTest, AreKnownByTheirLocks)
 {
   EXPECT_TRUE(find_orphans(segment_)->empty());
   begin(true);
-  segment_.roster()[number].pid = 1; // whatever stands there
+  segment_.roster()[number].pid = 1; // regardless of what is there
   segment_.roster()[number + 1].pid = pid_;
   const auto orphans = find_orphans(segment_);
-  // The test's program has not PEPsal's name, so that a pid without a lock is nobody's.
+  // The test program does not have PEPsal's name, so a pid without a lock counts as none of its processes.
   ASSERT_TRUE(orphans.has_value());
   ASSERT_EQ(orphans->size(), 1U);
   EXPECT_EQ(orphans->front().pid, pid_);

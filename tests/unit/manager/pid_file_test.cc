@@ -106,7 +106,7 @@ TEST_F(PidFileTest, FileOfAnotherUserIsNotUsed)
   EXPECT_THROW(PidFile{path_}, std::runtime_error);
 }
 
-// Whoever may read it can lock it, and it stays, empty, where a daemon with --user has ended.
+// Anyone who may read it can lock it, and it stays, empty, after a daemon with --user has ended.
 TEST_F(PidFileTest, LockOfWhoMayOnlyReadItIsNoReasonNotToStart)
 {
   std::filesystem::create_directories(std::filesystem::path{path_}.parent_path());

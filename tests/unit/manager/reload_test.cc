@@ -76,7 +76,7 @@ TEST(Reload, LinkThatIsNewNeedsARestartForWhatArrives)
   EXPECT_EQ(reload.config.links.size(), 1);
   ASSERT_EQ(reload.warnings.size(), 2);
   EXPECT_NE(reload.warnings[0].find("link sat0"), std::string::npos);
-  EXPECT_NE(reload.warnings[1].find("pepsal-iptables"), std::string::npos); // its connections are to be intercepted
+  EXPECT_NE(reload.warnings[1].find("pepsal-iptables"), std::string::npos); // its connections must be intercepted
 }
 
 } // namespace

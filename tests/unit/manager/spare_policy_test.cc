@@ -67,7 +67,7 @@ TEST(BackOff, WaitsLongerWithEachDeathUntilOneHasServed)
 
 TEST(BackOff, ServiceIsBackWithinTwoSeconds)
 {
-  EXPECT_LE(BackOff::longest, 1s); // whatever killed proxies may end right after the last of them
+  EXPECT_LE(BackOff::longest, 1s); // the cause may disappear right after the last death
 }
 
 TEST(BackOff, DeathsTogetherAreOne)

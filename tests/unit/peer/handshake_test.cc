@@ -68,7 +68,7 @@ TEST(Handshake, OtherKeyIsFoundOutByBothSides)
   EXPECT_FALSE(is_proved(greeting, reply, prove(other, PeerRole::near, greeting.nonce, reply.nonce), &key));
 }
 
-// Neither side's proof is good for the other one's role, for other nonces, or a bit beside.
+// Neither side's proof is valid for the other's role, for other nonces, or with a bit changed.
 TEST(Handshake, ProofIsBoundToRoleAndNonces)
 {
   const auto key = key_of("a key that both sides of the satellite have");

@@ -33,7 +33,7 @@ protected:
     return path();
   }
 
-  // What loading says, or "loaded".
+  // The error from loading, or "loaded".
   std::string attempt() const
   {
     try {

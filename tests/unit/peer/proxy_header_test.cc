@@ -31,7 +31,7 @@ std::vector<std::byte> bytes(std::initializer_list<unsigned> values)
   return result;
 }
 
-// The header with these bytes behind it, counted by its length field.
+// The header followed by these bytes, included in its length field.
 std::vector<std::byte> with_tlvs(const std::vector<std::byte>& tlvs)
 {
   auto header = ipv4_header().encode();
@@ -45,7 +45,7 @@ std::vector<std::byte> with_tlvs(const std::vector<std::byte>& tlvs)
 
 } // namespace
 
-// Byte for byte what the specification draws, with the two TLVs of our own behind.
+// Byte for byte as in the specification, followed by our own two TLVs.
 TEST(ProxyHeader, IsWhatTheSpecificationSays)
 {
   EXPECT_EQ(ipv4_header().encode(),
@@ -109,7 +109,7 @@ TEST(ProxyHeader, RefusesWhatIsNoTcpConnectionOfAClient)
   };
   EXPECT_FALSE(ProxyHeader::parse(changed(0, 0)));     // signature
   EXPECT_FALSE(ProxyHeader::parse(changed(12, 0x20))); // LOCAL
-  EXPECT_FALSE(ProxyHeader::parse(changed(12, 0x22))); // a command there is not
+  EXPECT_FALSE(ProxyHeader::parse(changed(12, 0x22))); // a command that does not exist
   EXPECT_FALSE(ProxyHeader::parse(changed(12, 0x11))); // version 1
   EXPECT_FALSE(ProxyHeader::parse(changed(13, 0x12))); // UDP
   EXPECT_FALSE(ProxyHeader::parse(changed(13, 0x21))); // IPv6, with too few bytes
@@ -130,7 +130,7 @@ TEST(ProxyHeader, LengthIsBoundedBeforeMoreIsRead)
   EXPECT_FALSE(ProxyHeader::length_of(beginning));
 }
 
-// An IPv4-mapped address in an IPv6 header would pass checks that are made for IPv6.
+// An IPv4-mapped address in an IPv6 header would pass checks made for IPv6.
 TEST(ProxyHeader, RefusesIpv4InIpv6)
 {
   auto encoded = ipv6_header().encode();

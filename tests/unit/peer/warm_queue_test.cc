@@ -11,7 +11,7 @@ using namespace pepsal;
 
 namespace {
 
-// Any socket will do; its other end tells which one it is.
+// Any socket will do; its other end identifies it.
 struct Pair
 {
   Pair()
@@ -91,7 +91,7 @@ TEST(WarmQueue, TakingBackTellsNobodyAndLeavesNothing)
   EXPECT_FALSE(queue.next_notice());
 }
 
-// Room for a pool of any size, and no wait when there is none left.
+// Room for a pool of any size, and no waiting if there is none left.
 TEST(WarmQueue, HoldsAPoolAndRefusesMore)
 {
   WarmQueue queue;

@@ -8,7 +8,7 @@
 namespace pepsal::test {
 namespace {
 
-// Sockets of this machine to itself: what no proxy may serve, unless it is told that they lead elsewhere.
+// Sockets from this machine to itself, which no proxy may serve unless told that they lead elsewhere.
 class FindDestination : public testing::Test
 {
 protected:

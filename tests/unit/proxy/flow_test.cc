@@ -100,7 +100,7 @@ TEST_F(FlowTest, UrgentByteStaysInItsPlace)
   EXPECT_EQ(receive(server_.host, 12), "before!after");
 }
 
-// splice(2) stops in front of an urgent byte and returns 0, as at the end.
+// splice(2) stops before an urgent byte and returns 0, as at the end.
 TEST_F(FlowTest, UrgentByteInBulk)
 {
   const auto half = pattern(bulk_bytes / 2, 4);

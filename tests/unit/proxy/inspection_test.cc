@@ -21,7 +21,7 @@ protected:
     inspection_.begin(now_);
   }
 
-  // Looks when it is due and tells how long that was after the look before.
+  // Looks when it is due and returns how long that was after the previous look.
   std::chrono::milliseconds look(Finding expected, std::uint64_t bytes)
   {
     const auto pause = std::chrono::duration_cast<std::chrono::milliseconds>(inspection_.due() - now_);

@@ -19,7 +19,7 @@
 
 namespace pepsal::test {
 
-// A TCP connection over loopback: what a host holds, and the leg that the proxy holds of it, which does not block.
+// A TCP connection over loopback: the host's end, and the proxy's leg, which does not block.
 struct LoopbackEnds
 {
   TCPSocket host;
@@ -74,7 +74,7 @@ inline void reset(TCPSocket& socket)
   socket.close();
 }
 
-// All up to the end of the stream, at most `at_once` bytes at a time.
+// Everything up to the end of the stream, at most `at_once` bytes at a time.
 inline std::string receive_all(const TCPSocket& socket, std::size_t at_once = 65536)
 {
   std::string result;
@@ -95,7 +95,7 @@ inline std::string receive(const TCPSocket& socket, std::size_t exactly)
   return result;
 }
 
-// Bytes in which a lost, doubled or swapped piece shows.
+// Bytes in which a lost, duplicated or swapped piece shows.
 inline std::string pattern(std::size_t bytes, std::uint32_t seed)
 {
   std::string result(bytes, '\0');

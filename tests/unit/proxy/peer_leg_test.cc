@@ -35,7 +35,7 @@ protected:
     return dial_by_peer(config_, table_, queue_, {.address = peer}, connection, client_.proxy, link, 0);
   }
 
-  // Takes what comes there, until that is so much, it ends or nothing comes for a moment, and answers.
+  // Takes what arrives there until it is this much, ends, or nothing arrives for a moment, and answers.
   void take_and_answer(std::size_t bytes, PeerAnswer::Kind kind, std::uint16_t error = 0)
   {
     std::vector<char> any(65536);
@@ -66,7 +66,7 @@ TEST_F(PeerLegTest, WarmConnectionOfThePeerCarriesTheClient)
   EXPECT_EQ(dial(warm_.proxy.local_endpoint()).end, PeerLeg::End::connected);
 }
 
-// Looked at twice, a socket that was reset seems to have ended in good order.
+// On a second look, a socket that was reset seems to have ended in good order.
 TEST_F(PeerLegTest, NobodyIsDialledForAClientThatHasSentNothingButAReset)
 {
   reset(client_.host);
@@ -75,7 +75,7 @@ TEST_F(PeerLegTest, NobodyIsDialledForAClientThatHasSentNothingButAReset)
   EXPECT_LE(::recv(warm_.proxy.number(), &any, 1, MSG_DONTWAIT), 0) << "something was sent there";
 }
 
-// Its control: one that ends without a word is carried, as its server may speak.
+// Its control: one that ends without sending anything is carried, because its server may speak.
 TEST_F(PeerLegTest, ClientThatHasSentNothingButItsEndIsCarried)
 {
   end_sending(client_.host);
@@ -83,7 +83,7 @@ TEST_F(PeerLegTest, ClientThatHasSentNothingButItsEndIsCarried)
   EXPECT_EQ(dial(warm_.proxy.local_endpoint()).end, PeerLeg::End::connected);
 }
 
-// For a box that stands between two peers and has to tell the near one.
+// For a box between two peers that must tell the near one.
 TEST_F(PeerLegTest, FailedDialKeepsItsError)
 {
   const std::jthread peer{[&] { take_and_answer(1, PeerAnswer::Kind::dial_failed, ECONNREFUSED); }};
@@ -93,10 +93,10 @@ TEST_F(PeerLegTest, FailedDialKeepsItsError)
   EXPECT_EQ(leg.error, ECONNREFUSED);
 }
 
-// A far side that acknowledges waits for its server. It is given up, and no other of its connections.
+// A far side that acknowledges is waiting for its server. Only this connection is given up, none of its others.
 TEST_F(PeerLegTest, SilentDialEndsNoOtherConnections)
 {
-  config_.connect_timeout = -4s; // and five for the answer to come
+  config_.connect_timeout = -4s; // and five for the answer to arrive
   const auto leg = dial(warm_.proxy.local_endpoint());
   EXPECT_EQ(leg.reason, "peer-silent");
   const auto taken = queue_.next_notice();
@@ -104,7 +104,7 @@ TEST_F(PeerLegTest, SilentDialEndsNoOtherConnections)
   EXPECT_FALSE(queue_.next_notice()) << "reported as lost";
 }
 
-// Its control: after a reset nobody knows what the peer still has.
+// Its control: after a reset, nobody knows what the peer has received.
 TEST_F(PeerLegTest, ResetBeforeTheAnswerIsReported)
 {
   const auto there = warm_.proxy.local_endpoint();
@@ -120,7 +120,7 @@ TEST_F(PeerLegTest, ResetBeforeTheAnswerIsReported)
   EXPECT_TRUE(lost && lost->lost);
 }
 
-// A client that has sent much when the far proxy is found to be retired.
+// A client that has sent a lot when the far proxy turns out to be retired.
 TEST_F(PeerLegTest, AllThatARetiredOneHasNotReadIsSentAgain)
 {
   std::string upload(1'000'000, 'x');
@@ -134,7 +134,7 @@ TEST_F(PeerLegTest, AllThatARetiredOneHasNotReadIsSentAgain)
   EXPECT_TRUE(std::string(reinterpret_cast<const char*>(leg.unsent.data()), leg.unsent.size()) == upload);
 }
 
-// The link's rates are not known.
+// The link's rates are unknown.
 TEST_F(PeerLegTest, NoMoreIsSentBeforeTheAnswerThanIsKept)
 {
   constexpr std::size_t most_kept = 4 * 1024 * 1024;
@@ -155,7 +155,7 @@ TEST_F(PeerLegTest, NoMoreIsSentBeforeTheAnswerThanIsKept)
   client_.proxy.close();
 }
 
-// A process that could put a connection of its own into the queue would have clients led to where it likes.
+// A process that could put its own connection into the queue could redirect clients anywhere.
 TEST_F(PeerLegTest, ConnectionToSomebodyElseIsNotUsed)
 {
   send_all(client_.host, "question");

@@ -7,7 +7,7 @@
 namespace pepsal::test {
 namespace {
 
-// As open_server_leg() words them, here and at the peer.
+// In the words of open_server_leg(), here and at the peer.
 TEST(FailureCounterTest, CountsByWhatEndedTheDialHereOrAtThePeer)
 {
   EXPECT_EQ(failure_counter("dial-" + dial_failure(ECONNREFUSED)), Counter::dials_refused);
@@ -20,7 +20,7 @@ TEST(FailureCounterTest, CountsByWhatEndedTheDialHereOrAtThePeer)
   EXPECT_EQ(failure_counter("peer-lost"), Counter::dials_failed);
 }
 
-// The log names the errno of what has no word.
+// The log names the errno if there is no word for it.
 TEST(DialFailureTest, NamesTheErrorThatHasNoWord)
 {
   EXPECT_EQ(dial_failure(ECONNREFUSED), "refused");

@@ -105,7 +105,7 @@ TEST_F(SessionTest, OneWayEndsAndTheOtherGoesOn)
 }
 
 // As a warm connection may be when its session begins: the client's end was passed on while the peer's answer was
-// awaited, and the server's has come with it.
+// awaited, and the server's end arrived with it.
 TEST_F(SessionTest, ServerLegThatHasEndedBothWaysBefore)
 {
   use_connections(0);
@@ -136,7 +136,7 @@ TEST_F(SessionTest, BulkBothWaysAtOnce)
   expect_closed(Counter::connections_closed, up.size(), down.size());
 }
 
-// Neither way may hold up the other, however full it is.
+// Neither direction may hold up the other, however full it is.
 TEST_F(SessionTest, SlowReadersOfSmallBuffers)
 {
   use_connections(8192);
@@ -161,7 +161,7 @@ TEST_F(SessionTest, ResetComesAfterWhatWasSentBefore)
   expect_closed(Counter::connections_reset, 4, 0);
 }
 
-// Whoever closes with bytes unread resets; what has come from it before is for the other side all the same.
+// A host that closes with unread bytes sends a reset; what it sent before must still reach the other side.
 TEST_F(SessionTest, ResetOfASinkDoesNotStopWhatItHadSent)
 {
   const auto text = pattern(40'000, 3); // as much as the proxy's socket takes at once
@@ -178,8 +178,8 @@ TEST_F(SessionTest, ResetOfASinkDoesNotStopWhatItHadSent)
   expect_closed(Counter::connections_reset, 10, text.size());
 }
 
-// The source has said all and forgets the connection; its reset in answer to a late question is nothing to a reader
-// that has not come to the end yet.
+// The source has said everything and forgets the connection; its reset in answer to a late probe does not affect a
+// reader that has not reached the end yet.
 TEST_F(SessionTest, EndInGoodOrderStaysOneWhateverHappensToItsSource)
 {
   constexpr std::size_t bytes = 1'000'000; // more than the reader's socket takes at once
@@ -190,7 +190,7 @@ TEST_F(SessionTest, EndInGoodOrderStaysOneWhateverHappensToItsSource)
     EXPECT_EQ(receive(client_.host, 1000), text.substr(0, 1000));
   }
   int unacknowledged = 1;
-  while (unacknowledged > 0) { // or the reset would take them away
+  while (unacknowledged > 0) { // or the reset would discard them
     ASSERT_EQ(::ioctl(server_.host.number(), SIOCOUTQ, &unacknowledged), 0);
     std::this_thread::sleep_for(std::chrono::milliseconds{1});
   }

@@ -17,7 +17,7 @@ protected:
   }
   void accept(std::uint64_t connections) { table_.count(Counter::connections_accepted, connections); }
   bool has_room() { return half_open_.has_room(now_); }
-  // So many SYNs a second, whatever becomes of them.
+  // This many SYNs a second, whatever their verdict.
   void pass(int seconds, std::uint64_t syns)
   {
     for (int second = 0; second < seconds; ++second) {

@@ -90,7 +90,7 @@ TEST_F(HeldSynsTest, TheAnswerIsTheOutcome)
     ASSERT_TRUE(hold(connection(1, ++port)));
     const auto number = asked();
     say(kind, number);
-    say(kind, number); // said again, it is about nothing
+    say(kind, number); // a repeated answer has no effect
   }
   EXPECT_EQ(outcomes_, (Outcomes{HeldSyns::Outcome::intercept, HeldSyns::Outcome::intercept, HeldSyns::Outcome::refused,
                                  HeldSyns::Outcome::not_served}));

@@ -22,7 +22,7 @@ inline void put_u16(Bytes& bytes, std::size_t offset, std::size_t value)
   bytes.at(offset + 1) = static_cast<std::uint8_t>(value);
 }
 
-// Packets byte by byte, right unless told otherwise. Checksums are left 0: the parser does not look.
+// Packets byte by byte, valid unless told otherwise. Checksums are left 0: the parser does not check them.
 struct Packet
 {
   static constexpr std::uint8_t fin = 1;
@@ -88,7 +88,7 @@ struct Packet
   }
 };
 
-// TCP options as they stand in the header.
+// TCP options as they appear in the header.
 inline const Bytes end_of_options{0};
 inline const Bytes nop{1};
 inline const Bytes mss_1460{2, 4, 0x05, 0xb4};

@@ -19,7 +19,7 @@ protected:
     return {.client = *Endpoint::parse("10.0.0.2", port), .server = *Endpoint::parse("192.0.2.1", 80), .syn = {}};
   }
 
-  // Whether an older entry had to go.
+  // Whether an older entry was displaced.
   bool arrive(std::uint16_t port)
   {
     ConnectionTable::Pending entry;

@@ -44,7 +44,7 @@ inline Bytes with_u16(Bytes packet, std::size_t offset, std::size_t value)
   return packet;
 }
 
-constexpr std::size_t ipv4_tcp = 20; // where TCP begins behind a header without options
+constexpr std::size_t ipv4_tcp = 20; // where TCP begins after a header without options
 constexpr std::size_t ipv6_tcp = 40;
 constexpr std::size_t data_offset = 12; // in the TCP header
 

@@ -264,8 +264,8 @@ TEST(Link, LostPacketsTakeTheirTimeOfTheLink)
   EXPECT_EQ(link.counters().random_losses, 1000 - expected.size());
 }
 
-// Whenever packets come and however often the link is looked at, a packet leaves the serialiser when its
-// bits are through: after the later of its arrival and the one before.
+// Whenever packets arrive and however often the link is polled, a packet leaves the serialiser when its bits are
+// through: after the later of its arrival and the departure of the previous one.
 TEST(Link, AgreesWithArithmeticOnRandomArrivals)
 {
   constexpr BitsPerSecond rate = 7 * megabit;

@@ -57,7 +57,7 @@ TEST(LossModel, RandomLossHasItsProbability)
 {
   for (const double probability : {0.001, 0.01, 0.06, 0.5}) {
     constexpr int packets = 400'000;
-    // Five standard deviations of the binomial distribution; the seeds are fixed, so this is no matter of luck.
+    // Five standard deviations of the binomial distribution; the seeds are fixed, so luck plays no role.
     const double tolerance = 5 * std::sqrt(probability * (1 - probability) / packets);
     EXPECT_NEAR(share(row({probability, {}, 7}, packets)), probability, tolerance) << probability;
   }
@@ -65,7 +65,7 @@ TEST(LossModel, RandomLossHasItsProbability)
 
 TEST(LossModel, RandomLossComesAlone)
 {
-  // Of independent losses, the mean length of a run is 1 / (1 - p).
+  // With independent losses, the mean length of a run is 1 / (1 - p).
   EXPECT_NEAR(mean(burst_lengths(row({0.06, {}, 3}, 400'000))), 1 / 0.94, 0.02);
 }
 

@@ -74,7 +74,7 @@ TEST(PacketRing, SaysWhenItIsFullAndGoesOnAfterwards)
   EXPECT_TRUE(push(ring, make_packet(1500, 1)));
 }
 
-// Against a plain deque, through many turns of the ring; a second place in the row follows behind the head.
+// Against a plain deque, over many turns of the ring; a second position follows behind the head.
 TEST(PacketRing, AgreesWithADequeOverManyTurns)
 {
   PacketRing ring{20'000, 1500};

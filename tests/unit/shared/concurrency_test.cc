@@ -1,5 +1,5 @@
-// The table used by several threads of one process at once, which is what ThreadSanitizer can watch.
-// The stress test among processes, with kills, is tests/integration/table_stress_test.cc.
+// The table used by several threads of one process at once, which ThreadSanitizer can observe. The stress test with
+// processes and kills is tests/integration/table_stress_test.cc.
 
 #include <atomic>
 #include <thread>
@@ -38,7 +38,7 @@ std::int64_t count(const SharedSegment& segment)
   return static_cast<std::int64_t>(segment.activity().entries_added - segment.activity().entries_removed);
 }
 
-// Threads that insert, claim, hold and release, and complain about what they see.
+// Threads that insert, claim, hold and release, and report what is wrong.
 class Crowd
 {
 public:
@@ -158,7 +158,7 @@ TEST_F(ConcurrencyTest, NothingIsLostMixedOrHeldTwice)
   }
 }
 
-// Neighbours in one bucket share its bitmap word and its words of tags, and may not lose each other's.
+// Neighbours in one bucket share its bitmap word and its tag words, and must not lose each other's.
 TEST_F(ConcurrencyTest, EveryEntryIsFoundAmongNeighbours)
 {
   constexpr std::uint32_t each = 12;
@@ -189,8 +189,7 @@ TEST_F(ConcurrencyTest, EveryEntryIsFoundAmongNeighbours)
   EXPECT_EQ(missed, 0U);
 }
 
-// A SYN sent again while its handshake completes: the queuer refreshes the entry just when the proxy
-// looks for it.
+// A SYN retransmitted while its handshake completes: the queuer refreshes the entry just when the proxy looks for it.
 TEST_F(ConcurrencyTest, ARetransmittedSynDoesNotHideItsEntry)
 {
   const auto segment = SharedSegment::anonymous({.max_connections = 100, .processes = 8});
@@ -233,7 +232,7 @@ TEST_F(ConcurrencyTest, ARetransmittedSynDoesNotHideItsEntry)
   EXPECT_EQ(missed, 0U);
 }
 
-// The collector recounts while others come and go, and must not lose what they count meanwhile.
+// The collector recounts while other entries come and go, and must not lose what is counted meanwhile.
 TEST_F(ConcurrencyTest, CollectingDoesNotUpsetTheCount)
 {
   const auto segment = SharedSegment::anonymous({.max_connections = 50'000, .processes = 8});
@@ -263,7 +262,7 @@ TEST_F(ConcurrencyTest, CollectingDoesNotUpsetTheCount)
     }
     done = true;
   }
-  // At the moment a collection ends, one operation of each other thread may be half counted.
+  // When a collection ends, one operation of each other thread may be half counted.
   EXPECT_LE(furthest, 1);
   EXPECT_LE(std::abs(static_cast<std::int64_t>(entries_seen(table)) - count(segment)), 1);
 }

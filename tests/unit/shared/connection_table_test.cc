@@ -40,7 +40,7 @@ TEST_F(ConnectionTableTest, ClaimsWhatWasInserted)
 TEST_F(ConnectionTableTest, SearchEndsWhateverIsWrittenIntoTheBuckets)
 {
   for (auto& bucket : segment.buckets()) {
-    bucket.reach = 0xffffffff; // by a process that was taken over: four thousand million buckets to look at
+    bucket.reach = 0xffffffff; // by a compromised process: four thousand million buckets to look at
   }
   const auto begin = std::chrono::steady_clock::now();
   for (std::uint16_t port = 1; port <= 100; ++port) {

@@ -1,5 +1,5 @@
-// Long random runs of operations on small tables, held against a plain std::multimap. The sequences
-// are those of the fuzz harness, here from fixed seeds; a difference throws and names itself.
+// Long random runs of operations on small tables, compared with a plain std::multimap. The sequences are those of the
+// fuzz harness, here from fixed seeds; a difference throws and names itself.
 
 #include "../../fuzz/table_model.hh"
 
@@ -18,7 +18,7 @@ class ModelTest : public testing::TestWithParam<unsigned>
 
 TEST_P(ModelTest, TableAgreesWithAMap)
 {
-  constexpr std::uint8_t shapes = 8; // the first byte picks one of the model's table shapes
+  constexpr std::uint8_t shapes = 8; // the first byte selects one of the model's table shapes
   constexpr std::size_t bytes = 150'000;
   std::mt19937 random{GetParam()};
   std::vector<std::uint8_t> sequence(bytes);

@@ -1,4 +1,4 @@
-// What a program beside PEPsal sees: this file is compiled with include/ alone.
+// What another program sees: this file is compiled with include/ alone.
 
 #include "pepsal/table.hh"
 
@@ -10,7 +10,7 @@ using namespace pepsal;
 
 namespace {
 
-// Memory as a daemon lays it out, aligned as a mapping is.
+// Memory as a daemon lays it out, aligned like a mapping.
 class Memory
 {
 public:
@@ -73,7 +73,7 @@ TEST(TableViewTest, RefusesWhatIsNoWholeTable)
   EXPECT_FALSE(TableView::of(memory.bytes()));
 }
 
-// The kernel protects pages, so parts that different processes write share none.
+// The kernel protects whole pages, so parts written by different processes share none.
 TEST(TableViewTest, PartsOfDifferentWritersShareNoPage)
 {
   for (const std::uint32_t processes : {1U, 8U, 1000U}) {

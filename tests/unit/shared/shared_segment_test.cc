@@ -29,7 +29,7 @@ protected:
 
   SharedSegment create() const { return SharedSegment::create(name_, {.max_connections = 64, .processes = 16}); }
 
-  // What comes of `body` in a process of its own: its result, or less than 0 for the signal that ended it.
+  // The outcome of `body` in a process of its own: its result, or less than 0 for the signal that ended it.
   static int in_child(const std::function<int()>& body)
   {
     const pid_t child = ::fork();
@@ -41,7 +41,7 @@ protected:
     return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
   }
 
-  // Whether such a process may write to the page that has this.
+  // Whether such a process may write to the page that contains `object`.
   template<typename Object> bool may_write(Writer writer, Object& object)
   {
     auto& byte = *reinterpret_cast<volatile std::byte*>(&object);
@@ -82,7 +82,7 @@ TEST_F(SharedSegmentTest, EachWritesWhatIsItsAndNoMore)
   }
 }
 
-// Not by any call, whoever it is.
+// Not by any call, whatever its user.
 TEST_F(SharedSegmentTest, WhatWasTakenAwayCannotBeHadAgain)
 {
   constexpr int page = 4096;
@@ -105,7 +105,7 @@ TEST_F(SharedSegmentTest, WhatWasTakenAwayCannotBeHadAgain)
             0);
 }
 
-// A proxy that was taken over and outlives its manager would keep the next one from starting.
+// A compromised proxy that outlives its manager could otherwise keep the next one from starting.
 TEST_F(SharedSegmentTest, NobodyButAManagerIsTakenForOne)
 {
   std::array<int, 2> ends{};
@@ -132,7 +132,7 @@ TEST_F(SharedSegmentTest, NobodyButAManagerIsTakenForOne)
   }
   EXPECT_EQ(hear(), -1) << "while there is a manager";
   const auto before = std::exchange(segment_, SharedSegment::anonymous({.max_connections = 1, .processes = 1}));
-  // Closing any descriptor of the file is its manager's end, as far as the lock goes.
+  // Closing any descriptor of the file ends the manager's lock.
   FileDescriptor{::shm_open(("/pepsal." + name_).c_str(), O_RDONLY, 0)}.close();
   EXPECT_EQ(hear(), 0) << "the control: it can lock the same";
   EXPECT_EQ(hear(), -1) << "but not to write";

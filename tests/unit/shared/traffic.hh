@@ -22,9 +22,8 @@ private:
   std::mt19937 engine_;
 };
 
-// Connections that can be told from one another and checked: everything in one follows from the number
-// of its client and the number of its server, so a record that is mixed from two, or handed to the
-// wrong client, shows.
+// Connections that can be distinguished and checked: everything in one follows from the number of its client and the
+// number of its server, so that a record mixed from two, or handed to the wrong client, shows.
 struct Traffic
 {
   static constexpr std::uint32_t servers = 3;

@@ -25,7 +25,7 @@ protected:
   LegProfile profile_;
 };
 
-// Ten seconds are ten seconds, for the first probe and for all that follow.
+// Ten seconds mean ten seconds, for the first probe and for all that follow.
 TEST_F(ProfileTest, KeepalivesComeAsOftenAsAskedFor)
 {
   profile_.keepalive = std::chrono::seconds{10};
@@ -50,7 +50,7 @@ TEST_F(ProfileTest, KernelGivesNoPeerUp)
   EXPECT_GT(option(socket_, TCP_USER_TIMEOUT), 86400 * 1000);
 }
 
-// What follows from a link's description holds for the legs across it, and for no others.
+// What follows from a link's description applies to the legs across it, and to no others.
 TEST(ProfileOfTest, BuffersFollowFromTheLinkOnItsSideOnly)
 {
   Config config;

@@ -36,7 +36,7 @@ TEST_F(LivenessTest, SlowReceiverLives)
   }
 }
 
-// Each probe is answered with a closed window; the kernel asks every two minutes at last.
+// Each probe is answered with a closed window; in the end, the kernel probes every two minutes.
 TEST_F(LivenessTest, PausedReceiverLives)
 {
   for (auto now = start_; now < start_ + 10h; now += 20s) {
@@ -80,7 +80,7 @@ TEST(Keepalives, OfThePeerAreThoseThatNoProbeAskedFor)
   EXPECT_EQ(unasked_segments(before, {.segments_received = 5, .since_heard = 1s}, 60s, 10s), 1);
 }
 
-// Some systems send the last byte again; the kernel takes that for an answer too.
+// Some systems send the last byte again; the kernel takes that for an answer, too.
 TEST(Keepalives, WithAByteAreSeen)
 {
   EXPECT_EQ(unasked_segments({}, {.segments_received = 6, .data_segments_received = 6, .since_heard = 2s}, 60s, 600s),

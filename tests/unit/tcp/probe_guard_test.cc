@@ -49,7 +49,7 @@ TEST(ProbeGuard, ChoosesBbrAnewWhileItLives)
     EXPECT_EQ(socket.congestion(), "bbr");
   }
   EXPECT_FALSE(timer_runs());
-  std::raise(SIGALRM); // one that was on its way
+  std::raise(SIGALRM); // one that was in flight
   EXPECT_EQ(socket.congestion(), "bbr");
 }
 

@@ -18,12 +18,12 @@ TEST(OutgoingInterface, IsLoopbackForOwnAddresses)
 
 TEST(OutgoingInterface, IsNoneWithoutRoute)
 {
-  // RFC 6666: nobody has a route to the discard prefix unless he made one to discard.
+  // RFC 6666: nobody has a route to the discard prefix except to discard.
   EXPECT_NE(outgoing_interface(*Endpoint::parse("100::1", 80), 0), "lo");
   EXPECT_EQ(outgoing_interface(*Endpoint::parse("0.0.0.0", 80), 0), "lo"); // "this host", RFC 1122 section 3.2.1.3
 }
 
-// An answer that claims to end before the route does says nothing: what follows is not its.
+// An answer that claims to end before the route does is ignored: what follows is not part of it.
 TEST(RouteInAnswer, EndsWhereItsLengthSays)
 {
   std::array<std::byte, NLMSG_LENGTH(sizeof(rtmsg)) + RTA_LENGTH(sizeof(std::uint32_t))> answer{};

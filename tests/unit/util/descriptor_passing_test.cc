@@ -20,7 +20,7 @@ struct Greeting
 class DescriptorPassingTest : public testing::Test
 {
 protected:
-  // The number of the next greeting at `end`; nothing when none waits.
+  // The number of the next greeting at `end`; nothing if none is waiting.
   std::optional<std::uint32_t> next(const FileDescriptor& end)
   {
     Greeting greeting{};

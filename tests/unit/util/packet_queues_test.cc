@@ -31,7 +31,7 @@ TEST(PacketQueuesTest, LinesThatMakeNoSenseAreLeftOut)
   EXPECT_EQ(queues[0].number, 1);
 }
 
-// The kernel's number of packets begins again behind 2^32 - 1, and may have done so with packets waiting.
+// The kernel's number of packets wraps after 2^32 - 1, and may have done so with packets waiting.
 TEST(PacketQueuesTest, NumbersOfPacketsGoRound)
 {
   const QueueFacts facts{.number = 0, .waiting = 3, .dropped = 0, .sequence = 1};

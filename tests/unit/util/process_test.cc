@@ -32,7 +32,7 @@ TEST(ForkProcessTest, AnExceptionIsTheChildsFailureAndNobodyElses)
 TEST(DieWithParentTest, OneWhoseParentHasGoneEndsAtOnce)
 {
   EXPECT_EQ(status_of([] {
-              die_with_parent(::getpid(), SIGKILL); // its parent is another one
+              die_with_parent(::getpid(), SIGKILL); // its parent is another process
               return 7;
             }),
             EXIT_SUCCESS);

@@ -27,7 +27,7 @@ TEST_F(SocketTest, TellsItsEnds)
   EXPECT_FALSE(new_socket().remote_endpoint().has_value());
 }
 
-// So that a process that dies leaves no clean end behind.
+// So that a dying process leaves no clean end behind.
 TEST_F(SocketTest, ResetOnCloseIsToldOnceAtTheOtherEnd)
 {
   ends_.proxy.set_reset_on_close(true);
