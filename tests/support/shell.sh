@@ -37,6 +37,11 @@ eventually() { # COMMAND...: waits for it to succeed, 20 s at most
   return 1
 }
 
+have_ended() { # PID...
+  local pid
+  for pid; do ! kill -0 "$pid" 2>/dev/null || return 1; done
+}
+
 # Whether a program in that namespace listens on a TCP port.
 listens() { [[ -n $(ip netns exec "$1" ss -Htln "sport = :$2") ]]; } # NAMESPACE PORT
 
