@@ -120,6 +120,7 @@ snapshot() {
         /^-A/ || (/^:/ && $2 != "ACCEPT") { used = 1 }
         /^COMMIT/ && used { printf "%s", text }'
     fi
+    # shellcheck disable=SC2016 # expanded there
     box bash -c 'for family in 4 6; do ip -$family rule; ip -$family route show table all; done
       echo "tcp_early_demux = $(</proc/sys/net/ipv4/tcp_early_demux)"'
   } | sed '/^#/d; s/\[[0-9]*:[0-9]*\]//; s/ expires [0-9]*sec//'
