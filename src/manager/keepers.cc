@@ -96,7 +96,7 @@ void Keepers::restart_lost(Time now)
       start(peer);
       return true;
     } catch (const SystemError& error) {
-      log::error("{}: peer {} stays without a keeper; trying again", error.what(),
+      log::error("{}: peer {} has no keeper; trying again", error.what(),
                  config_.peers.peers[peer].address.address_string());
       return false;
     }

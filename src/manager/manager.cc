@@ -259,7 +259,7 @@ void Manager::reload()
   try {
     log::info("{}", apply_configuration());
   } catch (const std::runtime_error& error) {
-    log::error("configuration not read, the old one stays: {}", error.what());
+    log::error("configuration not reloaded, the old one stays: {}", error.what());
   }
 }
 

@@ -132,7 +132,7 @@ bool Proxies::start(std::size_t listener)
   } catch (const SystemError& error) {
     table_.count(Counter::forks_failed);
     if (fork_warning_.allows()) {
-      log::warning("{}: new connections bypass the proxy, {} proxies go on", error.what(),
+      log::warning("{}: new connections bypass the proxy, {} proxies continue", error.what(),
                    children_.count(Children::Role::proxy));
     }
     return false;
@@ -225,7 +225,7 @@ bool Proxies::replace_closed(std::size_t listener)
     return problem.empty();
   }
   if (problem.empty()) {
-    log::warning("a process has closed a listener for all: another one is open");
+    log::warning("a process has closed a listener for all: opened another one");
   } else {
     log::warning("a process has closed a listener for all, and there is no other: {}", problem);
   }

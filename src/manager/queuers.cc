@@ -113,7 +113,7 @@ void Queuers::start(std::uint16_t queue)
   const auto bytes = ::read(read_end.number(), answer.data(), answer.size());
   const std::string_view text{answer.data(), static_cast<std::size_t>(std::max<ssize_t>(bytes, 0))};
   if (text != "ready") {
-    throw std::runtime_error{text.empty() ? fmt::format("queuer of queue {} ended at its start", queue)
+    throw std::runtime_error{text.empty() ? fmt::format("queuer of queue {} ended at startup", queue)
                                           : std::string{text}};
   }
 }
@@ -136,7 +136,7 @@ void Queuers::watch(Time now)
   for (const auto queue : watch_.look(now)) {
     children_.signal(Children::Role::queuer, SIGKILL, [&](const auto& child) {
       if (child.index == queue) {
-        log::warning("queuer of queue {} does nothing while packets wait: it is killed", queue);
+        log::warning("queuer of queue {} does nothing while packets wait: killing it", queue);
       }
       return child.index == queue;
     });
@@ -156,11 +156,11 @@ void Queuers::restart_lost(Time now)
     try {
       start(queue);
       table_.count(Counter::queuers_restarted);
-      log::warning("queuer of queue {} started again", queue);
+      log::warning("queuer of queue {} restarted", queue);
       return true;
     } catch (const std::runtime_error& error) {
       if (failure_.allows()) {
-        log::error("{}: connections pass by without the proxy; trying again", error.what());
+        log::error("{}: connections bypass the proxy; trying again", error.what());
       }
       return false;
     }

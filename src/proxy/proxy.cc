@@ -126,7 +126,7 @@ private:
     const bool is_half_open = fast_open && client.state() == TCP_SYN_RECV;
     if (fast_open && !trust_.is_proved(client, address, reached_by(arrival))) {
       if (const auto held = context_.table.may_log(LimitedLine::unfinished_handshake, boot_time_now())) {
-        log::info("refused client={}: Fast Open, and no handshake; held_back={}", address, *held);
+        log::info("refused client={}: Fast Open without a completed handshake; held_back={}", address, *held);
       }
       return;
     }
@@ -147,7 +147,7 @@ private:
     if (!destination) {
       context_.table.count(Counter::direct_connections_refused);
       if (const auto held = context_.table.may_log(LimitedLine::direct_connection, boot_time_now())) {
-        log::info("refused client={}: it was not redirected here, or wants this machine itself; held_back={}", address,
+        log::info("refused client={}: it was not redirected here, or is for this box itself; held_back={}", address,
                   *held);
       }
       --served_; // nothing of it was read, so that this process is as good as before

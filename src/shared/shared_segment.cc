@@ -89,7 +89,7 @@ void refuse_foreign_memory(const std::string& name, std::optional<uid_t> other_o
       {};
       check("fstat", ::fstat(memory.get_mapping_handle().handle, &file));
       if (!ipc::shared_memory_object::remove(name.c_str())) {
-        throw std::runtime_error{fmt::format("/dev/shm/{} belongs to user number {}: remove it, or choose another "
+        throw std::runtime_error{fmt::format("/dev/shm/{} belongs to uid {}: remove it, or choose another "
                                              "--instance",
                                              name, file.st_uid)};
       }
@@ -215,7 +215,7 @@ SharedSegment SharedSegment::open(const std::string& instance, Access access)
         fmt::format("instance '{}' is not running here (/dev/shm/{}: {})", instance, name, error.what())};
   }
   throw std::runtime_error{
-      fmt::format("/dev/shm/{} has another layout: use the pepsalctl of the running pepsal", name)};
+      fmt::format("/dev/shm/{} has another layout: use the pepsalctl that came with the running pepsal", name)};
 }
 
 SharedSegment SharedSegment::format(std::string name, Descriptors descriptors, ipc::mapped_region region, Size size)

@@ -120,7 +120,7 @@ TEST_P(ClientLimitTest, OneThatOpensAllItCanKeepsNobodyElseOut)
     EXPECT_EQ(path_of_new_connection(listener), Path::direct);
   }
   EXPECT_GE(daemon().counter("verdicts_bypass_client"), 5);
-  expect_log_lines("has as many connections as one may have", 1);
+  expect_log_lines("has reached its limit of connections", 1);
   const auto before = daemon().counter("connections_accepted");
   const auto other = Connection::connect(net().client(), listener.local(), address_of_another_client());
   const auto server = listener.accept();

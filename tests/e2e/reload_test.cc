@@ -42,7 +42,7 @@ TEST_F(StartTest, ReloadNamesTheOneOptionThatTakesARestart)
   reload();
   const auto warning = daemon().log_line("only with a restart");
   ASSERT_TRUE(warning.has_value());
-  EXPECT_TRUE(warning->ends_with("port changes only with a restart")) << *warning;
+  EXPECT_TRUE(warning->ends_with("port takes effect only after a restart")) << *warning;
 }
 
 // As if it had never been configured: on the listeners, from which accepted connections inherit, and on dials.
@@ -64,7 +64,7 @@ TEST_F(StartTest, ReloadTakesBackWhatTheFileNoLongerSays)
 
   net().write_file("pepsal.conf", "max-connections=100000\n");
   reload();
-  EXPECT_TRUE(daemon().log_line("more take a stop and a start").has_value());
+  EXPECT_TRUE(daemon().log_line("more need a stop and a start").has_value());
   const auto after = connect(listener);
   after.talk();
   EXPECT_EQ(legs_with_the_other(), 2);

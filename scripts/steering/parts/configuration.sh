@@ -34,7 +34,7 @@ read_configuration() {
     [[ -z ${asked[instance]-} ]] || daemon_options+=(--instance "$instance")
     if ! lines=$("$(find_pepsal)" "${daemon_options[@]}" --print-rules 2>&1); then
       [[ $action =~ ^(stop|status)$ ]] || bad "${lines#pepsal: }"
-      notice "${lines#pepsal: }: instance '$instance' is meant"
+      notice "${lines#pepsal: }: instance '$instance' is assumed"
       return
     fi
     for line in $lines; do

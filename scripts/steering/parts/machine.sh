@@ -14,7 +14,7 @@ bridge_trouble() { # interface
   for family in "${families[@]}"; do
     name=bridge-nf-call-$(if [[ $family == 4 ]]; then echo iptables; else echo ip6tables; fi)
     if [[ $(<"/proc/sys/net/bridge/$name") == 1 ]]; then
-      echo "IPv$family connections that arrive by bridge $1 pass direct: sysctl -w net.bridge.$name=0, or --mode redirect"
+      echo "IPv$family connections that arrive by bridge $1 bypass PEPsal: sysctl -w net.bridge.$name=0, or --mode redirect"
     fi
   done
 }

@@ -51,7 +51,7 @@ unrepeated_rules() { # family
   local line IFS=$'\n'
   for line in $(rules_by_interface "$1"); do
     [[ ! $line =~ ^[0-9]+\ not\ |\ fwmark\  && $line == *" lookup "* ]] ||
-      echo "IPv$1: ip rule '$line' does not hold for server legs: --exclude what it is about"
+      echo "IPv$1: ip rule '$line' does not apply to server legs: --exclude the traffic it matches"
   done
 }
 

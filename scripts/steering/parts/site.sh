@@ -86,7 +86,7 @@ marking_rules() { # family; says so
   local line
   while read -r line; do
     line=${line#"-A ${prefix}_ASK"}
-    echo "IPv$1: connections that the site marks for ip rules pass direct (-A PREROUTING${line% -j RETURN})"
+    echo "IPv$1: connections that the site marks for ip rules bypass PEPsal (-A PREROUTING${line% -j RETURN})"
   done < <(spare_marked "$1")
 }
 
