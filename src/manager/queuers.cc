@@ -1,5 +1,5 @@
-// Starting and watching the queuers, programs of their own. Called by the manager. A queuer that cannot start ends the
-// daemon's start with one line; one that is lost later is only logged, as netfilter lets SYNs pass meanwhile.
+// Starts and watches the queuers, which are a program of their own. Called by the manager. A queuer that cannot start
+// ends the daemon's start with one line; one that is lost later is logged and restarted, and SYNs bypass meanwhile.
 
 #include "manager/queuers.hh"
 
@@ -25,8 +25,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Beside this program in a build tree, and where it was installed: PEPSAL_LIBEXEC_FROM_SBIN leads from the one folder
-// to the other, wherever both were put.
+// Beside this program in a build tree; if installed, in libexec: PEPSAL_LIBEXEC_FROM_SBIN is the relative path to it,
+// wherever both were installed.
 std::string queuer_program()
 {
   const auto itself = std::filesystem::read_symlink("/proc/self/exe");
@@ -37,13 +37,13 @@ std::string queuer_program()
   return program;
 }
 
-// In the queuer's process: becomes pepsal-queuer.
+// Runs in the queuer's process, which becomes pepsal-queuer.
 [[noreturn]] void execute_queuer(const FixedConfig& config, pid_t manager, Owner owner, std::uint16_t queue, int ready,
                                  int dialler)
 {
   die_with_parent(manager, SIGKILL);
   unblock_signals();
-  check("fcntl F_SETFD", ::fcntl(ready, F_SETFD, 0)); // the descriptors that it inherits
+  check("fcntl F_SETFD", ::fcntl(ready, F_SETFD, 0)); // inherited
   if (dialler != -1) {
     check("fcntl F_SETFD", ::fcntl(dialler, F_SETFD, 0));
   }
@@ -91,7 +91,7 @@ void Queuers::start_all()
   }
 }
 
-// Returns when the queuer says that it has its queue: one word by a pipe, or what is wrong.
+// Returns when the queuer has its queue, which it reports through a pipe: one word, or what is wrong.
 void Queuers::start(std::uint16_t queue)
 {
   std::array<int, 2> ends{};
@@ -121,7 +121,7 @@ void Queuers::start(std::uint16_t queue)
 void Queuers::note_loss(std::uint16_t queue, std::string_view manner)
 {
   if (std::ranges::find(lost_, queue) != lost_.end()) {
-    return; // it ended at its start, which restart_lost() has told
+    return; // ended at startup, which restart_lost() has logged
   }
   log::warning("queuer of queue {} was lost ({})", queue, manner);
   lost_.push_back(queue);
@@ -151,7 +151,7 @@ void Queuers::restart_lost(Time now)
   retry_at_ = now + 1s;
   std::erase_if(lost_, [this](std::uint16_t queue) {
     if (has_child(queue)) {
-      return true; // one that failed and was not reaped yet is noted again when it is
+      return true; // one that failed and has not been reaped yet is noted again when it is
     }
     try {
       start(queue);

@@ -49,7 +49,7 @@ try_rules() { # family needed-rule...
   return 1
 }
 
-# All at once, and only if that fails one by one, to name what is missing.
+# Tries all at once; only if that fails, one by one, to name what is missing.
 check_rules() { # family
   local need table chain name modules rule reason
   local -a needed
@@ -81,7 +81,7 @@ check_settings() {
     lack "IPv6: forwarding is off, so connections that bypass PEPsal are not forwarded: sysctl -w net.ipv6.conf.all.forwarding=1"
 }
 
-# Intercepted connections arrive in INPUT, where a firewall that is closed by default does not know them.
+# Intercepted connections arrive in INPUT, where a firewall that drops by default does not expect them.
 check_firewall() { # family
   local input accept="-m mark --mark $routed/$routed"
   [[ $mode == tproxy ]] || accept="-p tcp --dport $port"
@@ -92,7 +92,7 @@ check_firewall() { # family
       "${commands[$1]} -I INPUT $accept -j ACCEPT"
 }
 
-# Existing rules that do not do what they should.
+# Checks the existing rules.
 check_standing() { # family
   local line reason
   variant[$1]=$("${commands[$1]}" --version 2>/dev/null || true)

@@ -69,7 +69,7 @@ install() { # family; prints the reason and returns 1 on failure
   [[ -z $lacking ]] || notice "IPv$1: DSCPs that change after the SYN are not passed on ($lacking)"
 }
 
-# What a change leaves behind: ip rules, routes, empty tables.
+# Removes what a change leaves behind: ip rules, routes, empty tables.
 tidy() { # family
   local t
   load "$1"
@@ -132,7 +132,7 @@ start() {
   done
   load 4
   reason=$(set_demux) || broken "$reason"
-  trap '' INT TERM HUP # it is done; only cleaning up after an earlier start is left
+  trap '' INT TERM HUP # done, but for cleaning up after an earlier start
   trap - EXIT
   for family in "${families[@]}"; do tidy "$family"; done
 }

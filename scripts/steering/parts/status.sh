@@ -41,7 +41,7 @@ queue_state() { # queue-range
   if [[ -z $list ]]; then echo bound; else echo "nobody listens to ${list}: connections bypass PEPsal"; fi
 }
 
-# Lists what is missing of a family's rules, one a line.
+# Lists what is missing of a family's rules, one item a line.
 missing() { # family record
   local t line name has_record text=${noted[$1]} IFS=$'\n'
   read_record "$2"
@@ -72,7 +72,7 @@ missing() { # family record
   has_route "$1" "$to_table" || echo "the route in table $to_table"
 }
 
-show() { # family record: prints what is there, returns 1 if it is not whole
+show() { # family record: prints what is there, returns 1 if it is incomplete
   local text lack
   text=$("${commands[$1]}-save" -c 2>/dev/null)
   read_record "$2"
