@@ -6,7 +6,7 @@
 #include <cctype>
 #include <stdexcept>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 namespace pepsal {
 

@@ -6,7 +6,7 @@
 #include <charconv>
 #include <stdexcept>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "util/endpoint.hh"
 

@@ -7,7 +7,7 @@
 #include <charconv>
 #include <stdexcept>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 namespace pepsal {
 

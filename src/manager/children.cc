@@ -11,7 +11,7 @@
 
 #include <boost/interprocess/anonymous_shared_memory.hpp>
 #include <csignal>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 

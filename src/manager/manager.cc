@@ -8,7 +8,7 @@
 #include <array>
 
 #include <csignal>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <poll.h>
 
 #include "util/system_error.hh"

@@ -8,7 +8,7 @@
 #include <thread>
 
 #include <csignal>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <unistd.h>
 
 #include "link/prepared.hh"

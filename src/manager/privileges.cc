@@ -6,7 +6,7 @@
 #include <stdexcept>
 
 #include <cap-ng.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "util/user.hh"
 

@@ -12,7 +12,7 @@
 
 #include <csignal>
 #include <fcntl.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <unistd.h>
 
 #include "util/notify.hh"

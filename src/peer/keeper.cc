@@ -9,7 +9,7 @@
 #include <vector>
 
 #include <csignal>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <poll.h>
 
 #include "confine/capabilities.hh"

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include <fcntl.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <sodium.h>
 #include <sys/stat.h>
 #include <unistd.h>

@@ -8,7 +8,7 @@
 #include <stdexcept>
 
 #include <fcntl.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <net/if.h>
 #include <sched.h>
 #include <sys/stat.h>

@@ -5,7 +5,7 @@
 #include <exception>
 #include <filesystem>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <unistd.h>
 
 #include "control/control_socket.hh"

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "pepsalctl/commands.hh"
 #include "pepsalctl/text.hh"

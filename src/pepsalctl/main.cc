@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <exception>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "pepsalctl/commands.hh"
 #include "pepsalctl/connections.hh"

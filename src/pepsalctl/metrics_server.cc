@@ -14,7 +14,7 @@
 #include <string_view>
 
 #include <cap-ng.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <microhttpd.h>
 #include <poll.h>
 #include <sys/socket.h>

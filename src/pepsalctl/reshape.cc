@@ -8,7 +8,7 @@
 #include <fstream>
 #include <vector>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>

@@ -3,7 +3,7 @@
 #include <functional>
 #include <stdexcept>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "pepsalctl/commands.hh"
 #include "pepsalctl/parse.hh"

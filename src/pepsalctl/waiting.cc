@@ -5,7 +5,7 @@
 #include <chrono>
 #include <string_view>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "pepsalctl/text.hh"
 

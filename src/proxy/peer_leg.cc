@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <chrono>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "proxy/peer_leg.hh"
 #include "util/log.hh"

@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "util/system_error.hh"
 

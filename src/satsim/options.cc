@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <net/if.h>
 
 #include "util/version.hh"

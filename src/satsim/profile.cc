@@ -7,7 +7,7 @@
 #include <array>
 #include <cmath>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "satsim/numbers.hh"
 

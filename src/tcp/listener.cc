@@ -9,7 +9,7 @@
 #include <limits>
 #include <stdexcept>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>

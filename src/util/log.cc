@@ -8,7 +8,9 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <iterator>
 
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -158,6 +160,13 @@ void write(int priority, std::string_view line)
   if (!written && destination().losses != nullptr) {
     destination().losses->fetch_add(1, std::memory_order_relaxed);
   }
+}
+
+void write_formatted(int priority, fmt::string_view format, fmt::format_args arguments)
+{
+  fmt::memory_buffer line;
+  fmt::vformat_to(std::back_inserter(line), format, arguments);
+  write(priority, {line.data(), line.size()});
 }
 
 bool RateLimit::allows()

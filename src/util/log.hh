@@ -3,10 +3,9 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <iterator>
 #include <string_view>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <syslog.h>
 
 // Log lines: to syslog (facility daemon, ident "pepsal[pid]") once the daemon is in the background, to
@@ -40,33 +39,28 @@ public:
 void write(int priority, std::string_view line);
 bool is_verbose();
 
-// Formats without the heap, of which a proxy would have to copy pages first (fork(2)).
-template<typename... Args> void format_and_write(int priority, fmt::format_string<Args...> format, Args&&... args)
-{
-  fmt::memory_buffer line;
-  fmt::format_to(std::back_inserter(line), format, std::forward<Args>(args)...);
-  write(priority, {line.data(), line.size()});
-}
+// Formats and writes one line, without the heap, of which a proxy would have to copy pages first (fork(2)).
+void write_formatted(int priority, fmt::string_view format, fmt::format_args arguments);
 
 template<typename... Args> void error(fmt::format_string<Args...> format, Args&&... args)
 {
-  format_and_write(LOG_ERR, format, std::forward<Args>(args)...);
+  write_formatted(LOG_ERR, format, fmt::make_format_args(args...));
 }
 
 template<typename... Args> void warning(fmt::format_string<Args...> format, Args&&... args)
 {
-  format_and_write(LOG_WARNING, format, std::forward<Args>(args)...);
+  write_formatted(LOG_WARNING, format, fmt::make_format_args(args...));
 }
 
 template<typename... Args> void info(fmt::format_string<Args...> format, Args&&... args)
 {
-  format_and_write(LOG_INFO, format, std::forward<Args>(args)...);
+  write_formatted(LOG_INFO, format, fmt::make_format_args(args...));
 }
 
 template<typename... Args> void debug(fmt::format_string<Args...> format, Args&&... args)
 {
   if (is_verbose()) {
-    format_and_write(LOG_DEBUG, format, std::forward<Args>(args)...);
+    write_formatted(LOG_DEBUG, format, fmt::make_format_args(args...));
   }
 }
 

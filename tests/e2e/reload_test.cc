@@ -26,7 +26,7 @@ TEST_F(StartTest, ReloadCountsForNewConnections)
 
   net().write_file("pepsal.conf", "source=mine\n");
   daemon().signal(SIGHUP);
-  const auto refused = daemon().log_line("configuration not read");
+  const auto refused = daemon().log_line("configuration not reloaded");
   ASSERT_TRUE(refused.has_value());
   EXPECT_NE(refused->find("'mine'"), std::string::npos) << *refused;
   EXPECT_EQ(connect(listener).server.remote().address_string(),
@@ -40,7 +40,7 @@ TEST_F(StartTest, ReloadNamesTheOneOptionThatTakesARestart)
   start_daemon({.arguments = {"--config", Topology::inside("pepsal.conf")}});
   net().write_file("pepsal.conf", "port=5001\nverbose=true\n");
   reload();
-  const auto warning = daemon().log_line("only with a restart");
+  const auto warning = daemon().log_line("only after a restart");
   ASSERT_TRUE(warning.has_value());
   EXPECT_TRUE(warning->ends_with("port takes effect only after a restart")) << *warning;
 }

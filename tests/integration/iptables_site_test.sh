@@ -156,7 +156,7 @@ case_port_of_another_daemon() {
   rules start --intercept client0 --port 5001 # nobody serves the queue yet
   daemon
   said=$(rules check --port 5001 2>&1) && wrong "check finds no fault with port 5001"
-  [[ $said == *"nobody listens at port 5001"*"bring connections to port 5001"* ]] ||
+  [[ $said == *"nobody listens at port 5001"*"connections are sent to port 5001"* ]] ||
     wrong "check says nothing of port 5001: $said"
   rules stop
   refused 1 "nobody listens at port 5001" rules start --intercept client0 --port 5001
@@ -277,7 +277,7 @@ case_other_variant_of_iptables() {
   [[ $variant == nft ]] || other=nft
   set_up
   box env IPTABLES=iptables-$other IP6TABLES=ip6tables-$other "$script" start --intercept client0
-  refused 1 "iptables-$other; take them away first" rules start --intercept client0
+  refused 1 "iptables-$other; remove them first" rules start --intercept client0
   reports status "also has rules in iptables-$other"
   reports check "also has rules in ip6tables-$other"
   said=$(rules stop 2>&1)
