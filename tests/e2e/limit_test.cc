@@ -100,7 +100,11 @@ protected:
     const auto* version = family() == Family::ipv4 ? "-4" : "-6";
     const auto gateway = Topology::client_address(family()).address_string();
     const auto length = family() == Family::ipv4 ? "/32" : "/128";
-    net().client().must_run({"ip", version, "address", "add", address + length, "dev", "lo"});
+    std::vector<std::string> add{"ip", version, "address", "add", address + length, "dev", "lo"};
+    if (family() == Family::ipv6) {
+      add.emplace_back("nodad"); // or the address could not be bound for a moment
+    }
+    net().client().must_run(add);
     net().box().must_run({"ip", version, "route", "add", address + length, "via", gateway});
     net().server().must_run({"ip", version, "route", "replace", address + length, "via",
                              Topology::box_server_side(family()).address_string()});
