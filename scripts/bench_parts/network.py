@@ -10,6 +10,10 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parent.parent / "lab"))
+
+from launch import last_words, launch
+
 ALLOWED_CONGESTION = Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
 
 
@@ -89,6 +93,14 @@ class Network:
         with open(self.work / log, "wb") as output:
             process = subprocess.Popen(self._within(name, command, core), stdin=subprocess.DEVNULL, stdout=output,
                                        stderr=output)
+        self.started.append(process)
+        return process
+
+    # The same for a program that says when it is ready.
+    def launch(self, name, log, *command, core=None):
+        process = launch(self.work / log, self._within(name, command, core), own_session=False)
+        if process is None:
+            raise BenchError(f"'{' '.join(str(word) for word in command)}' did not start: {last_words(self.work / log)}")
         self.started.append(process)
         return process
 

@@ -68,13 +68,8 @@ class Daemon:
         self.network, self.box = network, box
         self.instance = network.full_name(box)
         self.pid_file = network.work / f"{box}.pid"
-        log = f"{box}.log"
-        process = network.spawn(box, log, BINARIES / "pepsal", "--instance", self.instance, "--pidfile", self.pid_file,
-                                *options, core=core)
-        if not await_true(lambda: "ready" in network.log(log) or process.poll() is not None, 20) or process.poll():
-            lines = network.log(log).strip().splitlines()
-            raise BenchError(f"the daemon did not start with options '{' '.join(options)}': {lines[-1] if lines else ''}")
-        self.process = process
+        self.process = network.launch(box, f"{box}.log", BINARIES / "pepsal", "--instance", self.instance, "--pidfile",
+                                      self.pid_file, *options, core=core)
 
     def counter(self, name):
         status = self.network.call(BINARIES / "pepsalctl", "--instance", self.instance, "status")

@@ -17,6 +17,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from launch import last_words, launch
 from network import BIN, SCRIPTS, Namespace, SoakError, call
 
 SUBJECTS = ("plain", "pepsal")
@@ -35,7 +36,7 @@ class Path3:
     def __init__(self, subject, folder):
         self.subject, self.folder = subject, Path(folder)
         self.prefix = f"flood{os.getpid()}-{subject}"
-        self.daemon, self.log = None, None
+        self.daemon = None
         self.namespaces = {}
 
     def __enter__(self):
@@ -57,7 +58,6 @@ class Path3:
             except subprocess.TimeoutExpired:
                 self.daemon.kill()
                 self.daemon.wait()
-            self.log.close()
         for role, namespace in self.namespaces.items():
             namespace.close()
             for pid in call("ip", "netns", "pids", f"{self.prefix}-{role}", check=False).split():
@@ -90,17 +90,11 @@ class Path3:
         self["box"].run("ip", "route", "add", "10.128.0.0/9", "via", "10.3.0.2")
 
     def _start_pepsal(self):
-        path = self.folder / f"{self.prefix}.log"
-        self.log = open(path, "wb")
-        self.daemon = subprocess.Popen(
-            ["ip", "netns", "exec", self["box"].name, BIN / "pepsal", "--instance", self.prefix, "--drain-timeout", "1",
-             "--pidfile", self.folder / f"{self.prefix}.pid"],
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
-        deadline = time.monotonic() + 30
-        while "ready" not in path.read_text():
-            if self.daemon.poll() is not None or time.monotonic() > deadline:
-                raise SoakError(f"pepsal did not start: {path.read_text().strip().splitlines()[-1:]}")
-            time.sleep(0.05)
+        log = self.folder / f"{self.prefix}.log"
+        self.daemon = launch(log, ["ip", "netns", "exec", self["box"].name, BIN / "pepsal", "--instance", self.prefix,
+                                   "--drain-timeout", "1", "--pidfile", self.folder / f"{self.prefix}.pid"])
+        if self.daemon is None:
+            raise SoakError(f"pepsal did not start: {last_words(log)}")
         self["box"].run(SCRIPTS / "steering/pepsal-iptables", "start", "--instance", self.prefix, "--intercept", "clients",
                         "--intercept", "flood")
 

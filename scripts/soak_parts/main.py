@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 sys.dont_write_bytecode = True  # nothing may appear next to the sources
-sys.path.append(str(Path(__file__).resolve().parent.parent / "bench_parts"))  # what the benchmarks use, too
+sys.path += [str(Path(__file__).resolve().parent.parent / folder) for folder in ("bench_parts", "lab")]  # what the benchmarks use, too
 
 import faults
 import flood

@@ -43,12 +43,13 @@ for script in pepsal-iptables pepsal-satlink; do # they find their parts, wherev
 done
 
 # It finds its queuer, wherever both are installed.
-unshare -n sh -c 'ip link set lo up && exec "$@"' sh "$DESTDIR$prefix/sbin/pepsal" --instance "inst$$" --pidfile "$work/pid" \
-  2>"$work/log" &
-daemon=$!
-eventually grep -q ready "$work/log" || wrong "the installed daemon does not start: $(cat "$work/log")"
-kill -TERM "$daemon" 2>/dev/null || true
-wait "$daemon" || true
+if daemon=$("$root/scripts/lab/launch.py" "$work/log" unshare -n sh -c 'ip link set lo up && exec "$@"' sh \
+  "$DESTDIR$prefix/sbin/pepsal" --instance "inst$$" --pidfile "$work/pid"); then
+  kill -TERM "$daemon"
+  eventually have_ended "$daemon" || wrong "the installed daemon does not end"
+else
+  wrong "the installed daemon does not start: $(cat "$work/log")"
+fi
 daemon=
 
 cmake -DMANIFEST="$build/install_manifest.txt" -P "$root/scripts/system/uninstall.cmake" >"$work/said" 2>&1 ||

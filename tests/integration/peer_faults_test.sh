@@ -57,8 +57,6 @@ goes_on() { # WHEN: new connections get through
   eventually more_good_than $(($(good) + 8)) || wrong "no connection gets through $1"
 }
 
-have_ended() { ! kill -0 "$1" 2>/dev/null; } # PID
-
 # Names of requests that reached the server more than once, and good ones that did not reach it whole.
 delivered_twice() { cut -d ' ' -f 1 "$work/ledger" | sort | uniq -d | head -n 3 | paste -sd ' '; }
 good_but_not_whole() {

@@ -51,10 +51,8 @@ wire() {
 start_box() { # BOX TERRESTRIAL-INTERFACE PEPSAL-OPTION...
   local box=$1 terrestrial=$2 link take=()
   shift 2
-  setsid ip netns exec "$net-$box" "$PEPSAL_BIN_DIR/pepsal" --instance "$net-$box" --drain-timeout 1 "$@" >"$work/$box.log" 2>&1 </dev/null &
-  daemon[$box]=$!
-  disown
-  eventually grep -qs ready "$work/$box.log" || wrong "$box does not start: $(tail -n 1 "$work/$box.log")"
+  daemon[$box]=$("$root/scripts/lab/launch.py" "$work/$box.log" ip netns exec "$net-$box" \
+    "$PEPSAL_BIN_DIR/pepsal" --instance "$net-$box" --drain-timeout 1 "$@" 2>&1) || wrong "$box does not start: ${daemon[$box]}"
   for link in $(inside "$box" ls /sys/class/net 2>/dev/null | grep '^sat'); do take+=(--intercept "$link"); done
   inside "$box" "$root/scripts/steering/pepsal-iptables" start --instance "$net-$box" --intercept "$terrestrial" "${take[@]}"
 }
@@ -96,10 +94,6 @@ refused_behind_two_boxes() {
   ! inside user1 timeout 10 ncat 10.82.2.2 7999 </dev/null 2>/dev/null || wrong "a connection to a closed port ends well"
 }
 
-have_ended() { # PID...
-  local pid
-  for pid; do ! kill -0 "$pid" 2>/dev/null || return 1; done
-}
 stop_boxes() {
   kill -TERM "${daemon[@]}"
   eventually have_ended "${daemon[@]}" || wrong "the boxes do not end"

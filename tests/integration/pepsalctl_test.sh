@@ -72,13 +72,8 @@ not_running() { fails 1 "'$instance' is not running" --instance "$instance" stat
 
 running() {
   # Without rules, a network namespace is all the daemon needs.
-  unshare -n sh -c 'ip link set lo up && exec "$@"' sh "$PEPSAL_BIN_DIR/pepsal" --instance "$instance" \
-    --pidfile "$work/pid" --max-connections 100 2>"$work/log" &
-  manager=$!
-  for ((try = 0; try < 200; try++)); do
-    ! grep -q ready "$work/log" || break
-    sleep 0.05
-  done
+  manager=$("$root/scripts/lab/launch.py" "$work/log" unshare -n sh -c 'ip link set lo up && exec "$@"' sh \
+    "$PEPSAL_BIN_DIR/pepsal" --instance "$instance" --pidfile "$work/pid" --max-connections 100)
   succeeds --instance "$instance" status
   ! grep -vE '^[a-z_]+ [0-9]+$|^[a-z, ]+:$|^$' "$work/out" ||
     wrong "status prints other things than a name and a value a line, and headings"
@@ -114,7 +109,7 @@ running() {
 
 manager_killed() {
   kill -KILL "$manager"
-  wait "$manager" 2>/dev/null || true
+  eventually have_ended "$manager" || wrong "the killed manager does not end"
   fails 1 "has died" --instance "$instance" status
   fails 1 "has died" --instance "$instance" list
   manager=

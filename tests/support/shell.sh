@@ -29,12 +29,19 @@ wrong() {
 }
 
 eventually() { # COMMAND...: waits for it to succeed, 20 s at most
-  local try
-  for ((try = 0; try < 400; try++)); do
+  local -r end=$((SECONDS + 20))
+  local pause=0.05 try
+  for ((try = 0; SECONDS < end; try++)); do
     if "$@"; then return 0; fi
-    sleep 0.05
+    ((try < 10)) || pause=0.2 # asking costs a program or two
+    sleep "$pause"
   done
   return 1
+}
+
+have_ended() { # PID...
+  local pid
+  for pid; do ! kill -0 "$pid" 2>/dev/null || return 1; done
 }
 
 # Whether a program in that namespace listens on a TCP port.

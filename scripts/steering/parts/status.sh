@@ -82,18 +82,18 @@ show() { # family record: prints what is there, returns 1 if it is incomplete
   printf '  mark bits 0x%x' $((15 << ${recorded[shift]}))
   [[ ${recorded[mode]} != tproxy ]] || printf ', routing table %s by ip rules from %s' "${recorded[table]}" "${recorded[priority]}"
   echo
-  echo "  SYNs queued ${counted[raw ASK NFQUEUE]}, intercepted ${counted[raw TAKE]}, bypassed ${counted[raw PASS]}"
+  echo "  SYNs queued ${counted["raw ASK NFQUEUE"]}, intercepted ${counted["raw TAKE"]}, bypassed ${counted["raw PASS"]}"
   if [[ ${recorded[mode]} == tproxy ]]; then
-    echo "  SYNs given to the daemon ${counted[mangle PRE TPROXY]}"
-    echo "  packets of client legs in ${counted[raw LEG notrack]}, out ${counted[raw OUT notrack]}"
-    echo "  packets of server legs in $((${counted[raw HERE MARK]} - ${counted[raw LEG notrack]} + ${counted[mangle PRE -m socket]}))"
-    echo "  packets whose DSCP the daemon was shown ${counted[mangle DSCP NFQUEUE]}"
-    echo "  packets to server legs that are gone, answered by a reset ${counted[filter GONE REJECT]}"
+    echo "  SYNs given to the daemon ${counted["mangle PRE TPROXY"]}"
+    echo "  packets of client legs in ${counted["raw LEG notrack"]}, out ${counted["raw OUT notrack"]}"
+    echo "  packets of server legs in $((${counted["raw HERE MARK"]} - ${counted["raw LEG notrack"]} + ${counted["mangle PRE -m socket"]}))"
+    echo "  packets whose DSCP the daemon was shown ${counted["mangle DSCP NFQUEUE"]}"
+    echo "  packets to server legs that are gone, answered by a reset ${counted["filter GONE REJECT"]}"
   else
-    echo "  SYNs given to the daemon ${counted[nat PRE REDIRECT]}"
+    echo "  SYNs given to the daemon ${counted["nat PRE REDIRECT"]}"
   fi
-  [[ ${recorded[quic]} != reject ]] || echo "  QUIC packets rejected ${counted[filter QUIC REJECT]}"
-  echo "  SYNs to the daemon's port dropped ${counted[mangle IN DROP]}"
+  [[ ${recorded[quic]} != reject ]] || echo "  QUIC packets rejected ${counted["filter QUIC REJECT"]}"
+  echo "  SYNs to the daemon's port dropped ${counted["mangle IN DROP"]}"
   lack=$(missing "$1" "$2")
   [[ -z $lack ]] || { echo "  missing: ${lack//$'\n'/; }; run start again to correct it" && return 1; }
 }

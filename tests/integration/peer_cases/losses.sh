@@ -52,11 +52,6 @@ END
   eventually log_has gw "reason=reset-by-client" || wrong "the gateway does not see the client's reset"
 }
 
-have_ended() { # PID...
-  local pid
-  for pid; do ! kill -0 "$pid" 2>/dev/null || return 1; done
-}
-
 # All waiting proxies are killed: the end of their streams proves that nothing was passed on, and the bytes are sent
 # again over another path, once. The proxies must have ended first: data that reach a dying one make its end a reset,
 # which proves nothing.
