@@ -4,6 +4,8 @@
 #include "fixture.hh"
 
 #include <cerrno>
+#include <string>
+#include <vector>
 
 #include <fmt/format.h>
 #include <sys/resource.h>
