@@ -1,4 +1,4 @@
-"""The report in Markdown: the objectives, then every scenario's table."""
+"""The report in Markdown: the targets, then every scenario's table."""
 
 import figures as fig
 import scenarios as plan
@@ -14,7 +14,7 @@ def marks_of(workload):
 
 
 def objective_lines(objectives):
-    yield "| figure | to be reached | measured | |"
+    yield "| figure | target | measured | |"
     yield "|---|---|---|---|"
     for what, wanted, text, reached in objectives.rows:
         yield f"| {what} | {wanted} | {text} | {'reached' if reached else '**not reached**'} |"
@@ -96,7 +96,7 @@ def markdown(data, results, objectives, scenario_list, settings_of, plots):
     yield f"Machine: {machine_text(about['machine'])}."
     yield ""
     if objectives.rows:
-        yield "## What was to be reached"
+        yield "## Targets"
         yield ""
         yield from objective_lines(objectives)
         yield ""

@@ -128,7 +128,7 @@ private:
     if (first != words.end()) {
       throw UsageError{first->starts_with('-')
                            ? fmt::format("unknown option '{}': pepsal --help lists them", *first)
-                           : fmt::format("'{}' belongs to no option: pepsal --help lists them", *first)};
+                           : fmt::format("unexpected '{}': pepsal --help lists the options", *first)};
     }
   }
 
@@ -156,8 +156,7 @@ void apply_file(const std::string& path, const std::vector<Setting>& settings, P
     const auto subject =
         setting->repeatable ? entry.key + " " + entry.value.substr(0, entry.value.find_first_of(" \t")) : entry.key;
     if (const auto [earlier, fresh] = lines.emplace(subject, entry.line); !fresh) {
-      throw UsageError{
-          fmt::format("{}:{}: '{}' stands in line {} already", path, entry.line, subject, earlier->second)};
+      throw UsageError{fmt::format("{}:{}: '{}' is already in line {}", path, entry.line, subject, earlier->second)};
     }
     apply(*setting, entry.value, place, places);
   }
@@ -166,7 +165,7 @@ void apply_file(const std::string& path, const std::vector<Setting>& settings, P
 void require_absolute(std::string_view option, const std::string& path)
 {
   if (!path.starts_with('/')) {
-    throw UsageError{fmt::format("--{}: '{}' is not a path from the root, which -d needs", option, path)};
+    throw UsageError{fmt::format("--{}: '{}' is not an absolute path, which -d needs", option, path)};
   }
 }
 
@@ -195,7 +194,7 @@ void fit_connect_timeout(Config& config, const Places& places)
     return;
   }
   if (const auto given = places.find("connect-timeout"); given != places.end()) {
-    throw UsageError{fmt::format("{}: {} s are longer than the user timeout of {} s, which ends a dial earlier",
+    throw UsageError{fmt::format("{}: {} s is longer than the user timeout of {} s, which ends a dial earlier",
                                  given->second, config.connect_timeout.count(), shortest.count())};
   }
   config.connect_timeout = shortest;

@@ -43,10 +43,9 @@ void add_intercepted(std::vector<std::string>& intercept, const std::string& wor
   constexpr std::size_t longest = 15; // IFNAMSIZ without the zero, netdevice(7)
   if (word.empty() || word.size() > longest || word.find_first_of("/ \t!\"'=") != std::string::npos ||
       word.front() == '-' || word.find('+') < word.size() - 1 || word == "+") {
-    throw std::invalid_argument{
-        fmt::format("'{}' is not one interface's name, with '+' at its end for all that begin so, "
-                    "or none: {} characters at most, without blank and '/'",
-                    word, longest)};
+    throw std::invalid_argument{fmt::format("'{}' is not the name of an interface, a prefix of names followed by '+', "
+                                            "or none: {} characters at most, without blank or '/'",
+                                            word, longest)};
   }
   if (word == "lo") {
     throw std::invalid_argument{"'lo' carries no forwarded connections; name the interface that the clients are on"};
@@ -87,7 +86,8 @@ std::vector<std::string> link_warnings(const std::vector<Link>& running, const s
   for (const auto& link : fresh) {
     const auto* const before = find_link(running, link.interface);
     if (before == nullptr) {
-      warnings.push_back(fmt::format("link {}: what arrives there follows it only after a restart", link.interface));
+      warnings.push_back(
+          fmt::format("link {}: connections that arrive there use it only after a restart", link.interface));
     } else if (before->has_rates() && !link.has_rates()) {
       warnings.push_back(
           fmt::format("link {}: connections that arrive keep the old buffers until a restart", link.interface));
@@ -102,7 +102,7 @@ std::string check_instance_name(const std::string& name)
                      std::all_of(name.begin(), name.end(), [](unsigned char c) {
                        return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
                      });
-  return plain ? "" : fmt::format("'{}' is not 1 to 64 letters, digits, '-', '_' or '.', no '.' first", name);
+  return plain ? "" : fmt::format("'{}' is not 1 to 64 letters, digits, '-', '_' or '.', not beginning with '.'", name);
 }
 
 } // namespace pepsal

@@ -73,7 +73,7 @@ private:
   {
     std::error_code ignored;
     if (std::filesystem::is_directory(path_, ignored)) {
-      throw UsageError{fmt::format("{}: is a folder; --config wants a file", path_)};
+      throw UsageError{fmt::format("{}: is a folder; --config takes a file", path_)};
     }
     std::ifstream stream{path_};
     if (!stream) {
@@ -93,7 +93,7 @@ private:
       refuse("begins with a byte-order mark; save the file as UTF-8 without one");
     }
     if (text.ends_with('\r')) {
-      refuse("ends in a carriage return; lines end in a line feed alone (sed -i 's/\\r$//' puts that right)");
+      refuse("ends in a carriage return; lines end in a line feed alone (sed -i 's/\\r$//' corrects that)");
     }
     const auto* const control =
         std::find_if(text.begin(), text.end(), [](unsigned char c) { return c < ' ' && c != '\t'; });

@@ -51,16 +51,15 @@ void find_fastopen(bool has_peers, Lacks& lacks)
   const int enabled = number_in("/proc/sys/net/ipv4/tcp_fastopen").value_or(0);
   if ((enabled & client_and_server) != client_and_server) {
     lacks.push_back({.prevents_start = true,
-                     .text = fmt::format("--fastopen: this kernel has it off for client or server: "
+                     .text = fmt::format("--fastopen: it is off in this kernel for clients or servers: "
                                          "sysctl -w net.ipv4.tcp_fastopen={}",
                                          enabled | client_and_server)});
   }
   if (!has_peers && (enabled & no_cookie_asked) != 0) {
-    lacks.push_back(
-        {.prevents_start = true,
-         .text = fmt::format("--fastopen: this kernel asks nobody for a cookie, so that anybody could forge "
-                             "a SYN with data: sysctl -w net.ipv4.tcp_fastopen={}, or name the --peer",
-                             enabled & ~no_cookie_asked)});
+    lacks.push_back({.prevents_start = true,
+                     .text = fmt::format("--fastopen: this kernel asks nobody for a cookie, so anybody could forge "
+                                         "a SYN with data: sysctl -w net.ipv4.tcp_fastopen={}, or name the --peer",
+                                         enabled & ~no_cookie_asked)});
   }
 }
 
@@ -126,9 +125,8 @@ std::vector<Lack> find_lacks(const Config& config)
     if (!interface.ends_with('+') && find_link(config.links, interface) == nullptr &&
         if_nametoindex(interface.c_str()) == 0) {
       lacks.push_back({.prevents_start = false,
-                       .text = fmt::format("intercept: there is no interface '{}' here, or not yet: `ip link` lists "
-                                           "those that are",
-                                           interface)});
+                       .text = fmt::format(
+                           "intercept: there is no interface '{}' yet: `ip link` lists those that exist", interface)});
     }
   }
   find_forwarding(lacks);

@@ -83,9 +83,9 @@ std::string ask_manager(const std::string& instance, std::string_view command)
   const FileDescriptor socket{check("socket", ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0))};
   if (::connect(socket.number(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == -1) {
     if (errno == EACCES) {
-      throw std::runtime_error{fmt::format("{}: only root and who started the daemon may command it", path)};
+      throw std::runtime_error{fmt::format("{}: only root and the user who started the daemon may control it", path)};
     }
-    throw std::runtime_error{fmt::format("instance '{}' takes no commands here ({}: {})", instance, path,
+    throw std::runtime_error{fmt::format("instance '{}' cannot be controlled from here ({}: {})", instance, path,
                                          std::generic_category().message(errno))};
   }
   check(path, ::send(socket.number(), command.data(), command.size(), MSG_NOSIGNAL));
@@ -157,7 +157,7 @@ void ControlSocket::serve(const std::function<void(Request&)>& handle)
   socklen_t length = sizeof peer;
   check("getsockopt SO_PEERCRED", ::getsockopt(asker.number(), SOL_SOCKET, SO_PEERCRED, &peer, &length));
   if (peer.uid != 0 && peer.uid != owner_) {
-    Request{std::move(asker), {}}.refuse("only root and who started the daemon may command it");
+    Request{std::move(asker), {}}.refuse("only root and the user who started the daemon may control it");
     return;
   }
   auto words = receive_words(asker.number());

@@ -120,9 +120,10 @@ void note_way(ConnectionTable& table, const Connection& connection, const LegWay
   }
   table.count(Counter::dials_astray);
   if (const auto held = table.may_log(LimitedLine::astray, boot_time_now())) {
-    log::warning("way changed client={} server={}: ip rules send the client's packets another way than the server leg, "
-                 "which they do not see; held_back={}",
-                 connection.client, connection.server, *held);
+    log::warning(
+        "way changed client={} server={}: ip rules route the client's packets differently from the server leg, "
+        "which they do not see; held_back={}",
+        connection.client, connection.server, *held);
   }
 }
 

@@ -1,4 +1,4 @@
-// Messages between queuers, the dialler and proxies. What cannot be read is the same as nothing.
+// Messages between queuers, the dialler and proxies. What cannot be read counts as nothing.
 
 #include "dial/channel.hh"
 
@@ -10,7 +10,7 @@ namespace pepsal {
 
 namespace {
 
-// Without a descriptor for it nothing is asked: the proxy dials, which waits for one.
+// If no descriptor is available, nothing is asked: the proxy dials, which waits for one.
 std::optional<SocketPair> pair_for_reply()
 {
   try {
@@ -58,7 +58,7 @@ std::optional<TCPSocket> LegHandover::take(const Ends& ends) const
   if (!send_object(asking_end(), ends, reply.second.number())) {
     return std::nullopt;
   }
-  reply.second.close(); // so that the end of the dialler is seen, once it has this demand
+  reply.second.close(); // so that, once the dialler has this request, its death is noticed
   pollfd readable{.fd = reply.first.number(), .events = POLLIN, .revents = 0};
   if (::poll(&readable, 1, patience_ms) <= 0) {
     return std::nullopt;

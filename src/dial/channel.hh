@@ -11,17 +11,17 @@
 
 namespace pepsal {
 
-// What queuers, the dialler and proxies say to each other, by pairs of sockets that the manager makes before it forks
-// and keeps open at both ends, so that a process that is started again goes on with them. Nobody waits for anybody but
-// a proxy, and that for a moment.
+// What queuers, the dialler and proxies say to each other, through pairs of sockets that the manager makes before it
+// forks. It keeps both ends open, so that a restarted process continues with them. Nobody waits for anybody, except a
+// proxy, and that only for a moment.
 
-// By what a connection is known to them.
+// How a connection is identified.
 struct Ends
 {
   Endpoint client;
   Endpoint server;
 
-  // Some order.
+  // Any order will do.
   bool operator<(const Ends& other) const { return std::memcmp(this, &other, sizeof other) < 0; }
 };
 static_assert(std::has_unique_object_representations_v<Ends>);
@@ -31,11 +31,11 @@ inline Ends ends_of(const Connection& connection)
   return {.client = connection.client, .server = connection.server};
 }
 
-// Queuer to dialler: reach this server in this client's name. `generation` is that of the last DialAnswer::ready.
+// Queuer to dialler: dial this server in this client's name. `generation` is that of the last DialAnswer::ready.
 struct DialRequest
 {
   std::uint64_t generation;
-  std::uint64_t number; // the queuer's own
+  std::uint64_t number; // chosen by the queuer
   Connection connection;
 };
 
@@ -43,10 +43,10 @@ struct DialAnswer
 {
   enum class Kind : std::uint8_t
   {
-    ready,     // a dialler is there; `number` is its generation
-    lost,      // it is no more; said by the manager
-    accepted,  // by the server
-    not_asked, // this one is not dialled ahead
+    ready,     // there is a dialler; `number` is its generation
+    lost,      // it has died; sent by the manager
+    accepted,  // the server accepted
+    not_asked, // this server is not dialled in advance
     failed,    // refused, unreachable or silent; no socket is left
     no_room    // too many dials, or no descriptor
   };
@@ -70,28 +70,28 @@ std::optional<DialRequest> receive_request(int dialler_end);
 
 struct ReceivedAnswer
 {
-  bool closed; // nobody will ever answer
+  bool closed; // no more answers will come
   DialAnswer answer;
 };
 std::optional<ReceivedAnswer> receive_answer(int queuer_end);
 
-// Between all proxies and the dialler: a proxy asks for its connection's server leg, and sends along the socket by
-// which it wants it.
+// Between all proxies and the dialler: a proxy asks for its connection's server leg, and passes along the socket for
+// the answer.
 class LegHandover
 {
 public:
   LegHandover(); // throws SystemError
 
-  // Proxy: the leg that was dialled ahead for exactly these ends; nothing when there is none, or no answer within 100
-  // ms, or what comes leads elsewhere. When this returns nothing, none is left.
+  // Proxy: the leg that was dialled in advance for exactly these endpoints; nothing if there is none, if there is no
+  // answer within 100 ms, or if what comes leads elsewhere. If this returns nothing, no such leg is left open.
   std::optional<TCPSocket> take(const Ends& ends) const;
 
-  // For a child that only asks, and has no descriptor of the other end: whoever answers might answer with a leg of its
-  // own making.
+  // For a child that only asks. It has no descriptor of the other end, through which it could answer other proxies with
+  // a leg of its own making.
   LegHandover take_asking_end() { return LegHandover{std::move(asking_end_)}; }
   int asking_end() const { return asking_end_.number(); }
 
-  // Dialler: what a proxy asks for, and the descriptor that is readable when one does.
+  // Dialler: what a proxy asks for, and the descriptor that becomes readable when one does.
   struct Demand
   {
     Ends ends;
@@ -99,7 +99,7 @@ public:
   };
   int dialler_end() const { return dialler_end_.number(); }
   std::optional<Demand> next() const;
-  // Gives it `leg`, -1 for none.
+  // Answers with `leg`, -1 for none.
   static void give(const Demand& demand, int leg);
 
 private:

@@ -40,7 +40,7 @@ std::string checked_interface(std::string_view word)
 {
   if (word.size() > longest_interface || word.find_first_of("/=\"'") != std::string_view::npos ||
       word.starts_with('-')) {
-    refuse(fmt::format("'{}' is not an interface's name, which comes first: {} characters at most, without '/' and '='",
+    refuse(fmt::format("'{}' is not an interface's name, which comes first: {} characters at most, without '/' or '='",
                        word, longest_interface));
   }
   if (word == "lo") {

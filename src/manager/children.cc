@@ -1,5 +1,4 @@
-// Bookkeeping of the manager's children: forking, reaping, numbering. Forking throws when the system
-// has no more processes.
+// Bookkeeping of the manager's children: forking, reaping, numbering. Forking throws if no process can be started.
 
 #include "manager/children.hh"
 
@@ -76,7 +75,7 @@ pid_t Children::spawn(Role role, std::uint16_t index, std::vector<int> kept, con
 {
   kept.push_back(log::descriptor());
   kept.push_back(segment_.descriptor_to_read());
-  std::ranges::sort(kept); // here, as a child would have to copy the pages that it writes to
+  std::ranges::sort(kept); // here: a child would have to copy the pages it writes to
   const auto owner = take_number();
   set_state(owner, facts_of(role).initial);
   roster_[owner].index = index;
@@ -90,7 +89,7 @@ pid_t Children::spawn(Role role, std::uint16_t index, std::vector<int> kept, con
     pid = fork_process([&] {
       segment_.keep_to(facts_of(role).writer);
       close_all_but(kept);
-      ::signal(SIGINT, SIG_IGN); // Ctrl-C reaches the whole process group, and is for the manager: it drains
+      ::signal(SIGINT, SIG_IGN); // Ctrl-C reaches the whole process group, but is meant for the manager, which drains
       return body(owner);
     });
   } catch (const SystemError&) {
@@ -145,12 +144,12 @@ void Children::adopt_table()
     if (!records_[owner].alive) {
       roster_[owner].pid = 0;
       set_state(owner, ProcessState::none);
-      dead_.push_back(owner); // it may have slots that were not collected
+      dead_.push_back(owner); // it may hold slots that have not been collected
     }
   }
 }
 
-// The records of all that ever lived at once are walked; few more than live.
+// Walks as many records as there were ever processes at once, which is few more than there are now.
 std::optional<Owner> Children::find(pid_t pid) const
 {
   for (Owner owner = 1; owner <= highest_; ++owner) {
@@ -205,8 +204,8 @@ bool Children::is_held(Owner owner) const
   return segment_.holder_of(owner) == records_[owner].pid;
 }
 
-// Whether a process has this pid is asked of all; whether it is still the same one, of a few at a time, as the kernel
-// walks through all locks for each.
+// Asks for each orphan whether its pid exists, but only for a few at a time whether it is still the same process,
+// because the kernel walks through all locks for each.
 std::optional<Children::Ended> Children::find_ended_orphan()
 {
   using namespace std::chrono_literals;
@@ -225,7 +224,7 @@ std::optional<Children::Ended> Children::find_ended_orphan()
     }
     const bool is_there = ::kill(record.pid, 0) == 0;
     if (!is_there || (checked < most_checked && !is_held(owner))) {
-      return note_ended(owner, 0); // the next one at the next call
+      return note_ended(owner, 0); // the next call finds the next one
     }
     if (++checked == most_checked) {
       next_checked_ = owner;
@@ -276,9 +275,9 @@ void Children::signal(Role role, int signal, const std::function<bool(const Chil
     if (!record.alive || record.child.role != role || !which(record.child)) {
       continue;
     }
-    // An orphan knows already that it is to end with its connection, and another process may have its pid.
+    // An orphan knows that it is to end with its connection, and its pid may belong to another process by now.
     if (!record.orphan || (signal == SIGKILL && is_held(owner))) {
-      ::kill(record.pid, signal); // it may have ended already and waits to be reaped
+      ::kill(record.pid, signal); // may have ended already and be waiting to be reaped
     }
   }
 }

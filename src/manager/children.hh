@@ -18,8 +18,8 @@
 
 namespace pepsal {
 
-// The manager's children and their numbers in the shared roster. A number names the owner of a slot, so
-// the number of a child that died with slots in hand is not given out again before they are collected.
+// The manager's children and their numbers in the shared roster. A number names the owner of a slot, so the number of a
+// child that died holding slots is not reused until they are collected.
 class Children
 {
 public:
@@ -43,10 +43,10 @@ public:
   {
     pid_t pid;
     Child child;
-    bool crashed;       // by a signal or with a failure status
-    int status;         // as wait(2) gives it
-    ProcessState state; // the last that it showed
-    bool orphan;        // adopted by adopt_orphan(): what has become of it its slot alone tells
+    bool crashed;       // ended by a signal or with a failure status
+    int status;         // as returned by wait(2)
+    ProcessState state; // the last one it reported
+    bool orphan;        // adopted by adopt_orphan(): only its slot shows what became of it
 
     std::string manner() const; // for the log: "signal 9", "status 1"
     bool had_connection() const { return state == ProcessState::busy; }
@@ -54,54 +54,54 @@ public:
 
   explicit Children(SharedSegment& segment);
 
-  // Forks a child that runs `body` with its number. Of the manager's descriptors it keeps `kept` and those by which it
-  // logs and reads the table; of the table it may write what its role writes. Throws SystemError when there is no
-  // process available.
+  // Forks a child that runs `body` with its number. It keeps the descriptors in `kept` and those for logging and for
+  // reading the table, and can write only those parts of the table that its role writes. Throws SystemError if no
+  // process can be started.
   pid_t spawn(Role role, std::uint16_t index, std::vector<int> kept, const std::function<int(Owner)>& body);
 
-  // A child of a program before this one in the same process. With the table of that program its number and its state
-  // stay; otherwise it gets a number here, and `busy` says what it does.
+  // Adopts a child of the program that ran in this process before. If that program's table is kept, so are the child's
+  // number and state; otherwise it gets a new number, and `busy` tells its state.
   void adopt(pid_t pid, const Child& child, BootTime started, bool same_table, bool busy);
 
-  // The same for a proxy that a manager which was killed has left in this table. It is not a child: that it has ended
-  // is found out by asking, and it is signalled only while it holds its number's lock.
+  // The same for a proxy that a killed manager left in this table. As it is not a child, its end is found by polling,
+  // and it is signalled only while it holds its number's lock.
   void adopt_orphan(pid_t pid, const Child& child, BootTime started);
   bool has_orphans() const { return orphans_ > 0; }
 
-  // After the last of them: what other numbers stand in the same table are dead.
+  // Call after the last adoption: all other numbers in the same table are dead.
   void adopt_table();
 
-  // The next child that has ended, or nothing. An orphan counts as one that did not crash, and is_dead().
+  // The next child that has ended, if any. An orphan counts as not crashed, and is_dead().
   std::optional<Ended> reap();
 
-  // The orphans' part of reap(), which asks now and then.
+  // The part of reap() for orphans; polls now and then.
   std::optional<Ended> find_ended_orphan();
 
-  // Whether the process with this number lives.
+  // Whether the process with this number is alive.
   bool is_alive(Owner owner) const { return owner < records_.size() && records_[owner].alive; }
 
   // Whether it died and its slots have not been collected yet.
   bool is_dead(Owner owner) const { return std::find(dead_.begin(), dead_.end(), owner) != dead_.end(); }
 
-  // The slots of all that died have been collected: their numbers may be given out again.
+  // The slots of all dead processes have been collected: their numbers may be reused.
   void forget_dead();
   bool has_dead() const { return !dead_.empty(); }
 
-  // Proxies of one listener that wait for a connection, or have not come so far yet.
+  // Proxies of one listener that wait for a connection, or are about to.
   std::uint32_t count_idle(std::uint16_t listener) const;
-  // No child has a larger number.
+  // No child has a higher number.
   Owner highest() const { return highest_; }
-  // Far proxies that wait for a peer's client.
+  // Far proxies waiting for a peer's client.
   std::uint32_t count_waiting() const;
   std::uint32_t count(Role role) const { return counts_.at(static_cast<std::size_t>(role)); }
 
-  // Sends `signal` to each child of this role that `which` names.
+  // Sends `signal` to each child of this role that `which` selects.
   void signal(Role role, int signal, const std::function<bool(const Child&)>& which) const;
 
   // Calls `visit` with each living child and its pid.
   void for_each(const std::function<void(const Child&, pid_t)>& visit) const;
 
-  // Tells all of this role to end (SIGTERM), and waits until they have; others that end meanwhile are reaped, too.
+  // Tells all children of this role to end (SIGTERM) and waits for them; others that end meanwhile are reaped as well.
   void end_all(Role role);
 
   // Whether it was adopted by adopt_orphan().
@@ -112,11 +112,12 @@ public:
   void set_state(Owner owner, ProcessState state);
 
 private:
-  // What the manager acts on. The roster, which every process may write, says the same for display alone.
+  // What the manager acts on; no other process has it. The roster has the same, for display and for the manager that
+  // follows a killed one.
   struct Record
   {
     Child child;
-    pid_t pid; // not given to another process before it is reaped (wait(2))
+    pid_t pid; // not reused before it is reaped (wait(2))
     BootTime started;
     Owner next_free;
     bool alive;
@@ -133,17 +134,17 @@ private:
   SharedSegment& segment_;
   std::span<RosterEntry> roster_;
   std::span<std::atomic<std::uint8_t>> states_;
-  // Not private memory, of which fork(2) makes the manager copy every page that it writes to between two forks. No
-  // child has it (MADV_DONTFORK).
+  // Shared, not private: after each fork(2) the manager would have to copy every private page that it writes to.
+  // Children do not get it (MADV_DONTFORK).
   boost::interprocess::mapped_region memory_;
   std::span<Record> records_;
   Owner first_free_{no_owner};
   std::vector<Owner> dead_;
-  Owner highest_{}; // above it no number was ever given out
+  Owner highest_{}; // no higher number was ever given out
   std::uint32_t orphans_{};
-  Owner next_checked_{}; // of the orphans, whose lock is looked at in turn
+  Owner next_checked_{}; // orphan; their locks are checked in turn
   std::chrono::steady_clock::time_point next_look_{};
-  std::array<std::uint32_t, roles> counts_{}; // of living ones
+  std::array<std::uint32_t, roles> counts_{}; // of living children
 };
 
 } // namespace pepsal

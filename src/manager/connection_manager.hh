@@ -27,22 +27,22 @@
 
 namespace pepsal {
 
-// The manager's parts, and what it does with them: manager.cc the loop and what each state does, manager_start.cc how
-// it begins and how another program takes its place, manager_commands.cc what it is told.
+// The manager and its parts. manager.cc has the loop and what each state does, manager_start.cc how it starts and how
+// another program takes its place, manager_commands.cc what it is told to do.
 class Manager
 {
 public:
-  // Opens the shared table, or takes over that of the program before. Throws as SharedSegment's makers do.
+  // Opens the shared table, or takes over that of the previous program. Throws as SharedSegment's factories do.
   explicit Manager(ManagerStart start);
   ~Manager();
   Manager(const Manager&) = delete;
   Manager& operator=(const Manager&) = delete;
 
-  // Until it is told to end; returns the exit status. Throws, with nothing left behind, when the start fails.
+  // Runs until it is told to end; returns the exit status. Throws, with nothing left behind, if the start fails.
   int run();
 
 private:
-  // The table of the program before this one goes on, if both understand it alike.
+  // Whether the previous program's table is kept, which takes the same layout.
   bool has_its_table() const { return start_.before && start_.before->layout == layout_version; }
   SharedSegment make_segment();
   std::optional<SharedSegment> find_left_behind(std::optional<uid_t> other_owner);
@@ -50,18 +50,17 @@ private:
   void adopt_orphans();
   void keep_what_is_fixed(const Handover& before);
 
-  // All that can fail, while the one who started the daemon is still there to read why.
+  // Everything that can fail, while whoever started the daemon is still there to read why.
   void start();
   void open_files();
   void become_its_user();
 
-  // Queuers, dialler and keepers of the program before this one. Their queues and peers wait for new ones, which are of
-  // this one.
+  // Ends queuers, dialler and keepers of the previous program; this program's take their place.
   void end_old_helpers();
   void answer_who_restarted();
   void log_ready() const;
 
-  // For people who ask the service manager.
+  // For people who ask the service manager (systemctl status).
   std::string status() const;
   void tell_watchdog();
 
@@ -76,7 +75,7 @@ private:
   void note_end(const Children::Ended& ended);
   void collect_if_due();
 
-  // A process that was taken over can write there, too; what the others go by is put right.
+  // Repairs what other processes rely on, as a compromised process can write there, too.
   void restore_header();
   void collect();
 
@@ -92,16 +91,16 @@ private:
   std::string tell_rate(const std::string& interface, const std::string& rate);
   std::string undrain();
 
-  // The connection in slot `id`, if it is still the one between these two.
+  // Kills the connection in slot `id`, if it is still the one between these two.
   std::string kill(std::uint32_t id, const std::string& client, const std::string& server);
 
-  // Comes back only as another program, or by an exception.
+  // Returns only by an exception; otherwise another program runs in this process.
   void restart(int asker);
 
-  // Throws std::runtime_error if another program has the port that the next one is to listen at.
+  // Throws std::runtime_error if another program has the port that the next one is to listen on.
   void require_its_port_is_free() const;
 
-  // Ends without ending a connection. Does not come back.
+  // Ends without ending a connection. Does not return.
   [[noreturn]] void give_way();
   void log_counters() const;
 
@@ -109,10 +108,10 @@ private:
   Config config_;
   SignalDescriptor signals_{SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD};
   Limits limits_;
-  std::vector<Orphan> orphans_; // of a manager that was killed or gave way; once the start is over, Children's
-  bool gave_way_{};             // and that it said so
+  std::vector<Orphan> orphans_; // of a manager that was killed or gave way; after the start, Children has them
+  bool gave_way_{};             // whether it gave way
   SharedSegment segment_;
-  std::uint32_t room_; // connections that the table was made for
+  std::uint32_t room_; // connections that the table has room for
   ConnectionTable table_;
   log::LossCount losses_{table_.lost_log_lines()};
   Children children_;

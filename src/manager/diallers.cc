@@ -1,5 +1,5 @@
-// Starting and watching the dialler. Called by the manager; with --connect fast there is nothing to do. A lost dialler
-// is only logged and started again.
+// Starts and watches the dialler. Called by the manager; with --connect fast there is nothing to do. A lost dialler is
+// logged and restarted.
 
 #include "manager/diallers.hh"
 
@@ -40,7 +40,7 @@ void Diallers::start()
   if (!handover_) {
     return;
   }
-  retry_at_ = std::chrono::steady_clock::now() + 1s; // of one that dies at once, the next waits
+  retry_at_ = std::chrono::steady_clock::now() + 1s; // so that one that dies at once is not restarted at once
   const auto manager = ::getpid();
   std::vector<int> kept{handover_->dialler_end(), confinement_.descriptor()};
   std::ranges::transform(queuers_, std::back_inserter(kept), &DialChannel::dialler_end);

@@ -13,7 +13,7 @@
 
 namespace pepsal {
 
-// The dialler, of which there is one with --connect honest, and the sockets by which queuers and proxies speak with it.
+// The dialler, one process with --connect honest, and the sockets through which queuers and proxies talk to it.
 class Diallers
 {
 public:
@@ -25,20 +25,20 @@ public:
   Diallers(const Diallers&) = delete;
   Diallers& operator=(const Diallers&) = delete;
 
-  // Forks it. Throws SystemError when the system has no processes.
+  // Forks it. Throws SystemError if no process can be started.
   void start();
 
-  // Queuers let what they hold pass, and new SYNs too until there is another dialler.
+  // Queuers let the SYNs that they hold bypass, and new ones until there is another dialler.
   void note_loss(bool crashed, std::string_view manner);
   void restart_lost(Time now);
   Time next_look() const { return lost_ ? retry_at_ : Time::max(); }
 
-  // The configuration has changed: another dialler follows it.
+  // The configuration has changed: a new dialler is started with it.
   void follow() const;
 
-  // The descriptor that the queuer of this queue is to have; -1: without a dialler.
+  // The descriptor for the queuer of this queue; -1 without a dialler.
   int queuer_end(std::uint16_t queue) const;
-  // The descriptor by which a proxy asks for its leg; -1: without a dialler.
+  // The descriptor through which proxies ask for their legs; -1 without a dialler.
   int asking_end() const { return handover_ ? handover_->asking_end() : -1; }
   // In a proxy's process: that end; nothing without a dialler.
   std::optional<LegHandover> take_asking_end();

@@ -55,7 +55,7 @@ std::string text_in(const FileDescriptor& memory)
 bool refuse_fractions(int /*depth*/, Json::parse_event_t event, Json& value)
 {
   if (event == Json::parse_event_t::value && value.is_number_float()) {
-    throw std::runtime_error{fmt::format("{} is not understood: {} is no whole number", variable, value.dump())};
+    throw std::runtime_error{fmt::format("{} is not understood: {} is not a whole number", variable, value.dump())};
   }
   return true;
 }

@@ -1,5 +1,5 @@
-// Starting and watching the keepers of warm connections. Called by the manager; without --peer there is nothing to do.
-// A key that cannot be used ends the start with one line.
+// Starts and watches the keepers of warm connections. Called by the manager; without --peer there is nothing to do. A
+// key that cannot be used ends the start with one line.
 
 #include "manager/keepers.hh"
 
@@ -54,7 +54,7 @@ void Keepers::start_all()
     auto& status = statuses_[i];
     status.address = config_.peers.peers[i].address;
     status.problem = PeerProblem::not_tried;
-    status.up = false; // in a table that was taken over it may have been
+    status.up = false; // may have been up, if the table was taken over
     status.since_ns = boot_time_now().count();
     status.present = true;
     start(static_cast<std::uint16_t>(i));
@@ -96,7 +96,7 @@ void Keepers::restart_lost(Time now)
       start(peer);
       return true;
     } catch (const SystemError& error) {
-      log::error("{}: peer {} stays without a keeper; trying again", error.what(),
+      log::error("{}: peer {} has no keeper; trying again", error.what(),
                  config_.peers.peers[peer].address.address_string());
       return false;
     }

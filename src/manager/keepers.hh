@@ -15,7 +15,7 @@
 
 namespace pepsal {
 
-// The keepers of peers' warm connections, one for each --peer, and the queues by which proxies get them.
+// The keepers of warm connections, one for each --peer, and the queues from which proxies take these.
 class Keepers
 {
 public:
@@ -28,19 +28,19 @@ public:
   Keepers(const Keepers&) = delete;
   Keepers& operator=(const Keepers&) = delete;
 
-  // Reads the key. Throws as PeerKey::load() does, but where `kept` is not empty: the key that a program before this
-  // one in the same process has read, whose file --user may not.
+  // Reads the key; throws as PeerKey::load() does. If `kept` is not empty, it is used instead: the key as the previous
+  // program in this process read it, because --user may not be allowed to read the file.
   void load_key(const std::string& kept);
 
-  // Forks all. Throws SystemError when the system has no processes.
+  // Forks all. Throws SystemError if no process can be started.
   void start_all();
 
   void note_loss(std::uint16_t peer, std::string_view manner);
-  // Lost ones are forked again a second later; what they had ready waits in the queue.
+  // Forks lost ones again after a second; the connections they had ready wait in the queue.
   void restart_lost(Time now);
   Time next_look() const;
 
-  // The descriptors by which a proxy takes warm connections, put at the end of `descriptors`.
+  // Appends to `descriptors` those from which a proxy takes warm connections.
   void add_taking_ends(std::vector<int>& descriptors) const;
   // In a proxy's process: these queues, in the order of the options; empty without --peer.
   std::vector<WarmQueue> take_taking_ends();

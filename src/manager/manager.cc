@@ -1,5 +1,5 @@
 // The connection manager. It forks and reaps, and touches no packet and no byte of a connection. The start fails with
-// one line when the name, the port, the pid file or a queue is taken or a privilege is missing. Afterwards a lack of
+// one line if the name, the port, the pid file or a queue is taken or a privilege is missing. After that, a lack of
 // processes only makes new connections bypass.
 
 #include "manager/connection_manager.hh"
@@ -21,8 +21,8 @@ using Clock = std::chrono::steady_clock;
 using State = Lifecycle::State;
 using namespace std::chrono_literals;
 
-constexpr auto tick = 100ms;            // between looks at what has no event of its own: retiring, retrying
-constexpr auto handshake_patience = 3s; // a SYN this old without its connection is not waited for when draining
+constexpr auto tick = 100ms;            // interval for what has no event of its own: retiring, retrying
+constexpr auto handshake_patience = 3s; // when draining, a SYN whose handshake takes longer is not waited for
 
 } // namespace
 
@@ -259,7 +259,7 @@ void Manager::reload()
   try {
     log::info("{}", apply_configuration());
   } catch (const std::runtime_error& error) {
-    log::error("configuration not read, the old one stays: {}", error.what());
+    log::error("configuration not reloaded, the old one stays: {}", error.what());
   }
 }
 
@@ -273,11 +273,11 @@ void Manager::log_counters() const
 
 int run_manager(ManagerStart start)
 {
-  ::signal(SIGPIPE, SIG_IGN); // splice(2) into a closed socket raises it; the error is enough
+  ::signal(SIGPIPE, SIG_IGN); // raised by splice(2) into a closed socket; the error suffices
   const auto& config = start.config;
   const auto channels = config.connect == Connect::honest ? 2U * (config.last_queue - config.first_queue + 2U) : 0U;
   require_descriptors(1 + config.links.size() + channels);
-  run_in_turn(); // a proxy is done with a message before the next one could have interrupted it
+  run_in_turn(); // a proxy finishes with a message before another process takes its turn
   return Manager{std::move(start)}.run();
 }
 

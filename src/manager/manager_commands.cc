@@ -28,7 +28,7 @@ std::string Manager::apply_configuration()
   log::configure(config_.verbose);
   proxies_.follow(before);
   diallers_.follow();
-  return fmt::format("configuration read again: new connections follow it{}{}", plan.warnings.empty() ? "" : "; ",
+  return fmt::format("configuration reloaded: new connections use it{}{}", plan.warnings.empty() ? "" : "; ",
                      fmt::join(plan.warnings, "; "));
 }
 
@@ -60,7 +60,7 @@ void Manager::obey(ControlSocket::Request& request)
 std::string Manager::drain(std::chrono::seconds grace)
 {
   if (lifecycle_.is_ending()) {
-    throw std::runtime_error{"it is ending already"};
+    throw std::runtime_error{"the daemon is already draining"};
   }
   lifecycle_.leave(std::chrono::steady_clock::now(), grace, config_.drain_timeout);
   segment_.header().leaving = true;
@@ -73,7 +73,7 @@ std::string Manager::drain(std::chrono::seconds grace)
 std::string Manager::tell_rate(const std::string& interface, const std::string& rate)
 {
   if (find_link(config_.links, interface) == nullptr) {
-    throw std::runtime_error{fmt::format("'{}' is no link of the configuration", interface)};
+    throw std::runtime_error{fmt::format("'{}' is not a link of the configuration", interface)};
   }
   auto rates = told_rates_;
   rates[interface] = rate;
@@ -82,7 +82,7 @@ std::string Manager::tell_rate(const std::string& interface, const std::string& 
   const auto before = std::exchange(config_, std::move(fresh));
   told_rates_ = std::move(rates);
   proxies_.follow(before);
-  auto text = fmt::format("link {}: new connections follow the rate {}", interface, rate);
+  auto text = fmt::format("link {}: new connections use the rate {}", interface, rate);
   log::info("{}", text);
   return text;
 }
@@ -90,11 +90,11 @@ std::string Manager::tell_rate(const std::string& interface, const std::string& 
 std::string Manager::undrain()
 {
   if (!lifecycle_.stay()) {
-    throw std::runtime_error{"too late: it listens no more"};
+    throw std::runtime_error{"too late: the daemon has stopped listening"};
   }
   segment_.header().leaving = false;
   segment_.header().draining = false;
-  log::info("told not to drain: serving");
+  log::info("drain cancelled: serving");
   service_.ready(status());
   return "serving";
 }

@@ -33,7 +33,7 @@ ToldRates rates_told_before(const std::vector<Link>& links)
   ToldRates rates;
   for (const auto& link : links) {
     if (auto rate = told_rate(link.interface); link.has_rates() && !rate.empty()) {
-      log::info("link {}: new connections follow the rate {}", link.interface, rate);
+      log::info("link {}: new connections use the rate {}", link.interface, rate);
       rates[link.interface] = std::move(rate);
     }
   }
@@ -136,7 +136,7 @@ void Manager::adopt_orphans()
   }
   children_.adopt_table();
   if (gave_way_) {
-    log::info("{} connections of the daemon before this one are taken over", orphans_.size());
+    log::info("{} connections of the previous daemon are taken over", orphans_.size());
   } else {
     log::warning("{} connections of a daemon that was killed are taken over", orphans_.size());
   }
@@ -145,7 +145,7 @@ void Manager::adopt_orphans()
 
 void Manager::keep_what_is_fixed(const Handover& before)
 {
-  const auto tell = [](const char* option) { log::warning("{} changes only with a stop and a start", option); };
+  const auto tell = [](const char* option) { log::warning("{} takes effect only after a stop and a start", option); };
   if (config_.instance != before.instance) {
     tell("instance");
     config_.instance = before.instance;
@@ -204,7 +204,7 @@ void Manager::open_files()
   try {
     control_.emplace(config_.instance);
   } catch (const SystemError& error) {
-    log::warning("{}: takes no commands but signals", error.what());
+    log::warning("{}: only signals can control this daemon", error.what());
   }
 }
 
@@ -248,7 +248,7 @@ void Manager::answer_who_restarted()
   }
   const auto text =
       fmt::format("restarted as version {} (before: {}): {} connections go on{}", version(), start_.before->version,
-                  proxies_.busy(), has_its_table() ? "" : ", unlisted, as this version has another table");
+                  proxies_.busy(), has_its_table() ? "" : ", unlisted, because this version has another table layout");
   log::info("{}", text);
   ControlSocket::Request{FileDescriptor{start_.before->asker}, {}}.done(text);
   start_.before.reset();
@@ -290,7 +290,7 @@ void Manager::require_its_port_is_free() const
 // over both (find_left_behind). All other processes end with this one.
 void Manager::give_way()
 {
-  log::info("gives way to the next start: {} connections go on", proxies_.busy());
+  log::info("giving way to the next start: {} connections go on", proxies_.busy());
   service_.stopping();
   segment_.header().leaving = true;
   control_.reset();

@@ -81,7 +81,7 @@ PidFile::PidFile(const std::string& path)
   check(call, ::fstat(file.number(), &facts));
   if (!S_ISREG(facts.st_mode) || (facts.st_uid != 0 && facts.st_uid != ::geteuid())) {
     throw std::runtime_error{
-        fmt::format("pid file {} is not the daemon's but user number {}'s: remove it", path, facts.st_uid)};
+        fmt::format("pid file {} belongs to uid {}, not to the daemon: remove it", path, facts.st_uid)};
   }
   if (!lock(file) && !is_held(file)) { // held by someone who may only read it; a new file in its place will do
     check(call, ::unlinkat(folder_.number(), name_.c_str(), 0));

@@ -1,5 +1,5 @@
-// Forking proxies ahead of need. Called by the manager. Only the listeners can end the start; a lack of processes makes
-// new connections bypass, and is tried again.
+// Forks proxies ahead of need. Called by the manager. Only a listener that cannot be opened ends the start; while no
+// process can be started, new connections bypass, and it is retried.
 
 #include "manager/proxies.hh"
 
@@ -58,7 +58,7 @@ void Proxies::keep_ready(Time now)
     }
     const auto shown = children_.count_idle(static_cast<std::uint16_t>(i));
     const auto idle = is_neglected(i, now) ? 0 : shown;
-    if (filled_once_ && back_off_.pause() <= BackOff::first) { // that they die is no demand for more of them
+    if (filled_once_ && back_off_.pause() <= BackOff::first) { // their dying is no demand for more
       spares_[i].observe(idle, now);
     }
     const auto missing = spares_[i].take_missing(idle, now);
@@ -74,12 +74,12 @@ void Proxies::keep_ready(Time now)
   segment_.header().overloaded = false;
 }
 
-// What a proxy that was taken over writes into others' states makes busy ones look idle. That nobody accepts what has
-// come to a listener says otherwise.
+// A compromised proxy can make busy proxies look idle by writing to their states. A connection that waits at a listener
+// without being accepted gives that away.
 bool Proxies::is_neglected(std::size_t listener, Time now)
 {
   constexpr auto patience = 1s;
-  if (listeners_[listener].for_peers) { // where they wait for their turn
+  if (listeners_[listener].for_peers) { // where connections wait for their turn
     return false;
   }
   pollfd connection{.fd = listeners_[listener].socket.number(), .events = POLLIN, .revents = 0};
@@ -102,19 +102,19 @@ void Proxies::pause_forking(Time until)
   retry_forks_at_ = until;
 }
 
-// The limit is on all listeners' proxies together. But none is ever without an idle one, because what was intercepted
-// there would never be accepted: at another listener all may be idle, and a port used again may be taken though the
-// table is full (see pepsal-iptables, LATE). The roster bounds these.
+// The limit applies to the proxies of all listeners together. But each listener always has an idle one, or connections
+// intercepted there would never be accepted: the idle proxies may all be at another listener, and a SYN with a reused
+// port may be intercepted although the table is full (see pepsal-iptables, LATE). The roster bounds their number.
 bool Proxies::may_start(std::size_t listener, std::uint32_t idle_there) const
 {
-  if (listeners_[listener].for_peers) { // further warm connections wait to be accepted
+  if (listeners_[listener].for_peers) { // further warm connections wait in the backlog
     return children_.count(Children::Role::proxy) < config_.max_connections &&
            children_.count_waiting() + idle_there < most_waiting();
   }
   return children_.count(Children::Role::proxy) < config_.max_connections || idle_there == 0;
 }
 
-// So many far proxies may wait for clients of all peers together, whatever these ask for.
+// The most far proxies that may wait for clients, of all peers together, however many those ask for.
 std::uint32_t Proxies::most_waiting() const
 {
   constexpr std::uint32_t most_of_a_peer = 2 * PoolPolicy::most;
@@ -132,7 +132,7 @@ bool Proxies::start(std::size_t listener)
   } catch (const SystemError& error) {
     table_.count(Counter::forks_failed);
     if (fork_warning_.allows()) {
-      log::warning("{}: new connections bypass the proxy, {} proxies go on", error.what(),
+      log::warning("{}: new connections bypass the proxy, {} proxies continue", error.what(),
                    children_.count(Children::Role::proxy));
     }
     return false;
@@ -147,7 +147,7 @@ std::vector<int> Proxies::descriptors_of_a_proxy(std::size_t listener) const
   return descriptors;
 }
 
-// In the proxy's process, which takes over what it keeps and uses nothing else of the manager's objects.
+// Runs in the proxy's process, which takes what it keeps and uses none of the manager's other objects.
 int Proxies::run_child(Owner owner, std::size_t listener)
 {
   return run_proxy({.config = config_,
@@ -212,7 +212,7 @@ void Proxies::follow_interfaces()
     const auto interface = listeners_[i].interface;
     if (const auto problem = open_again(i); problem.empty()) {
       log::info("interface {} is back: new connections there are served again", interface);
-    } else { // it may have gone again
+    } else { // it may be gone again
       log::warning("interface {} is back, but: {}", interface, problem);
     }
   }
@@ -225,7 +225,7 @@ bool Proxies::replace_closed(std::size_t listener)
     return problem.empty();
   }
   if (problem.empty()) {
-    log::warning("a process has closed a listener for all: another one is open");
+    log::warning("a process has closed a listener for all: opened another one");
   } else {
     log::warning("a process has closed a listener for all, and there is no other: {}", problem);
   }
@@ -245,7 +245,7 @@ void Proxies::restore_listeners()
   }
 }
 
-// What is wrong; empty when it is open.
+// Returns what is wrong; empty if it is open.
 std::string Proxies::open_again(std::size_t listener)
 {
   try {
@@ -263,7 +263,7 @@ std::string Proxies::open_again(std::size_t listener)
 
 void Proxies::give_to(uid_t user)
 {
-  for (const auto& listener : listeners_) { // those of a program before this one may be its already
+  for (const auto& listener : listeners_) { // those of an earlier program may belong to it already
     [[maybe_unused]] const int given = ::fchown(listener.socket.number(), user, static_cast<gid_t>(-1));
   }
 }

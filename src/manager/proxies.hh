@@ -21,7 +21,7 @@
 
 namespace pepsal {
 
-// The proxies and the listeners they accept on: forked ahead of need, replaced when they were used, retired when the
+// The proxies and the listeners they accept on: forked ahead of need, replaced once used, retired when the
 // configuration changes or the daemon ends.
 class Proxies
 {
@@ -32,15 +32,15 @@ public:
   Proxies(Children& children, ConnectionTable& table, const SharedSegment& segment, Keepers& keepers,
           Diallers& diallers, const Config& config, Confinement& confinement);
 
-  // Opens the listeners, those for peers too, or takes them from `kept`. Throws as open_listeners() does.
+  // Opens the listeners, including those for peers, or takes them from `kept`. Throws as open_listeners() does.
   void listen(std::vector<Listener> kept);
   std::span<const Listener> listeners() const { return listeners_; }
-  // Closes them: what has not been accepted is reset.
+  // Closes them: connections that have not been accepted are reset.
   void stop_listening() { listeners_.clear(); }
   bool is_listening() const { return !listeners_.empty(); }
 
-  // Forks what is missing. When the system has no process, or proxies die without having served, new connections bypass
-  // until it is tried again.
+  // Forks proxies that are missing. If no process can be started, or proxies die before they serve, new connections
+  // bypass until the next try.
   void keep_ready(Time now);
 
   // A proxy has ended.
@@ -49,32 +49,32 @@ public:
   // The configuration has changed from `before`: listeners follow it, and idle proxies give way to new ones.
   void follow(const Config& before);
 
-  // Interfaces have come or gone: listeners of one that was made again under its name move there, and idle proxies give
-  // way.
+  // Interfaces have come or gone: listeners of one that was recreated under the same name move to it, and idle proxies
+  // give way.
   void follow_interfaces();
 
-  // What a process that was taken over has changed on a listener is put right.
+  // Undoes what a compromised process may have changed on a listener.
   void restore_listeners();
 
-  // The port is shared with sockets of the same user only (SO_REUSEPORT), who is this one from now on.
+  // The port is shared only with sockets of the same user (SO_REUSEPORT), which is this one from now on.
   void give_to(uid_t user);
 
-  // Proxies of a program before this one end when they have no connection in hand.
+  // Proxies of the previous program end as soon as they have no connection.
   void replace_idle();
 
-  // Tells idle proxies of before the last change again: one that was about to enter accept() misses the first time.
+  // Tells idle proxies from before the last change again: one that was about to enter accept() misses the first signal.
   void retire_old();
 
-  // All idle ones end.
+  // Ends all idle ones.
   void retire_idle() const;
 
-  // Proxies with a connection in hand.
+  // Proxies that have a connection.
   std::uint32_t busy() const;
 
-  // Whether it wants to be looked after soon, without an event.
+  // Whether it has something to do soon, without an event.
   bool is_restless() const;
 
-  // Readable when a proxy has taken a connection and few idle ones are left.
+  // Readable when a proxy has taken a connection and few idle proxies are left.
   int wake_ups() const { return accepted_.number(); }
 
 private:
@@ -99,11 +99,11 @@ private:
   FileDescriptor accepted_; // an eventfd: a proxy became busy
   std::vector<Listener> listeners_;
   std::vector<SparePolicy> spares_;    // by listener
-  std::vector<Time> unaccepted_since_; // by listener; of the connection that waits to be accepted
+  std::vector<Time> unaccepted_since_; // by listener; since when a connection has been waiting to be accepted
   bool filled_once_{};
-  bool filling_{}; // idle ones are missing, but not so many that it is urgent
+  bool filling_{}; // idle ones are missing, but too few to be urgent
   bool retiring_{};
-  BootTime changed_at_{}; // the configuration
+  BootTime changed_at_{}; // when the configuration last changed
   Time retry_forks_at_{};
   BackOff back_off_;
   std::unique_ptr<Session::Memory> session_memory_{std::make_unique_for_overwrite<Session::Memory>()}; // every child's

@@ -1,5 +1,5 @@
-// Starting and watching the queuers, programs of their own. Called by the manager. A queuer that cannot start ends the
-// daemon's start with one line; one that is lost later is only logged, as netfilter lets SYNs pass meanwhile.
+// Starts and watches the queuers, which are a program of their own. Called by the manager. A queuer that cannot start
+// ends the daemon's start with one line; one that is lost later is logged and restarted, and SYNs bypass meanwhile.
 
 #include "manager/queuers.hh"
 
@@ -25,8 +25,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Beside this program in a build tree, and where it was installed: PEPSAL_LIBEXEC_FROM_SBIN leads from the one folder
-// to the other, wherever both were put.
+// Beside this program in a build tree; if installed, in libexec: PEPSAL_LIBEXEC_FROM_SBIN is the relative path to it,
+// wherever both were installed.
 std::string queuer_program()
 {
   const auto itself = std::filesystem::read_symlink("/proc/self/exe");
@@ -37,13 +37,13 @@ std::string queuer_program()
   return program;
 }
 
-// In the queuer's process: becomes pepsal-queuer.
+// Runs in the queuer's process, which becomes pepsal-queuer.
 [[noreturn]] void execute_queuer(const FixedConfig& config, pid_t manager, Owner owner, std::uint16_t queue, int ready,
                                  int dialler)
 {
   die_with_parent(manager, SIGKILL);
   unblock_signals();
-  check("fcntl F_SETFD", ::fcntl(ready, F_SETFD, 0)); // the descriptors that it inherits
+  check("fcntl F_SETFD", ::fcntl(ready, F_SETFD, 0)); // inherited
   if (dialler != -1) {
     check("fcntl F_SETFD", ::fcntl(dialler, F_SETFD, 0));
   }
@@ -91,7 +91,7 @@ void Queuers::start_all()
   }
 }
 
-// Returns when the queuer says that it has its queue: one word by a pipe, or what is wrong.
+// Returns when the queuer has its queue, which it reports through a pipe: one word, or what is wrong.
 void Queuers::start(std::uint16_t queue)
 {
   std::array<int, 2> ends{};
@@ -113,7 +113,7 @@ void Queuers::start(std::uint16_t queue)
   const auto bytes = ::read(read_end.number(), answer.data(), answer.size());
   const std::string_view text{answer.data(), static_cast<std::size_t>(std::max<ssize_t>(bytes, 0))};
   if (text != "ready") {
-    throw std::runtime_error{text.empty() ? fmt::format("queuer of queue {} ended at its start", queue)
+    throw std::runtime_error{text.empty() ? fmt::format("queuer of queue {} ended at startup", queue)
                                           : std::string{text}};
   }
 }
@@ -121,7 +121,7 @@ void Queuers::start(std::uint16_t queue)
 void Queuers::note_loss(std::uint16_t queue, std::string_view manner)
 {
   if (std::ranges::find(lost_, queue) != lost_.end()) {
-    return; // it ended at its start, which restart_lost() has told
+    return; // ended at startup, which restart_lost() has logged
   }
   log::warning("queuer of queue {} was lost ({})", queue, manner);
   lost_.push_back(queue);
@@ -136,7 +136,7 @@ void Queuers::watch(Time now)
   for (const auto queue : watch_.look(now)) {
     children_.signal(Children::Role::queuer, SIGKILL, [&](const auto& child) {
       if (child.index == queue) {
-        log::warning("queuer of queue {} does nothing while packets wait: it is killed", queue);
+        log::warning("queuer of queue {} does nothing while packets wait: killing it", queue);
       }
       return child.index == queue;
     });
@@ -151,16 +151,16 @@ void Queuers::restart_lost(Time now)
   retry_at_ = now + 1s;
   std::erase_if(lost_, [this](std::uint16_t queue) {
     if (has_child(queue)) {
-      return true; // one that failed and was not reaped yet is noted again when it is
+      return true; // one that failed and has not been reaped yet is noted again when it is
     }
     try {
       start(queue);
       table_.count(Counter::queuers_restarted);
-      log::warning("queuer of queue {} started again", queue);
+      log::warning("queuer of queue {} restarted", queue);
       return true;
     } catch (const std::runtime_error& error) {
       if (failure_.allows()) {
-        log::error("{}: connections pass by without the proxy; trying again", error.what());
+        log::error("{}: connections bypass the proxy; trying again", error.what());
       }
       return false;
     }

@@ -20,20 +20,20 @@ class Queuers
 public:
   using Time = std::chrono::steady_clock::time_point;
 
-  // All must outlive it. Of `config` only what is fixed while the daemon runs is looked at.
+  // All must outlive it. Only what is fixed while the daemon runs is used of `config`.
   Queuers(Children& children, ConnectionTable& table, const Diallers& diallers, const FixedConfig& config);
   ~Queuers(); // ends them
   Queuers(const Queuers&) = delete;
   Queuers& operator=(const Queuers&) = delete;
 
-  // Starts all and waits until each has its queue. Throws std::runtime_error with the queuer's own words when one
-  // cannot, SystemError when the system has no processes.
+  // Starts all and waits until each has its queue. Throws std::runtime_error with the queuer's message if one cannot
+  // get it, SystemError if no process can be started.
   void start_all();
 
   void note_loss(std::uint16_t queue, std::string_view manner);
-  // A lost one is started again at once; one that cannot start is tried every second.
+  // Restarts lost ones at once; one that cannot start is retried every second.
   void restart_lost(Time now);
-  // One that does nothing although packets wait for it is killed, and so becomes a lost one.
+  // Kills one that does nothing although packets wait for it, which makes it a lost one.
   void watch(Time now);
   Time next_watch() const { return watch_.descriptor() == -1 ? Time::max() : next_watch_; }
   QueueWatch& queue_watch() { return watch_; }

@@ -18,7 +18,7 @@ void apply_rates(Config& config, const ToldRates& rates)
       continue;
     }
     if (!link->has_rates()) {
-      throw std::runtime_error{fmt::format("link {} has no rates, round trip and side yet: describe it in the "
+      throw std::runtime_error{fmt::format("link {} has no rates, round trip or side yet: describe it in the "
                                            "configuration",
                                            interface)};
     }
@@ -36,13 +36,13 @@ Reload plan_reload(const Config& running, Config fresh, std::uint32_t room)
   const FixedConfig& fixed = running;
   for (const auto option : differing_options(fixed, fresh)) {
     const bool stays_over_a_restart = option == "instance" || option == "user";
-    warnings.push_back(
-        fmt::format("{} changes only with {}", option, stays_over_a_restart ? "a stop and a start" : "a restart"));
+    warnings.push_back(fmt::format("{} takes effect only after {}", option,
+                                   stays_over_a_restart ? "a stop and a start" : "a restart"));
   }
   static_cast<FixedConfig&>(fresh) = fixed;
   if (fresh.max_connections > room) {
     warnings.push_back(fmt::format(
-        "max-connections: the daemon has room for the {} it started with; more take a stop and a start", room));
+        "max-connections: the daemon has room for the {} it started with; more need a stop and a start", room));
     fresh.max_connections = room;
   }
   for (auto& warning : link_warnings(running.links, fresh.links)) {

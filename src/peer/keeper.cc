@@ -100,7 +100,7 @@ private:
       } else if (ready_.erase(notice->serial) != 0) {
         policy_.taken(ready(), Clock::now());
         if (ready_.empty() && exhausted_line_.allows()) {
-          log::info("peer {}: no warm connection is left; {} will be kept ready, until then connections are dialled",
+          log::info("peer {}: no warm connections left; {} will be kept ready, and until then connections are dialled",
                     name(), policy_.target());
         }
       }

@@ -65,7 +65,7 @@ std::optional<ProxyHeader> PeerGate::admit(TCPSocket& socket, const Endpoint& fr
                                            const std::function<void()>& on_waiting)
 {
   if (!find_peer(config_.peers.peers, from)) {
-    refuse(from, "it is no --peer");
+    refuse(from, "it is not a --peer");
     return std::nullopt;
   }
   socket.set_reset_on_close(false);
@@ -84,7 +84,7 @@ std::optional<ProxyHeader> PeerGate::admit(TCPSocket& socket, const Endpoint& fr
   begin_use(socket);
   auto header = read_header(socket);
   if (!header) {
-    refuse(from, "what it sends begins with no PROXY header of version 2 for TCP");
+    refuse(from, "what it sends does not begin with a PROXY header of version 2 for TCP");
   }
   return header;
 }
@@ -113,7 +113,7 @@ bool PeerGate::shake_hands(TCPSocket& socket, const Endpoint& from)
     return false;
   }
   if (!is_proved(*greeting, answer, proof, key_)) {
-    refuse(from, answer.verdict == Welcome::Verdict::welcome        ? "its --peer-key is another one"
+    refuse(from, answer.verdict == Welcome::Verdict::welcome        ? "its --peer-key differs"
                  : answer.verdict == Welcome::Verdict::key_required ? "it has no --peer-key"
                  : answer.verdict == Welcome::Verdict::key_unknown  ? "it has a --peer-key, and this box has none"
                                                                     : "it speaks another version");
@@ -209,7 +209,7 @@ std::string_view problem_of(const ProxyHeader& header, const std::function<bool(
   if (!forbidden_destination(header.client).empty() || is_own_address(header.client)) {
     return "for a client's address that no other host has";
   }
-  return header.hops > PeerGate::most_hops ? "over too many boxes" : "";
+  return header.hops > PeerGate::most_hops ? "through too many boxes" : "";
 }
 
 } // namespace pepsal

@@ -50,11 +50,11 @@ void check_owner(const std::string& path, const struct stat& file)
 {
   constexpr mode_t others = 077;
   if (!S_ISREG(file.st_mode)) {
-    throw std::runtime_error{fmt::format("--peer-key: '{}' is no ordinary file; {}", path, allowed())};
+    throw std::runtime_error{fmt::format("--peer-key: '{}' is not a regular file; {}", path, allowed())};
   }
   if ((file.st_mode & others) != 0 || (file.st_uid != 0 && file.st_uid != ::geteuid())) {
     throw std::runtime_error{
-        fmt::format("--peer-key: others than root may read or change '{}': chown root, chmod 600", path)};
+        fmt::format("--peer-key: users other than root may read or change '{}': chown root, chmod 600", path)};
   }
 }
 

@@ -82,7 +82,7 @@ void check_peers_are_reached(const Config& config)
     const auto interface = outgoing_interface(peer.address, 0);
     if (find_link(config.links, interface) == nullptr) {
       throw std::runtime_error{
-          fmt::format("--peer: '{0}' is not reached by a link's interface but by {1}: see `ip route get {0}`",
+          fmt::format("--peer: '{0}' is not reached through a link's interface but through {1}: see `ip route get {0}`",
                       peer.address.address_string(), interface.empty() ? "none" : "'" + interface + "'")};
     }
   }

@@ -1,5 +1,5 @@
-// Descriptors of warm connections in a socket's queue. Given by a keeper, taken by proxies, neither of which waits for
-// the other. A message that cannot be read, and a descriptor for which there is no room, are the same as none.
+// Descriptors of warm connections in a socket's queue. A keeper puts them in, proxies take them out, and neither waits
+// for the other. A message that cannot be read, or a descriptor for which there is no room, counts as none.
 
 #include "peer/warm_queue.hh"
 
@@ -37,7 +37,7 @@ void WarmQueue::report_lost(std::uint64_t serial)
   notify({.serial = serial, .lost = true});
 }
 
-// Should there be no room, the keeper finds out with its next look at the queue.
+// If there is no room, the keeper finds out when it next checks the queue.
 void WarmQueue::notify(const Notice& notice)
 {
   const std::array<std::uint64_t, 2> message{notice.serial, notice.lost ? 1U : 0U};

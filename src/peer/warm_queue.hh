@@ -10,8 +10,8 @@
 namespace pepsal {
 
 // One peer's warm connections on their way from its keeper, which made them, to the proxies, which use them: a pair of
-// UNIX sockets in which descriptors wait (SCM_RIGHTS, unix(7)). Whoever takes one needs nobody's answer, and the taking
-// is the kernel's and so happens once. The manager makes the queue before it forks; keeper and proxies inherit it.
+// UNIX sockets that holds descriptors (SCM_RIGHTS, unix(7)). A proxy takes one without asking anybody, and the kernel
+// hands each to one taker only. The manager makes the queue before it forks; keeper and proxies inherit it.
 class WarmQueue
 {
 public:
@@ -23,25 +23,25 @@ public:
 
   WarmQueue();
 
-  // For a child that only takes, and has no descriptor of the other end: whoever gives might give a connection of its
-  // own making.
+  // For a child that only takes. It has no descriptor of the other end, through which it could pass off connections of
+  // its own making to other proxies.
   WarmQueue take_taking_end() { return WarmQueue{std::move(taking_end_)}; }
   int taking_end() const { return taking_end_.number(); }
 
-  // Keeper: puts a connection at the end; its own descriptor stays open, so that it sees the peer go. False when the
+  // Keeper: adds a connection; its own descriptor stays open, so that it notices when the peer goes away. False if the
   // queue is full.
   bool give(const TCPSocket& socket, std::uint64_t serial);
 
-  // The next connection, if there is one: never waits. The keeper is told.
+  // The next connection, if there is one; never waits. Tells the keeper.
   std::optional<Ticket> take();
 
-  // A connection that was taken has met a peer that does not know it any more: the keeper gives up all that are ready.
+  // Tells the keeper that the peer no longer knew a connection that was taken: it gives up all that are ready.
   void report_lost(std::uint64_t serial);
 
-  // Keeper: all that nobody has taken yet, without telling anyone.
+  // Keeper: takes back all that nobody has taken yet, without telling anyone.
   std::vector<Ticket> take_back();
 
-  // Keeper: what proxies have told, and the descriptor that is readable when they have.
+  // Keeper: what proxies have told it, and the descriptor that becomes readable when they do.
   struct Notice
   {
     std::uint64_t serial;

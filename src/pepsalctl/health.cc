@@ -121,7 +121,7 @@ Health health_of(const SharedSegment& segment)
     return {.state = Health::State::draining};
   }
   if (view.value(Gauge::overloaded) != 0) {
-    return not_ready("the system has no process left, or proxies die at once");
+    return not_ready("no process can be started, or proxies die at once");
   }
   if (auto trouble = trouble_with_queuers(segment); !trouble.empty()) {
     return not_ready(std::move(trouble));

@@ -139,7 +139,7 @@ void draw(const Rates::Look& look, const Selection& selection)
     put_line(row, line, row == lines_of_head - 1 ? A_REVERSE : A_NORMAL);
     ++row;
   }
-  put_line(LINES - 1, fmt::format("sorted by {}; < and > choose the column, q ends",
+  put_line(LINES - 1, fmt::format("sorted by {}; < and > choose the column, q quits",
                                   column_names.at(static_cast<std::size_t>(selection.sort))));
   ::refresh();
 }

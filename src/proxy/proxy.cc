@@ -1,6 +1,6 @@
-// A proxy's process: accept, find the original destination, dial, copy both ways, once or --proxy-reuse
-// times. Forked and watched by the manager. A failed connection is reset, logged and forgotten; only
-// the loss of the listener or of the process itself ends more than one.
+// A proxy's process: accepts, finds the original destination, dials and copies both ways, once or --proxy-reuse times.
+// Forked and watched by the manager. A failed connection is reset, logged and forgotten; only the loss of the listener
+// or of the process itself affects more than one.
 
 #include "proxy/proxy.hh"
 
@@ -48,8 +48,8 @@ void show_title(const Connection& connection, bool hidden)
   set_title({title.data(), title.size()});
 }
 
-// An accepted socket is bound to its listener's interface by number. One that is made again under the same name has
-// another, and the connection would be deaf from then on. Where CAP_NET_RAW is not available it stays bound.
+// An accepted socket is bound to its listener's interface by index. If the interface is recreated, its index changes,
+// and the connection would receive nothing any more. Without CAP_NET_RAW the socket stays bound.
 void unbind_from_interface(int socket)
 {
   [[maybe_unused]] const int result = ::setsockopt(socket, SOL_SOCKET, SO_BINDTODEVICE, "", 0);
@@ -89,7 +89,7 @@ private:
     Endpoint address;
   };
 
-  // The next connection; nothing when this proxy is retired.
+  // The next connection; nothing if this proxy is retired.
   std::optional<Client> accept_client()
   {
     context_.report.show(ProcessState::idle);
@@ -114,7 +114,7 @@ private:
       } else if (errno == EINVAL || errno == EBADF) {
         return std::nullopt; // the listener is closed
       }
-      // Anything else is the fate of one connection that is gone already: accept(2) lists them.
+      // Anything else is the error of one connection, which is gone already: accept(2) lists them.
     }
     return std::nullopt;
   }
@@ -126,7 +126,7 @@ private:
     const bool is_half_open = fast_open && client.state() == TCP_SYN_RECV;
     if (fast_open && !trust_.is_proved(client, address, reached_by(arrival))) {
       if (const auto held = context_.table.may_log(LimitedLine::unfinished_handshake, boot_time_now())) {
-        log::info("refused client={}: Fast Open, and no handshake; held_back={}", address, *held);
+        log::info("refused client={}: Fast Open without a completed handshake; held_back={}", address, *held);
       }
       return;
     }
@@ -147,10 +147,10 @@ private:
     if (!destination) {
       context_.table.count(Counter::direct_connections_refused);
       if (const auto held = context_.table.may_log(LimitedLine::direct_connection, boot_time_now())) {
-        log::info("refused client={}: it was not redirected here, or wants this machine itself; held_back={}", address,
+        log::info("refused client={}: it was not redirected here, or is for this box itself; held_back={}", address,
                   *held);
       }
-      --served_; // nothing of it was read, so that this process is as good as before
+      --served_; // none of its bytes were read, so this process is as good as new
       return;
     }
     const auto& config = context_.config;
@@ -169,7 +169,7 @@ private:
     if (departure != nullptr && leg->origin == ServerLeg::Origin::dialled && leg->socket.has_syn_data()) {
       context_.table.count(Counter::fastopen_dials_accepted);
       if (choose_peer(config.peers.peers, destination->connection.server,
-                      reached_by(departure))) { // others' servers may know Fast Open, too
+                      reached_by(departure))) { // other servers may support Fast Open, too
         expect_peer_window(leg->socket, *departure);
       }
     }
@@ -194,7 +194,7 @@ private:
                            preserve, hops);
   }
 
-  // Whether the server leg is there; else the session ends, without it.
+  // Whether the server leg is there; if not, ends the session.
   static bool is_connected(const ServerLeg& leg, Session& session)
   {
     switch (leg.end) {
@@ -210,7 +210,7 @@ private:
     return false;
   }
 
-  // The leg that the dialler has ready, with --connect honest. Across a link it dials nothing.
+  // The leg that the dialler has ready, with --connect honest. It dials nothing across a link.
   std::optional<ServerLeg> dialled_ahead(const Connection& connection, const Link* departure) const
   {
     if (!context_.handover || departure != nullptr) {
@@ -220,15 +220,15 @@ private:
     return socket ? std::optional{ServerLeg{.end = DialEnd::connected, .socket = std::move(*socket)}} : std::nullopt;
   }
 
-  // A far proxy: lets a peer in, waits for its client, dials for that one and says how it went.
+  // A far proxy: admits a peer, waits for its client, dials for that client and answers how the dial went.
   void serve_peer(TCPSocket peer, const Endpoint& address)
   {
     const auto& config = context_.config;
     const auto* const arrival = link_of(context_.listener, config);
-    context_.report.show(ProcessState::waiting); // of those there is a limit, whoever connects
+    context_.report.show(ProcessState::waiting); // their number is limited, whoever connects
     PeerGate gate{config, arrival, context_.peer_key, context_.table, retirement::requested(), SIGTERM};
     const auto header = gate.admit(peer, address, [&] {
-      retirement::set_busy(false); // it may end
+      retirement::set_busy(false); // it may end now
       set_title(fmt::format("pepsal: proxy waiting for peer {}", address.address_string()));
     });
     retirement::set_busy(true);
@@ -241,7 +241,7 @@ private:
     connection.syn.traffic_class = header->traffic_class;
     const auto claim = context_.table.insert_connecting(connection, context_.self, boot_time_now());
     context_.table.count(Counter::warm_connections_served);
-    apply_profile(peer, profile_of(config, arrival)); // instead of what an idle connection is watched by
+    apply_profile(peer, profile_of(config, arrival)); // in place of the idle connection's settings
     Session session{context_.table, std::move(peer),        profile_of(config, arrival), connection,
                     claim,          config.log_connections, context_.session_memory};
     const auto* const departure = link_of_route(route_to(connection.server));
@@ -259,7 +259,7 @@ private:
     carry(session, arrival, departure, false);
   }
 
-  // Whoever knows a link's rates has the queue in the box (pepsal-satlink).
+  // A link whose rates are known has its queue in the box (pepsal-satlink), where BBR must not drain it.
   void carry(Session& session, const Link* arrival, const Link* departure, bool is_half_open)
   {
     ProbeGuard guard;
@@ -278,8 +278,8 @@ private:
     session.run();
   }
 
-  // Nobody else's connection can be accepted any more, no leg be taken from others, no way be asked for and no socket
-  // be anybody's but the box's.
+  // From here on the process can accept no other connection, take no leg from others, ask for no route and bind
+  // no address but the box's own.
   void give_up_all_but_copying(bool paced)
   {
     retirement::forget_listener();
@@ -301,14 +301,14 @@ private:
 
   Route route_to(const Endpoint& server) const { return routes_->find(server, context_.config.marks.server_leg()); }
 
-  // The link that a way leaves by; nullptr: the terrestrial side.
+  // The link that a route leaves by; nullptr for the terrestrial side.
   const Link* link_of_route(const Route& route) const
   {
     const auto& links = context_.config.links;
     return links.empty() ? nullptr : find_link(links, routes_->name_of_interface(route.interface));
   }
 
-  // The peers across this link. Where there is but one link, all are.
+  // Selects the peers across this link. If there is only one link, that is all of them.
   PeerFilter reached_by(const Link* link) const
   {
     if (context_.config.links.size() == 1) {
@@ -320,7 +320,7 @@ private:
   ProxyContext context_;
   std::optional<RouteSocket> routes_;
   FastOpenTrust trust_{context_.config, context_.table};
-  std::uint32_t served_{}; // connections, the one in hand included
+  std::uint32_t served_{}; // connections, including the current one
   log::RateLimit accept_warning_{std::chrono::seconds{60}};
 };
 

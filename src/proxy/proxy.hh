@@ -18,7 +18,7 @@
 
 namespace pepsal {
 
-// What a proxy's process is given by the manager; it has no other descriptors.
+// What the manager gives a proxy's process, which has no other descriptors.
 struct ProxyContext
 {
   const Config& config;
@@ -31,15 +31,14 @@ struct ProxyContext
   Session::Memory& session_memory;
   Listener listener;
   StateReport report;
-  std::vector<WarmQueue> warm_queues;  // by peer; to take from
-  std::optional<LegHandover> handover; // to ask by; nothing without a dialler
+  std::vector<WarmQueue> warm_queues;  // by peer; to take connections from
+  std::optional<LegHandover> handover; // to ask the dialler through; nothing without one
 };
 
-// The proxy's process: accepts --proxy-reuse connections one after another and serves each to its end.
-// Returns 0 when done or retired while idle; a connection that breaks ends the process by itself, so
-// that the kernel resets what is open. SIGTERM retires it: it ends when it is next idle. When the
-// manager dies an idle proxy ends at once, and a busy one finishes its connection, with a lock on its number by which
-// the next manager knows it.
+// The proxy's process: accepts --proxy-reuse connections one after another and serves each to its end. Returns 0 when
+// done, or when retired while idle; an exception ends the process, so that the kernel resets what is open.
+// SIGTERM retires it: it ends when it is next idle. When the manager dies, an idle proxy ends at once, and a busy one
+// finishes its connection, holding a lock on its number by which the next manager recognizes it.
 int run_proxy(ProxyContext context);
 
 } // namespace pepsal

@@ -1,4 +1,4 @@
-// The signals that end a proxy's process. Called by the proxy; throws SystemError only for what the kernel forbids.
+// The signals that end a proxy's process. Called by the proxy; throws SystemError only if the kernel refuses.
 
 #include "proxy/retirement.hh"
 

@@ -1,5 +1,5 @@
-// A proxy's state, in one byte of the shared table, which the manager and pepsalctl look at. Called by the proxy;
-// nothing here can fail.
+// A proxy's state, in one byte of the shared table that the manager and pepsalctl read. Called by the proxy; nothing
+// here can fail.
 
 #include "proxy/state_report.hh"
 

@@ -9,15 +9,15 @@
 
 namespace pepsal {
 
-// What a proxy tells the manager of itself, in the shared table: whether it waits for a connection or has one. The
-// manager is woken when few idle proxies are left.
+// What a proxy tells the manager about itself, in the shared table: whether it waits for a connection or has one. It
+// wakes the manager when few idle proxies are left.
 class StateReport
 {
 public:
   struct Proxy
   {
     Owner self;
-    Owner highest; // number of a process; those that come later are not counted
+    Owner highest; // owner number; processes with higher ones are not counted
     std::uint16_t listener;
     std::uint32_t few; // idle proxies at the listener
   };
@@ -25,11 +25,11 @@ public:
   // `wake_up` is an eventfd(2) that the manager watches. The segment's memory must outlive it.
   StateReport(const SharedSegment& segment, Proxy proxy, FileDescriptor wake_up);
 
-  // Wakes the manager if this proxy has become busy and few idle ones are left. As it does not count proxies that are
-  // younger, it may wake the manager too often, but never too late.
+  // Wakes the manager if this proxy has become busy and few idle ones are left. It does not count younger proxies, so
+  // it may wake the manager too often, but never too late.
   void show(ProcessState state);
 
-  // From now on nobody is woken.
+  // Wakes nobody from now on.
   void give_up_waking() { wake_up_.close(); }
 
 private:

@@ -12,13 +12,13 @@ enum class Decision : std::uint8_t
 {
   intercept,
   bypass_full,           // the table is full
-  bypass_client,         // its client has as many connections as one may have
-  bypass_draining,       // the daemon is ending
-  bypass_overloaded,     // the system has no process left, or proxies die at once
+  bypass_client,         // its client has reached its limit of connections or unfinished handshakes
+  bypass_draining,       // the daemon is draining
+  bypass_overloaded,     // no process can be started, or proxies die at once
   bypass_authentication, // Unsplittable::authentication
   bypass_joining,        // Unsplittable::joining
-  bypass_server,         // its server was asked first and did not accept
-  bypass_waiting,        // too many wait for their servers or handshakes, or there is no dialler to ask
+  bypass_server,         // its server was dialled first and did not accept
+  bypass_waiting,        // too many are waiting for their servers or handshakes, or there is no dialler to ask
   bypass_crossing,       // both sides are opening the connection at once, and the other one's SYN came first
   bypass_destination     // its destination is never dialled: forbidden_destination()
 };

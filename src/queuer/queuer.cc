@@ -127,8 +127,8 @@ private:
     table_.count(Counter::syns_marked_already);
     verdict.release();
     if (marked_warning_.allows()) {
-      log::warning("SYNs come to the queue that have a mark in this daemon's bits ({:#x}): their rules have another "
-                   "--mark-shift, or rules of the site set these bits; they bypass the proxy",
+      log::warning("SYNs reach the queue with this daemon's mark bits already set ({:#x}): their rules have another "
+                   "--mark-shift, or the site's own rules set these bits; they bypass the proxy",
                    marks_.value_mask());
     }
   }
@@ -148,8 +148,7 @@ private:
     }
     if (!census_.has_room_to_wait(connection.client, now)) {
       if (census_.is_news(connection.client, now)) {
-        log::warning("client {} has {} SYNs that wait for the end of their handshakes: its new connections bypass the "
-                     "proxy; held_back={}",
+        log::warning("client {} has {} unfinished handshakes: its new connections bypass the proxy; held_back={}",
                      connection.client.address_string(), ClientCensus::most_waiting,
                      held_back(Counter::verdicts_bypass_client, client_lines_));
       }
@@ -157,7 +156,7 @@ private:
     }
     if (!census_.has_room(connection.client, header_.max_per_client, now)) {
       if (census_.is_news(connection.client, now)) {
-        log::warning("client {} has as many connections as one may have ({}, --max-connections-per-client): its new "
+        log::warning("client {} has reached its limit of connections ({}, --max-connections-per-client): its new "
                      "connections bypass the proxy; held_back={}",
                      connection.client.address_string(), header_.max_per_client.load(),
                      held_back(Counter::verdicts_bypass_client, client_lines_));
@@ -166,8 +165,7 @@ private:
     }
     if (!half_open_.has_room(now)) {
       if (flood_warning_.allows()) {
-        log::warning("{} SYNs wait for the end of their handshakes, as in a flood: new connections bypass the proxy; "
-                     "held_back={}",
+        log::warning("{} handshakes are unfinished, as in a SYN flood: new connections bypass the proxy; held_back={}",
                      HalfOpen::most, held_back(Counter::verdicts_bypass_waiting, flood_lines_));
       }
       return Decision::bypass_waiting;

@@ -144,7 +144,7 @@ std::size_t queue(const char* option, const std::string& text, double bdps, cons
   const double rtt_seconds = static_cast<double>((options.down.delay + options.up.delay).count()) * 1e-9;
   const double bytes = bdps * rtt_seconds * static_cast<double>(profile.rate) / 8;
   if (bytes > most_queue_bytes) {
-    throw UsageError{fmt::format("--queue-bdp: {} makes a queue of {:.0f} bytes, the most is {:.0f}", bdps, bytes,
+    throw UsageError{fmt::format("--queue-bdp: {} makes a queue of {:.0f} bytes; the maximum is {:.0f}", bdps, bytes,
                                  most_queue_bytes)};
   }
   return static_cast<std::size_t>(std::llround(bytes));
@@ -156,7 +156,7 @@ void read_link(Options& options, const Texts& texts)
   options.up.rate = rate("--rate-up", texts.rate_up);
   read_delays(options, texts);
   if (!texts.queue_bdp.empty() && !texts.queue_down.empty() && !texts.queue_up.empty()) {
-    throw UsageError{"--queue-bdp says nothing when both --queue-down and --queue-up are given"};
+    throw UsageError{"--queue-bdp has no effect when both --queue-down and --queue-up are given"};
   }
   const double bdps = texts.queue_bdp.empty() ? 1 : parse_number("--queue-bdp", texts.queue_bdp, 0, 1000);
   options.down.queue_bytes = queue("--queue-down", texts.queue_down, bdps, options, options.down);

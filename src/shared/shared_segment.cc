@@ -1,6 +1,6 @@
-// Creation, take-over and mapping of the shared memory. The manager creates it before the first
-// fork, its children inherit the mapping, pepsalctl maps it to read. Creating fails when another
-// manager holds the name, when the memory left under it is not of this layout, or when memory is short.
+// Creates, takes over and maps the shared memory. The manager creates it before the first fork, its children inherit
+// the mapping, pepsalctl maps it read-only. Creating fails if another manager holds the name, if the memory under that
+// name is not PEPsal's, or if memory is short.
 
 #include "shared/shared_segment.hh"
 
@@ -47,7 +47,7 @@ bool is_trusted_owner(int fd, std::optional<uid_t> other_owner)
   return file.st_uid == 0 || file.st_uid == ::geteuid() || file.st_uid == other_owner;
 }
 
-// A descriptor as Boost.Interprocess wants what it maps.
+// Wraps a descriptor for mapping by Boost.Interprocess.
 struct MappableDescriptor
 {
   const FileDescriptor& descriptor;
@@ -55,14 +55,14 @@ struct MappableDescriptor
   ipc::mapping_handle_t get_mapping_handle() const { return {.handle = descriptor.number(), .is_xsi = false}; }
 };
 
-// The object's descriptor alone; whoever closes any other one of the same file loses its lock (fcntl(2)).
+// The object's descriptor and no other: closing another one of the same file later would drop the lock (fcntl(2)).
 FileDescriptor descriptor_of(ipc::shared_memory_object memory)
 {
   return FileDescriptor{
       check("fcntl F_DUPFD_CLOEXEC", ::fcntl(memory.get_mapping_handle().handle, F_DUPFD_CLOEXEC, 0))};
 }
 
-// The same memory by a descriptor that can only be mapped to read. It stays open for as long as the lock is to last.
+// The same memory through a descriptor that can only be mapped read-only. It stays open as long as the lock must last.
 FileDescriptor open_to_read(const std::string& name, const FileDescriptor& memory)
 {
   FileDescriptor to_read{check("shm_open " + name, ::shm_open(("/" + name).c_str(), O_RDONLY, 0))};
@@ -78,8 +78,8 @@ FileDescriptor open_to_read(const std::string& name, const FileDescriptor& memor
   return to_read;
 }
 
-// Throws unless what stands under `name` may be replaced: nobody holds it and it is a table, of whatever version. What
-// another user has put there is believed nothing: neither its lock nor its contents.
+// Throws unless what has this name may be replaced: nobody holds it and it is a table, of whatever version. What
+// another user has put there is removed, trusting neither its lock nor its contents.
 void refuse_foreign_memory(const std::string& name, std::optional<uid_t> other_owner)
 {
   try {
@@ -89,7 +89,7 @@ void refuse_foreign_memory(const std::string& name, std::optional<uid_t> other_o
       {};
       check("fstat", ::fstat(memory.get_mapping_handle().handle, &file));
       if (!ipc::shared_memory_object::remove(name.c_str())) {
-        throw std::runtime_error{fmt::format("/dev/shm/{} belongs to user number {}: remove it, or choose another "
+        throw std::runtime_error{fmt::format("/dev/shm/{} belongs to uid {}: remove it, or choose another "
                                              "--instance",
                                              name, file.st_uid)};
       }
@@ -146,7 +146,7 @@ SharedSegment SharedSegment::create(const std::string& instance, Size size, std:
     throw std::runtime_error{fmt::format("instance '{}' is being started by another process too (pid {})", instance,
                                          table_lock::find_manager(memory.number()).value_or(0))};
   }
-  // All of it now: a page for which there is no room later would be a SIGBUS.
+  // All of it now: a page that cannot be allocated later would be a SIGBUS.
   const auto bytes = static_cast<off_t>(Layout::of(bucket_count(size.max_connections), size.processes).end);
   if (const int error = ::posix_fallocate(memory.number(), 0, bytes); error != 0) {
     ipc::shared_memory_object::remove(name.c_str());
@@ -173,7 +173,7 @@ std::optional<SharedSegment> SharedSegment::take_over(const std::string& instanc
       return SharedSegment{
           std::move(name), {.memory = std::move(memory), .to_read = std::move(to_read)}, std::move(region)};
     }
-  } catch (const ipc::interprocess_exception&) { // there is none, or it is empty
+  } catch (const ipc::interprocess_exception&) { // none, or an empty one
     return std::nullopt;
   }
   return std::nullopt;
@@ -215,13 +215,13 @@ SharedSegment SharedSegment::open(const std::string& instance, Access access)
         fmt::format("instance '{}' is not running here (/dev/shm/{}: {})", instance, name, error.what())};
   }
   throw std::runtime_error{
-      fmt::format("/dev/shm/{} has another layout: use the pepsalctl of the running pepsal", name)};
+      fmt::format("/dev/shm/{} has another layout: use the pepsalctl that came with the running pepsal", name)};
 }
 
 SharedSegment SharedSegment::format(std::string name, Descriptors descriptors, ipc::mapped_region region, Size size)
 {
-  // The kernel hands out zeroed pages, and zero is the initial value of every atomic here: slots are
-  // free, counters zero. Only the header has more to say.
+  // The kernel hands out zeroed pages, and zero is the initial value of every atomic here: slots are free, counters
+  // zero. Only the header needs more.
   auto* header = std::construct_at(static_cast<Header*>(region.get_address()));
   header->version = layout_version;
   header->buckets = bucket_count(size.max_connections);
@@ -256,7 +256,7 @@ void SharedSegment::keep_to(Writer writer)
   memory_.close();
 }
 
-// Pages that were mapped to write could be made writable again. So others take their place.
+// Pages of a writable mapping could be made writable again, so a read-only mapping replaces them.
 void SharedSegment::make_unwritable(std::size_t begin, std::size_t end)
 {
   if (!to_read_.is_open()) { // anonymous
@@ -290,7 +290,7 @@ std::byte* SharedSegment::at(std::size_t offset) const
 
 void SharedSegment::restore_header() const
 {
-  // Written only where it is wrong: others read these without synchronisation.
+  // Writes only what is wrong, because others read these fields without synchronisation.
   const auto restore = [](auto& field, auto value) {
     if (field != value) {
       field = value;

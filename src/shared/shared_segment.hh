@@ -21,23 +21,23 @@ class SharedSegment
 public:
   struct Size
   {
-    std::uint32_t max_connections; // the limit on entries; slots are at least this over maximum load
+    std::uint32_t max_connections; // limit on entries; there are more slots than that
     std::uint32_t processes;       // entries in the roster
   };
 
-  // Creates the segment of `instance` and locks it for this process's life (fcntl(2), not inherited
-  // by children). What nobody holds is replaced, whatever version left it. Throws std::runtime_error with the remedy
-  // when another manager holds the name or what has it is not PEPsal's; SystemError or
-  // boost::interprocess::interprocess_exception when there is not enough memory.
-  // What belongs to a user other than root, this process's and `other_owner` (--user) is not believed but removed.
+  // Creates the segment of `instance` and locks it for this process's life (fcntl(2), not inherited by children). One
+  // that nobody holds is replaced, whatever version left it. Throws std::runtime_error, with the remedy, if another
+  // manager holds the name or it is used by something that is not PEPsal's; SystemError or
+  // boost::interprocess::interprocess_exception if there is not enough memory. One that belongs to a user other than
+  // root, this process's and `other_owner` (--user) is not trusted but removed.
   static SharedSegment create(const std::string& instance, Size size, std::optional<uid_t> other_owner = std::nullopt);
 
-  // The segment that a manager which was killed has left, locked for this process as create() does. Nothing if there is
-  // none, another manager holds it, or it is not of this layout, and of what another user has put there.
+  // The segment that a killed manager left, locked for this process as create() does. Nothing if there is none, if
+  // another manager holds it, if its layout is not this program's, or if it belongs to another user.
   static std::optional<SharedSegment> take_over(const std::string& instance, std::optional<uid_t> other_owner);
 
-  // The segment that a program before this one in the same process had made and locked, by its descriptors. Throws
-  // std::runtime_error when it is not of this layout.
+  // The segment that the previous program in this process made and locked, from its descriptors. Throws
+  // std::runtime_error if its layout is not this program's.
   static SharedSegment adopt(const std::string& instance, FileDescriptor memory, FileDescriptor to_read);
 
   enum class Access
@@ -46,39 +46,39 @@ public:
     read_write
   };
 
-  // Maps an existing segment. Throws std::runtime_error when there is none or its layout is not this
-  // program's.
+  // Maps an existing segment. Throws std::runtime_error if there is none or its layout is not this program's.
   static SharedSegment open(const std::string& instance, Access access);
 
-  // What a process that is not the manager writes.
+  // What a process other than the manager writes.
   enum class Writer
   {
-    queuer,  // connections, and what is counted
-    proxy,   // these, and processes' states
-    keeper,  // what is counted, and peers' states
-    dialler, // what is counted
+    queuer,  // connections and counters
+    proxy,   // these, and process states
+    keeper,  // counters and peer states
+    dialler, // counters
   };
 
-  // In such a process: takes all else from it, for good. What it may not write it has mapped by a descriptor to read,
-  // which the kernel never lets become more, and that one is all that it keeps. Throws SystemError.
+  // In such a process: gives up write access to everything else, for good. What it may not write is mapped through a
+  // read-only descriptor, which the kernel never lets it map writable, and that is the only one it keeps. Throws
+  // SystemError.
   void keep_to(Writer writer);
 
-  // Whether another process, the manager that created it, still holds it; if not, a crash left it.
+  // Whether the manager that created it, another process, still holds it; if not, a crash left it.
   bool has_manager() const;
 
-  // The process that has locked this number by claim_number(). The kernel says so, not the memory; and only the
-  // daemon's processes, root and its group can lock it.
+  // The process that has locked this number by claim_number(). This comes from the kernel, not from the memory; only
+  // the daemon's processes, root and its group can lock it.
   std::optional<pid_t> holder_of(Owner owner) const;
 
-  // Locks a number in the segment that `descriptor` is of, for this process's life. For a signal handler. The lock is
-  // one for reading, which is all that this descriptor allows: nobody can take it for the manager's.
+  // Locks a number in the segment of `descriptor` for this process's life. For a signal handler. It is a read lock, as
+  // the descriptor allows no other, and so cannot be mistaken for the manager's.
   static void claim_number(int descriptor, Owner owner) noexcept;
 
-  // For adopt(). A process that closes one loses its lock.
+  // For adopt(). Closing either drops the process's lock.
   int descriptor() const { return memory_.number(); }
   int descriptor_to_read() const { return to_read_.number(); }
 
-  // Makes `user` and `group` the owners, so that they may open and remove it. Throws SystemError.
+  // Makes `user` and `group` its owners, so that they can open and remove it. Throws SystemError.
   void give_to(uid_t user, gid_t group);
 
   // As create(), but anonymous: shared with forked children only. For tests and benchmarks.
@@ -87,16 +87,16 @@ public:
   Header& header() const { return *static_cast<Header*>(region_.get_address()); }
   Activity& activity() const;
   std::span<PeerStatus> peers() const;
-  // What is fixed in the header, as it was when this was made, should another process have spoilt it.
+  // Restores the fixed fields of the header as they were when this was made, in case another process has spoilt them.
   void restore_header() const;
-  // To read the whole of it. Throws std::logic_error when another process has spoilt the header since it was opened.
+  // For reading all of it. Throws std::logic_error if another process has spoilt the header since it was opened.
   TableView view() const;
   std::span<Bucket> buckets() const;
   std::span<Slot> slots() const;
   std::span<RosterEntry> roster() const;
   std::span<std::atomic<std::uint8_t>> process_states() const;
 
-  // Takes the name away; mappings stay valid until their processes end.
+  // Removes the name; mappings stay valid until their processes end.
   void remove_name() noexcept;
 
 private:
@@ -117,7 +117,7 @@ private:
   FileDescriptor memory_;
   FileDescriptor to_read_;
   boost::interprocess::mapped_region region_;
-  std::uint32_t bucket_count_; // as they were when it was opened: what stands in the memory may change
+  std::uint32_t bucket_count_; // as of when it was opened: the memory's contents may change
   std::uint32_t roster_capacity_;
   std::uint64_t hash_key_;
 };

@@ -70,7 +70,7 @@ int run_in_background(const std::function<int(const std::function<void()>& ready
     return EXIT_SUCCESS;
   }
   ::waitpid(child, nullptr, 0); // when the failure is reported, nothing is left of the service
-  throw std::runtime_error{text.empty() ? "ended at its start without a word" : std::string{text}};
+  throw std::runtime_error{text.empty() ? "ended at startup without a message" : std::string{text}};
 }
 
 } // namespace pepsal

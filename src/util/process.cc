@@ -1,5 +1,5 @@
-// Processes, their titles and their signals. fork_process() throws when the system has no more
-// processes; the rest fails only on misuse.
+// Processes, their titles and their signals. fork_process() throws if no process can be started; the rest fails only on
+// misuse.
 
 #include "util/process.hh"
 
@@ -21,7 +21,7 @@ namespace pepsal {
 
 namespace {
 
-// setproctitle(3bsd) leaves a stray full stop behind a title shorter than argv[0]: spaces fill it up.
+// setproctitle(3bsd) leaves a stray full stop behind a title shorter than argv[0], so it is padded with spaces.
 std::size_t& least_title_width()
 {
   static std::size_t width = 0;
@@ -114,7 +114,7 @@ void unblock_signals()
 
 std::string own_path()
 {
-  constexpr std::string_view removed = " (deleted)"; // proc(5), also when another file has taken its place
+  constexpr std::string_view removed = " (deleted)"; // proc(5); also if another file has taken its place
   std::string path = std::filesystem::read_symlink("/proc/self/exe");
   return path.ends_with(removed) ? path.substr(0, path.size() - removed.size()) : path;
 }

@@ -106,7 +106,7 @@ TEST_F(BackgroundTest, ServesAsSoonAsTheCommandReturns)
     }
   }
   EXPECT_TRUE(logged(fmt::format("daemon.warn pepsal[{}]: queuer of queue 0 was lost", pid)));
-  EXPECT_TRUE(logged("queuer of queue 0 started again"));
+  EXPECT_TRUE(logged("queuer of queue 0 restarted"));
   EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
 
   ::kill(manager().pid, SIGTERM);

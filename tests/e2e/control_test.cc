@@ -96,7 +96,7 @@ TEST_F(ControlTest, ARateThatIsToldHoldsForNewConnections)
   EXPECT_EQ(receive_buffer(net(), connect(listener).client), receive_buffer(net(), second.client));
   EXPECT_EQ(tell("fast").status, 2);
   const auto unknown = command({"link", "sat7", "--rate", "20/5"});
-  EXPECT_NE(unknown.err.find("'sat7' is no link"), std::string::npos) << unknown.err;
+  EXPECT_NE(unknown.err.find("'sat7' is not a link"), std::string::npos) << unknown.err;
   net().box().must_run({"env", bin, script_path("system/pepsal-satlink"), "stop", "--interface", "client0"});
 }
 

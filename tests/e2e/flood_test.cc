@@ -119,7 +119,7 @@ protected:
 TEST_F(FloodTest, NewConnectionsGetThrough)
 {
   expect_to_get_through({}, more_than_the_backlog);
-  expect_log_lines("as in a flood: new connections bypass", 1);
+  expect_log_lines("as in a SYN flood: new connections bypass", 1);
 }
 
 // More than may wait for their servers, none of which answers.

@@ -152,7 +152,7 @@ TEST_P(KillTest, QueuerInTheMiddleOfTraffic)
   EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
   EXPECT_EQ(receiving.get(), bytes);
   sending.get();
-  EXPECT_TRUE(daemon().log_line("started again").has_value());
+  EXPECT_TRUE(daemon().log_line(" restarted").has_value());
 }
 
 INSTANTIATE_TEST_SUITE_P(Proxied, KillTest, testing::ValuesIn(proxied_modes()), arrangement_name);

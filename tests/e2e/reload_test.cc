@@ -26,7 +26,7 @@ TEST_F(StartTest, ReloadCountsForNewConnections)
 
   net().write_file("pepsal.conf", "source=mine\n");
   daemon().signal(SIGHUP);
-  const auto refused = daemon().log_line("configuration not read");
+  const auto refused = daemon().log_line("configuration not reloaded");
   ASSERT_TRUE(refused.has_value());
   EXPECT_NE(refused->find("'mine'"), std::string::npos) << *refused;
   EXPECT_EQ(connect(listener).server.remote().address_string(),
@@ -40,9 +40,9 @@ TEST_F(StartTest, ReloadNamesTheOneOptionThatTakesARestart)
   start_daemon({.arguments = {"--config", Topology::inside("pepsal.conf")}});
   net().write_file("pepsal.conf", "port=5001\nverbose=true\n");
   reload();
-  const auto warning = daemon().log_line("only with a restart");
+  const auto warning = daemon().log_line("only after a restart");
   ASSERT_TRUE(warning.has_value());
-  EXPECT_TRUE(warning->ends_with("port changes only with a restart")) << *warning;
+  EXPECT_TRUE(warning->ends_with("port takes effect only after a restart")) << *warning;
 }
 
 // As if it had never been configured: on the listeners, from which accepted connections inherit, and on dials.
@@ -64,7 +64,7 @@ TEST_F(StartTest, ReloadTakesBackWhatTheFileNoLongerSays)
 
   net().write_file("pepsal.conf", "max-connections=100000\n");
   reload();
-  EXPECT_TRUE(daemon().log_line("more take a stop and a start").has_value());
+  EXPECT_TRUE(daemon().log_line("more need a stop and a start").has_value());
   const auto after = connect(listener);
   after.talk();
   EXPECT_EQ(legs_with_the_other(), 2);

@@ -114,11 +114,11 @@ TEST_F(RestartTest, OneThatGivesWayEndsNoConnection)
   ASSERT_TRUE(transfers.all_go_on());
   daemon().signal(SIGQUIT);
   EXPECT_EQ(daemon().process().wait(), 0);
-  EXPECT_TRUE(daemon().log_line("gives way to the next start: 20 connections go on"));
+  EXPECT_TRUE(daemon().log_line("giving way to the next start: 20 connections go on"));
   EXPECT_TRUE(transfers.all_go_on());
   EXPECT_EQ(path_of_new_connection(listener), Path::direct);
   start_daemon(options_);
-  EXPECT_TRUE(daemon().log_line("20 connections of the daemon before this one are taken over"));
+  EXPECT_TRUE(daemon().log_line("20 connections of the previous daemon are taken over"));
   EXPECT_EQ(daemon().counter("leaving"), 0);
   EXPECT_GE(daemon().counter("busy"), 20U);
   EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
@@ -230,7 +230,7 @@ TEST_F(RestartTest, QueuerThatEndsAtItsStartIsTriedOnceASecond)
   EXPECT_EQ(counted("queuer of queue 0 was lost"), 1U) << installed.err();
   EXPECT_EQ(counted("trying again"), 1U) << installed.err();
   std::filesystem::rename(folder + "/kept", folder + "/pepsal-queuer");
-  EXPECT_TRUE(eventually([&] { return counted("queuer of queue 0 started again") == 1; })) << installed.err();
+  EXPECT_TRUE(eventually([&] { return counted("queuer of queue 0 restarted") == 1; })) << installed.err();
   EXPECT_EQ(queuers(), 1);
   const auto listener = listen();
   EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
@@ -274,9 +274,9 @@ TEST_F(RestartTest, AnotherUserTakesAStopAndAStart)
   const auto listener = listen();
   const auto pair = connect(listener);
   write_file("user = daemon\n");
-  EXPECT_NE(command({"reload"}).out.find("user changes only with a stop and a start"), std::string::npos);
+  EXPECT_NE(command({"reload"}).out.find("user takes effect only after a stop and a start"), std::string::npos);
   restart();
-  EXPECT_TRUE(daemon().log_line("user changes only with a stop and a start"));
+  EXPECT_TRUE(daemon().log_line("user takes effect only after a stop and a start"));
   pair.talk();
   EXPECT_EQ(path_of_new_connection(listener), Path::proxied);
 }

@@ -44,7 +44,7 @@ protected:
   {
     const auto old = daemon().processes("proxy idle");
     daemon().signal(SIGHUP);
-    ASSERT_TRUE(daemon().log_line("configuration read again").has_value());
+    ASSERT_TRUE(daemon().log_line("configuration reloaded").has_value());
     EXPECT_TRUE(eventually([&] {
       const auto now = daemon().processes("proxy idle");
       return std::ranges::none_of(now, [&](const auto& process) {

@@ -61,7 +61,7 @@ TEST_F(StartTest, WrongUsageIsNamedInOneLine)
       {{"--instance", "a/b"}, {"--instance", "'a/b'", "letters"}},
       {{"--instance", ""}, {"--instance", "needs a value"}},
       {{"--config", "/nonexistent"}, {"/nonexistent"}},
-      {{"-d", "--pidfile", "pepsal.pid"}, {"--pidfile", "'pepsal.pid'", "path from the root"}},
+      {{"-d", "--pidfile", "pepsal.pid"}, {"--pidfile", "'pepsal.pid'", "absolute path"}},
       {{"--config", Topology::inside("key.conf")}, {"colour"}},
       {{"--config", Topology::inside("value.conf")}, {"port", "99999", "1 to 65535"}},
   };

@@ -156,7 +156,7 @@ case_port_of_another_daemon() {
   rules start --intercept client0 --port 5001 # nobody serves the queue yet
   daemon
   said=$(rules check --port 5001 2>&1) && wrong "check finds no fault with port 5001"
-  [[ $said == *"nobody listens at port 5001"*"bring connections to port 5001"* ]] ||
+  [[ $said == *"nobody listens at port 5001"*"connections are sent to port 5001"* ]] ||
     wrong "check says nothing of port 5001: $said"
   rules stop
   refused 1 "nobody listens at port 5001" rules start --intercept client0 --port 5001
@@ -169,7 +169,7 @@ case_port_of_another_daemon() {
   wait_for "end of the daemon" nobody_listens_at 5000
   start_in box "$PEPSAL_BIN_DIR/pepsal" --instance "iptables-test-$variant" --port 5001 --drain-timeout 0
   wait_for "daemon at another port" listening box 5001 1
-  reports status "they bring connections to port 5000, where nobody listens"
+  reports status "connections are sent to port 5000, where nobody listens"
 }
 nobody_listens_at() { ! listening box "$1" 1; }
 
@@ -215,7 +215,7 @@ case_bridge_passed_to_netfilter() {
   talk_to_client 80 "$server4" "$server6"
   daemon
   said=$(rules start --intercept br0 2>&1) || wrong "start on a bridge: $said"
-  [[ $said == *"IPv4 connections that arrive by bridge br0 pass direct"* ]] || wrong "start says nothing of the bridge: $said"
+  [[ $said == *"IPv4 connections that arrive by bridge br0 bypass PEPsal"* ]] || wrong "start says nothing of the bridge: $said"
   talk_to_server 80 "$client4" "$client6"
   expect "SYNs queued from a bridge that netfilter sees" "0 0" "$(counted 'SYNs queued')"
   said=$(rules check --intercept br0 2>&1) && wrong "check finds no fault with the bridge"
@@ -277,11 +277,11 @@ case_other_variant_of_iptables() {
   [[ $variant == nft ]] || other=nft
   set_up
   box env IPTABLES=iptables-$other IP6TABLES=ip6tables-$other "$script" start --intercept client0
-  refused 1 "iptables-$other; take them away first" rules start --intercept client0
-  reports status "stand by iptables-$other, too"
-  reports check "stand by ip6tables-$other, too"
+  refused 1 "iptables-$other; remove them first" rules start --intercept client0
+  reports status "also has rules in iptables-$other"
+  reports check "also has rules in ip6tables-$other"
   said=$(rules stop 2>&1)
-  [[ $said == *"still stand by iptables-$other"* ]] || wrong "stop says nothing of the other variant: $said"
+  [[ $said == *"still has rules in iptables-$other"* ]] || wrong "stop says nothing of the other variant: $said"
   box env IPTABLES=iptables-$other IP6TABLES=ip6tables-$other "$script" stop
   rules start --intercept client0 || wrong "start after the other variant's stop"
   rules status >/dev/null || wrong "status: $(rules status)"

@@ -169,7 +169,7 @@ test_units() {
   sed -i 's/rate=50/rate=30/; s/^intercept = .*/intercept = none/' /etc/default/pepsal.conf
   before=$(manager)
   succeeds systemctl reload pepsal
-  logged "configuration read again" || wrong "the daemon has not read it again: $(cat "$work/log")"
+  logged "configuration reloaded" || wrong "the daemon has not reloaded it: $(cat "$work/log")"
   eventually shaped_to 29760Kbit || wrong "the shaper stays: $(tc class show dev sat0)"
   is_active pepsal-link.service || wrong "the watch has ended"
   eventually has_no_rules || wrong "rules are left: $(iptables-save | grep PEPSAL | head -n 2)"

@@ -49,7 +49,7 @@ try_rules() { # family needed-rule...
   return 1
 }
 
-# All at once, and only if that fails one by one, to name what is missing.
+# Tries all at once; only if that fails, one by one, to name what is missing.
 check_rules() { # family
   local need table chain name modules rule reason
   local -a needed
@@ -73,15 +73,15 @@ setting() { cat "/proc/sys/net/$1" 2>/dev/null || echo 0; }
 
 check_settings() {
   [[ $mode == tproxy || $(setting ipv4/tcp_early_demux) == 0 || -w $early_demux ]] ||
-    lack "net.ipv4.tcp_early_demux is 1 and cannot be written, so a client cannot use one port to two servers at once:" \
+    lack "net.ipv4.tcp_early_demux is 1 and cannot be written, so a client cannot use one port for two servers at once:" \
       "set it to 0 on the host, or use --mode tproxy"
   [[ $(setting ipv4/ip_forward) == 1 ]] ||
-    lack "IPv4: forwarding is off, so nothing passes direct: sysctl -w net.ipv4.ip_forward=1"
+    lack "IPv4: forwarding is off, so connections that bypass PEPsal are not forwarded: sysctl -w net.ipv4.ip_forward=1"
   ! has_ipv6 || [[ $(setting ipv6/conf/all/forwarding) == 1 ]] ||
-    lack "IPv6: forwarding is off, so nothing passes direct: sysctl -w net.ipv6.conf.all.forwarding=1"
+    lack "IPv6: forwarding is off, so connections that bypass PEPsal are not forwarded: sysctl -w net.ipv6.conf.all.forwarding=1"
 }
 
-# Intercepted connections arrive in INPUT, where a firewall that is closed by default does not know them.
+# Intercepted connections arrive in INPUT, where a firewall that drops by default does not expect them.
 check_firewall() { # family
   local input accept="-m mark --mark $routed/$routed"
   [[ $mode == tproxy ]] || accept="-p tcp --dport $port"
@@ -92,18 +92,18 @@ check_firewall() { # family
       "${commands[$1]} -I INPUT $accept -j ACCEPT"
 }
 
-# Existing rules that do not do what they should.
+# Checks the existing rules.
 check_standing() { # family
   local line reason
   variant[$1]=$("${commands[$1]}" --version 2>/dev/null || true)
   load "$1"
   reason=$(elsewhere "$1")
-  [[ -z $reason ]] || lack "IPv$1: rules of instance '$reason' stand by $(other_command "$1"), too:" \
+  [[ -z $reason ]] || lack "IPv$1: instance '$reason' also has rules in $(other_command "$1"):" \
     "IPTABLES=$(other_command 4) IP6TABLES=$(other_command 6) $program stop --instance $reason"
   line=$(my_record "${noted[$1]}" raw)
   [[ -n $line ]] || return 0
   while read -r reason; do
-    [[ -z $reason ]] || lack "IPv$1: the rules that stand lack $reason: $program start again"
+    [[ -z $reason ]] || lack "IPv$1: the current rules lack $reason: run $program start again"
   done < <(missing "$1" "$line")
   while read -r reason; do notice "$reason"; done < <(unrepeated_rules "$1" && marking_rules "$1")
   if [[ $(setting ipv4/tcp_mtu_probing) == 0 && -n $(site_rules "${saved[$1]}" mangle FORWARD TCPMSS) ]]; then
@@ -115,13 +115,13 @@ check_interface() { # name
   local reason
   if [[ $1 == *+ ]]; then return; fi
   if ! has_interface "$1"; then
-    lack "interface $1: there is none of this name; see ip -br link"
+    lack "there is no interface $1; see ip -br link"
   elif ! is_up "$1"; then
     lack "interface $1 is down: ip link set $1 up"
   elif [[ $mode == redirect && -z $(ip -4 -o address show dev "$1") ]]; then
     lack "interface $1 has no IPv4 address, to which redirect would send connections: give it one, or use --mode tproxy"
   elif [[ $(ip -d -o link show dev "$1") == *" bridge_slave "* ]]; then
-    lack "interface $1 is a port of a bridge, which is what connections arrive by: name the bridge"
+    lack "interface $1 is a port of a bridge, and connections arrive by the bridge: name the bridge"
   fi
   while read -r reason; do lack "$reason"; done < <(bridge_trouble "$1")
 }
@@ -133,7 +133,7 @@ check() {
   done
   has_capability 12 || lack "no CAP_NET_ADMIN: run this as root"
   families=(4)
-  if has_ipv6; then families=(4 6); else notice "IPv6 is disabled in this kernel; only IPv4 is looked at"; fi
+  if has_ipv6; then families=(4 6); else notice "IPv6 is disabled in this kernel; only IPv4 is checked"; fi
   if ! unshare -n true 2>/dev/null; then
     lack "no scratch network namespace to try matches and targets in: run this with CAP_SYS_ADMIN"
   else
@@ -142,7 +142,7 @@ check() {
     done
   fi
   for name in "${interfaces[@]}"; do check_interface "$name"; done
-  is_up lo || lack "interface lo is down, and what is intercepted is delivered there: ip link set lo up"
+  is_up lo || lack "interface lo is down, and intercepted connections are delivered through it: ip link set lo up"
   check_settings
   ! port_is_dead "$queue" "$port" ||
     lack "a daemon serves queue $queue, but nobody listens at port $port: give --port and --queue as for the daemon"

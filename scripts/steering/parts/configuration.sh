@@ -1,4 +1,4 @@
-# A part of pepsal-iptables, which sources it: what the daemon's configuration says and the command line does not.
+# A part of pepsal-iptables, which sources it: takes from the daemon's configuration what the command line does not give.
 # pepsal parses it, so that there is only one parser.
 # shellcheck shell=bash disable=SC2004,SC2034,SC2154
 
@@ -25,7 +25,7 @@ need_something_to_intercept() {
 
 read_configuration() {
   local lines line name
-  # For these actions only the instance matters.
+  # These actions need only the instance.
   [[ ! $action =~ ^(stop|status)$ || -z ${asked[instance]-} ]] || return 0
   if ((${#daemon_options[@]} == 0)) && [[ -e $(configuration_file) ]]; then
     daemon_options=(--config "$(configuration_file)")
@@ -34,7 +34,7 @@ read_configuration() {
     [[ -z ${asked[instance]-} ]] || daemon_options+=(--instance "$instance")
     if ! lines=$("$(find_pepsal)" "${daemon_options[@]}" --print-rules 2>&1); then
       [[ $action =~ ^(stop|status)$ ]] || bad "${lines#pepsal: }"
-      notice "${lines#pepsal: }: instance '$instance' is meant"
+      notice "${lines#pepsal: }: instance '$instance' is assumed"
       return
     fi
     for line in $lines; do

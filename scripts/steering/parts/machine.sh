@@ -7,19 +7,20 @@ has_interface() { ip link show dev "$1" >/dev/null 2>&1; }
 
 is_up() { [[ -n $(ip link show dev "$1" up 2>/dev/null) ]]; }
 
-# Whether what arrives over a bridge is passed to netfilter before it reaches IP, where TPROXY has no effect. Says so.
+# Whether packets that arrive over a bridge go through netfilter before they reach IP, where TPROXY has no effect. If so,
+# prints a message.
 bridge_trouble() { # interface
   local family name
   [[ $mode == tproxy && -e /proc/sys/net/bridge && -n $(ip -o link show dev "$1" type bridge 2>/dev/null) ]] || return 1
   for family in "${families[@]}"; do
     name=bridge-nf-call-$(if [[ $family == 4 ]]; then echo iptables; else echo ip6tables; fi)
     if [[ $(<"/proc/sys/net/bridge/$name") == 1 ]]; then
-      echo "IPv$family connections that arrive by bridge $1 pass direct: sysctl -w net.bridge.$name=0, or --mode redirect"
+      echo "IPv$family connections that arrive by bridge $1 bypass PEPsal: sysctl -w net.bridge.$name=0, or --mode redirect"
     fi
   done
 }
 
-# Whether a daemon serves all the queues while nothing listens on the port: each SYN would be intercepted and dropped.
+# Whether a daemon serves all the queues, but nothing listens on the port: each SYN would be intercepted and dropped.
 port_is_dead() { # queue-range port
   local port
   [[ $(queue_state "$1") == bound ]] || return 1
@@ -28,8 +29,8 @@ port_is_dead() { # queue-range port
     awk -v "end=:$port\$" '$4 == "0A" && $2 ~ end { found = 1 } END { exit !found }' # 0A: TCP_LISTEN
 }
 
-# The mark of the socket on which a daemon listens, if it is not the one that rules with this mark expect of client
-# legs: each SYN would reach the queue with its verdict in bits that the rules do not look at, and bypass.
+# The mark of the socket on which a daemon listens, if it is not the given one, which the rules expect of client legs:
+# the verdict on each SYN would be in bits that the rules do not look at, and the SYN would bypass.
 other_mark() { # port mark
   local mark
   [[ $(ss -Hltne "sport = :$1" 2>/dev/null) =~ \ fwmark:(0x[0-9a-f]+) ]] || return 0

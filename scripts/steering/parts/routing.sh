@@ -3,9 +3,9 @@
 
 # ---- routing ---------------------------------------------------------------------------------------------------------
 
-# The last but one delivers marked packets here. This machine's own packets skip it, and so does the check of a packet's
-# source that net.ipv4.conf.*.src_valid_mark=1 makes with the mark (WireGuard's scripts set it): it would find the
-# source to be local, and drop the packet. The first is for the ICMP errors that come back at once.
+# The third rule delivers marked packets here. This machine's own packets skip it, and so does the source check, which
+# uses the mark if net.ipv4.conf.*.src_valid_mark=1 (WireGuard's scripts set it): it would find the source to be local and
+# drop the packet. The first rule is for ICMP errors that the machine itself sends.
 rules_for() { # record
   local shift to first
   read_record "$1"
@@ -46,12 +46,12 @@ repeated_rules() { # family record
     sed -E "s: iif [^ ]+: fwmark $mark:; s/ proto [^ ]+$//; s/$/ proto $protocol/" | awk '!seen[$0]++' || true
 }
 
-# Lists those that cannot be repeated this way, one a line.
+# Lists the rules that cannot be repeated this way, one a line.
 unrepeated_rules() { # family
   local line IFS=$'\n'
   for line in $(rules_by_interface "$1"); do
     [[ ! $line =~ ^[0-9]+\ not\ |\ fwmark\  && $line == *" lookup "* ]] ||
-      echo "IPv$1: ip rule '$line' does not hold for server legs: --exclude what it is about"
+      echo "IPv$1: ip rule '$line' does not apply to server legs: --exclude the traffic it matches"
   done
 }
 
@@ -84,7 +84,7 @@ route_here() { # family record
   ip "-$1" route replace local default dev lo table "${recorded[table]}" proto "$protocol" # last, as sweep finds it by the rule
 }
 
-# Removes our ip rules, and the routes in their tables, that no instance's record claims. This also finds those of an
+# Removes those of our ip rules, and the routes in their tables, that belong to no instance's record: also those of an
 # earlier start with other options, and those whose chains have been flushed.
 sweep() { # family
   local line claimed="" to IFS=$'\n'
@@ -108,7 +108,7 @@ sweep() { # family
 # port that NAT gives the second one in INPUT. Early demux looks for sockets before that and would find the first one's.
 needs_no_demux() { [[ $(records "${noted[4]}" raw) == *" mode=redirect "* ]]; }
 
-find_demux() { # any instance's record has the value from before the first of them
+find_demux() { # each instance's record has the value from before the first instance
   local line IFS=$'\n'
   for line in $(records "${noted[4]}" raw); do
     [[ $line == *" mode=redirect "* ]] || continue

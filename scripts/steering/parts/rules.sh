@@ -114,7 +114,7 @@ raw_syn() { # family
   local interface
   echo "-A ${prefix}_SYN -m mark --mark $intercepted/$value_mask -g ${prefix}_TAKE"
   echo "-A ${prefix}_SYN -m mark --mark $bypassed/$value_mask -g ${prefix}_PASS"
-  if [[ $1 == 6 ]]; then # never forwarded (RFC 4291 section 2.5.6), and which link is meant no route tells
+  if [[ $1 == 6 ]]; then # never forwarded (RFC 4291 section 2.5.6), and no route tells which link is meant
     echo "-A ${prefix}_SYN -d fe80::/10 -j RETURN"
     echo "-A ${prefix}_SYN -s fe80::/10 -j RETURN"
   fi
@@ -239,8 +239,9 @@ show_dscp() {
     "--hashlimit-mode srcip,srcport,dstip,dstport --hashlimit-name pepsal_$shift_bits $(to_queue)"
 }
 
-# Refusing what reaches the daemon's port without a rule costs it a process. The daemon itself answers this machine.
-guard_port() { # mark mask; of what a rule has brought
+# A connection that reaches the daemon's port without a rule would cost it a process to refuse. Those from this machine
+# are left to the daemon.
+guard_port() { # mark mask; of packets that a rule has sent there
   echo "-A ${prefix}_IN ! -i lo -p tcp --dport $port --syn -m mark ! --mark $1/$2 -m addrtype --dst-type LOCAL -j DROP"
 }
 

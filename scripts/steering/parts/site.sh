@@ -1,8 +1,8 @@
 # A part of pepsal-iptables, which sources it: the site's own rules that PEPsal's must take into account.
 # shellcheck shell=bash disable=SC2004,SC2034,SC2154
 
-# Of two templates that rules in table raw attach to a packet, the first has an effect (iptables-extensions(8), CT), so
-# our jumps come before whatever attaches one. Prints for each built-in chain of table raw with such a rule: the chain,
+# If rules in table raw attach two conntrack templates to a packet, only the first takes effect (iptables-extensions(8),
+# CT), so our jumps come before any rule that attaches one. Prints for each built-in chain of table raw with such a rule: the chain,
 # the number of the rule, not counting ours, and "late" if our jump comes after it.
 ct_rules() { # saved-text
   [[ $1 == *" CT"* || $1 == *" NOTRACK"* ]] || return 0
@@ -52,7 +52,8 @@ site_rules() { # saved-text table chain target-pattern
     }' <<<"$1"
 }
 
-# Lets what such rules match pass. In table raw, before tracking, a match of the connection state would never be true.
+# Lets packets that such rules match pass. Matches of the connection state are left out: they are never true in table
+# raw, before tracking.
 spare() { # what site_rules prints
   local matches options
   [[ -n $1 ]] || return 0
@@ -61,11 +62,11 @@ spare() { # what site_rules prints
   done < <(sed -E 's/-m (conntrack --ctstate|state --state) [^[:space:]]+ ?//; s/ \t/\t/' <<<"$1")
 }
 
-# What the site redirects by NAT, possibly for an address that is not the box's, bypasses: only the first hook that
-# forwards it knows its real destination.
+# Connections that the site redirects by NAT, possibly to addresses other than the box's, bypass: their real destination
+# is only known after NAT.
 spare_translated() { spare "$(site_rules "${saved[$1]}" nat PREROUTING 'DNAT|REDIRECT|NETMAP')"; } # family
 
-# Whether ip rules of the site select by marks, and none matches those of server legs.
+# Whether the site has ip rules that select by marks, none of which matches the server legs' mark.
 routes_by_mark() { # family
   local line found=1 IFS=$'\n'
   for line in $(all_rules "$1"); do
@@ -76,17 +77,17 @@ routes_by_mark() { # family
   return $found
 }
 
-# What is routed by a mark that the site sets in mangle PREROUTING, after the verdict on the SYN and not on the server
-# leg, bypasses too.
+# Connections routed by a mark that the site sets in mangle PREROUTING bypass, too: the mark comes after the verdict on
+# the SYN, and the server leg does not get it.
 spare_marked() { # family
   ! routes_by_mark "$1" || spare "$(site_rules "${saved[$1]}" mangle PREROUTING MARK)"
 }
 
-marking_rules() { # family; says so
+marking_rules() { # family; prints messages about them
   local line
   while read -r line; do
     line=${line#"-A ${prefix}_ASK"}
-    echo "IPv$1: connections that the site marks for ip rules pass direct (-A PREROUTING${line% -j RETURN})"
+    echo "IPv$1: connections that the site marks for ip rules bypass PEPsal (-A PREROUTING${line% -j RETURN})"
   done < <(spare_marked "$1")
 }
 

@@ -8,20 +8,20 @@ need_interfaces() {
       continue
     fi
     if [[ -n $from_configuration ]]; then # which may also name interfaces that appear later, such as ppp0
-      notice "there is no interface '$interface' here, or not yet; what arrives there is intercepted once it is there"
+      notice "there is no interface '$interface' yet; connections are intercepted once it exists"
       continue
     fi
     broken "--intercept: no interface '$interface' here; there are: $(ip -br link | awk '{sub(/@.*/, "", $1); print $1}' |
         paste -sd ' ')"
   done
-  is_up lo || broken "interface lo is down, and what is intercepted is delivered there; ip link set lo up"
+  is_up lo || broken "interface lo is down, and intercepted connections are delivered through it; ip link set lo up"
 }
 
 # The kernel would intercept each connection twice.
 need_one_variant() { # family
   local other
   other=$(elsewhere "$1")
-  [[ -z $other ]] || broken "rules of instance '$other' stand by $(other_command "$1"); take them away first:" \
+  [[ -z $other ]] || broken "instance '$other' has rules in $(other_command "$1"); remove them first:" \
     "IPTABLES=$(other_command 4) IP6TABLES=$(other_command 6) $program stop --instance $other"
 }
 
@@ -69,7 +69,7 @@ install() { # family; prints the reason and returns 1 on failure
   [[ -z $lacking ]] || notice "IPv$1: DSCPs that change after the SYN are not passed on ($lacking)"
 }
 
-# What a change leaves behind: ip rules, routes, empty tables.
+# Removes what a change leaves behind: ip rules, routes, empty tables.
 tidy() { # family
   local t
   load "$1"
@@ -132,7 +132,7 @@ start() {
   done
   load 4
   reason=$(set_demux) || broken "$reason"
-  trap '' INT TERM HUP # it is done; only cleaning up after an earlier start is left
+  trap '' INT TERM HUP # done, but for cleaning up after an earlier start
   trap - EXIT
   for family in "${families[@]}"; do tidy "$family"; done
 }
@@ -151,5 +151,5 @@ stop() {
   reason=$(set_demux) || failed=${failed:-$reason}
   [[ -z $failed ]] || broken "$failed"
   reason=$(elsewhere 4)
-  [[ -z $reason ]] || notice "rules of instance '$reason' still stand by $(other_command 4)"
+  [[ -z $reason ]] || notice "instance '$reason' still has rules in $(other_command 4)"
 }

@@ -38,16 +38,16 @@ queue_state() { # queue-range
   list=$({ cat /proc/net/netfilter/nfnetlink_queue 2>/dev/null; } | awk -v "first=${1%:*}" -v "last=${1#*:}" '
     { bound[$1] }
     END { for (n = first + 0; n <= last + 0; n++) if (!(n in bound)) list = list (list == "" ? "" : " ") n; print list }') || true
-  if [[ -z $list ]]; then echo bound; else echo "nobody listens to ${list}: connections pass direct"; fi
+  if [[ -z $list ]]; then echo bound; else echo "nobody listens to ${list}: connections bypass PEPsal"; fi
 }
 
-# Lists what is missing of a family's rules, one a line.
+# Lists what is missing of a family's rules, one item a line.
 missing() { # family record
   local t line name has_record text=${noted[$1]} IFS=$'\n'
   read_record "$2"
   local -r to_port=${recorded[port]} given_mode=${recorded[mode]} to_table=${recorded[table]}
   ! port_is_dead "${recorded[queue]}" "$to_port" ||
-    echo "a daemon: they bring connections to port $to_port, where nobody listens"
+    echo "a daemon: connections are sent to port $to_port, where nobody listens"
   line=$(other_mark "$to_port" $((3 << ${recorded[shift]})))
   [[ -z $line ]] || echo "the daemon's --mark-shift (its mark is $line)"
   for t in raw mangle nat filter; do
@@ -72,7 +72,7 @@ missing() { # family record
   has_route "$1" "$to_table" || echo "the route in table $to_table"
 }
 
-show() { # family record: prints what is there, returns 1 if it is not whole
+show() { # family record: prints what is there, returns 1 if it is incomplete
   local text lack
   text=$("${commands[$1]}-save" -c 2>/dev/null)
   read_record "$2"
@@ -95,7 +95,7 @@ show() { # family record: prints what is there, returns 1 if it is not whole
   [[ ${recorded[quic]} != reject ]] || echo "  QUIC packets rejected ${counted["filter QUIC REJECT"]}"
   echo "  SYNs to the daemon's port dropped ${counted["mangle IN DROP"]}"
   lack=$(missing "$1" "$2")
-  [[ -z $lack ]] || { echo "  missing: ${lack//$'\n'/; }; start again to correct it" && return 1; }
+  [[ -z $lack ]] || { echo "  missing: ${lack//$'\n'/; }; run start again to correct it" && return 1; }
 }
 
 # Exit status as defined by the LSB: 0 in place, 3 not there; 1 in part.
@@ -106,7 +106,7 @@ status() {
     load "$family"
     line=$(elsewhere "$family")
     if [[ -n $line ]]; then
-      echo "IPv$family: rules of instance '$line' stand by $(other_command "$family"), too"
+      echo "IPv$family: instance '$line' also has rules in $(other_command "$family")"
       found=1 whole=0
     fi
     line=$(my_record "${noted[$family]}" raw)
@@ -114,7 +114,7 @@ status() {
       found=1
       show "$family" "$line" || whole=0
     elif [[ ${noted[$family]} == *" ours chain"* ]]; then
-      echo "IPv$family: chains without their record; start again to correct it"
+      echo "IPv$family: chains without their record; run start again to correct it"
       found=1 whole=0
     else
       echo "IPv$family: not intercepted"

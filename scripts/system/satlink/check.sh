@@ -20,11 +20,11 @@ check() {
   [[ -w /sys/class/net/$interface/gro_flush_timeout ]] ||
     lack "/sys/class/net/$interface/gro_flush_timeout cannot be written: mount /sys for writing"
   [[ -e /sys/class/net/$interface/napi_defer_hard_irqs ]] ||
-    echo "remark: no napi_defer_hard_irqs (kernel 5.8); acknowledgements on a narrow way back may not be thinned"
+    echo "remark: no napi_defer_hard_irqs (kernel 5.8); acknowledgements on a narrow return path may not be thinned"
   [[ -w /proc/sys/net/ipv4/tcp_fastopen ]] ||
     lack "sysctls cannot be set: mount /proc/sys of this namespace for writing"
   unshare -n nft 'table netdev t { chain c { type filter hook egress device "lo" priority 0; reset tcp option timestamp dup to "lo"; }; }' 2>/dev/null ||
-    echo "remark: no nftables with copies of packets that leave (package nftables, kernel 5.18): loss= has no effect"
+    echo "remark: no nftables that can copy outgoing packets (package nftables, kernel 5.18): loss= has no effect"
   [[ -e /proc/sys/net/ipv4/tcp_rto_max_ms ]] ||
     echo "remark: no tcp_rto_max_ms (kernel 6.15); after a long fade a transfer may wait longer than the fade"
   ((lacks == 0)) || exit 1

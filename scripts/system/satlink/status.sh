@@ -18,7 +18,7 @@ status() {
   local rate ms where lost lacking
   if ! has_state; then
     if is_of_this_namespace "$state"; then
-      echo "$interface: not prepared; what was has gone, and this is another interface of its name: $program start --interface $interface"
+      echo "$interface: not prepared: the interface has been created again since; run $program start --interface $interface"
     else
       echo "$interface: not prepared"
     fi
@@ -40,10 +40,10 @@ status() {
     }'
   routes | sed -n '/initcwnd/s/^. /  route /p'
   echo "  gro_flush_timeout $(cat "/sys/class/net/$interface/gro_flush_timeout") ns"
-  [[ -z $(noted told) ]] || echo "  the rate is the last one told ($program change, pepsalctl link), until a stop"
+  [[ -z $(noted told) ]] || echo "  the rate was set by $program change or pepsalctl link, and holds until a stop"
   lacking=$(missing)
   [[ -n $lacking ]] || return 0
   echo "  missing: ${lacking//$'\n'/$'\n'  missing: }"
-  echo "  $program start --interface $interface sets it right"
+  echo "  $program start --interface $interface corrects this"
   exit 1
 }

@@ -86,7 +86,7 @@ keys() {
   stop_boxes
   satbox --peers start gw --peer-key "$work/other"
   satbox --peers start term --peer-key "$work/secret"
-  eventually is_down term "its --peer-key is another one" || wrong "another key: $(satbox status term | grep '^peer')"
+  eventually is_down term "its --peer-key differs" || wrong "another key: $(satbox status term | grep '^peer')"
   fetch 4 http small || wrong "the file does not arrive whole beside a peer with another key"
   stop_boxes
   satbox --peers start gw
@@ -232,7 +232,7 @@ bad_input() {
   start_fails 2 "without --peer" --peer-key "$work/secret"
   start_fails 1 "No such file or directory; it takes a file of 32 to 4096 bytes" --peer 10.81.2.2 --peer-key "$work/none"
   start_fails 1 "has 5 bytes; it takes a file of 32 to 4096 bytes" --peer 10.81.2.2 --peer-key "$work/short"
-  start_fails 1 "no ordinary file; it takes" --peer 10.81.2.2 --peer-key "$work"
+  start_fails 1 "not a regular file; it takes" --peer 10.81.2.2 --peer-key "$work"
   start_fails 1 "chmod 600" --peer 10.81.2.2 --peer-key "$work/readable"
-  start_fails 1 "is not reached by a link's interface" --peer "$user"
+  start_fails 1 "is not reached through a link's interface" --peer "$user"
 }

@@ -53,7 +53,7 @@ case_link_from_the_configuration() {
   satlink start --config "$work/pepsal.conf" --side terminal
   expect "windows of the other side" "518 2591" "$(route_windows 4 default)"
   echo 'link = sat0' >>"$work/pepsal.conf"
-  refused 2 "$work/pepsal.conf:4: 'link sat0' stands in line 2 already" start --interface sat0 --config "$work/pepsal.conf"
+  refused 2 "$work/pepsal.conf:4: 'link sat0' is already in line 2" start --interface sat0 --config "$work/pepsal.conf"
 }
 
 case_stop_puts_everything_back() {
@@ -130,7 +130,7 @@ case_interface_vanishes() {
   ip link add sat0 netns box type veth peer name sat1 netns peer
   ip -n box link set sat0 up
   ip -n box addr add 10.1.0.1/24 dev sat0
-  [[ $(satlink status || true) == "sat0: not prepared; what was has gone"*"start --interface sat0" ]] ||
+  [[ $(satlink status || true) == "sat0: not prepared: the interface has been created again"*"start --interface sat0" ]] ||
     wrong "status of another interface of that name: $(satlink status || true)"
   satlink_start
   satlink stop
@@ -177,14 +177,14 @@ case_told_rate_holds() {
   satlink change --rate 30/10
   satlink start --config "$work/pepsal.conf"
   [[ $(tc -n box class show dev sat0) == *"rate 29760Kbit"* ]] || wrong "after a start: $(tc -n box class show dev sat0)"
-  [[ $(satlink status) == *"the rate is the last one told"* ]] || wrong "status says: $(satlink status)"
+  [[ $(satlink status) == *"the rate was set by "* ]] || wrong "status says: $(satlink status)"
   ip -n box link del sat0
   ip link add sat0 netns box type veth peer name sat1 netns peer
   ip -n box link set sat0 up
   satlink start --config "$work/pepsal.conf"
   [[ $(tc -n box class show dev sat0) == *"rate 29760Kbit"* ]] || wrong "made again: $(tc -n box class show dev sat0)"
   satlink start --config "$work/pepsal.conf" --rate 20/10
-  [[ $(satlink status) != *"last one told"* ]] || wrong "after a start with --rate, status says: $(satlink status)"
+  [[ $(satlink status) != *"the rate was set by "* ]] || wrong "after a start with --rate, status says: $(satlink status)"
   satlink change --rate 30/10
   satlink stop
   satlink start --config "$work/pepsal.conf"

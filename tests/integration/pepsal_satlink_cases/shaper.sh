@@ -71,7 +71,7 @@ END
 case_last_packets_are_sent_once_more() {
   local before
   set_up
-  [[ $(satlink check) != *"copies of packets"* ]] || { echo "this kernel makes no copies of packets that leave"; return 0; }
+  [[ $(satlink check) != *"copy outgoing packets"* ]] || { echo "this kernel makes no copies of outgoing packets"; return 0; }
   ip -n peer addr add 10.1.0.2/24 dev sat1
   note
   satlink_start

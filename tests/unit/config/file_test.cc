@@ -96,30 +96,29 @@ TEST_P(WrongFileTest, IsToldWithItsLine)
 
 INSTANTIATE_TEST_SUITE_P(
     Config, WrongFileTest,
-    testing::Values(WrongFile{"\n#\nprot = 81\n", ":3: unknown key 'prot'"},
-                    WrongFile{"config = /x\n", ":1: unknown key"},
-                    WrongFile{"port = http\n", ":1: port: 'http' is not a number from 1 to 65535"},
-                    WrongFile{"port =\n", ":1: port: needs a value"},
-                    WrongFile{"port\n", ":1: 'port' is not 'key = value'"},
-                    WrongFile{"verbose = yes\n", ":1: verbose: 'yes' is not true or false"},
-                    WrongFile{"port = 1\nport = 1\n", ":2: 'port' stands in line 1 already"},
-                    WrongFile{"link = sat0\n\nlink = sat1\nlink = sat0 rtt=5\n", ":4: 'link sat0' stands in line 1"},
-                    WrongFile{"link = sat0 rate=5/5\n", ":1: link: 'sat0 rate=5/5' lacks rtt=MS"},
-                    WrongFile{"link = sat0 rate=5\n", ":1: link: 'rate=5' is not rate=DOWN/UP"},
-                    WrongFile{"\nfastopen = true\n", ":2: fastopen: has no effect without a link"},
-                    WrongFile{"satellite-pacing = 5\n", ":1: satellite-pacing: has no effect without a link"},
-                    WrongFile{"connect-timeout = 600\nterrestrial-user-timeout = 60\n", ":1: connect-timeout: 600 s"},
-                    WrongFile{"\xef\xbb\xbfport = 1\n", ":1: begins with a byte-order mark"},
-                    WrongFile{"verbose = true\nport = 1\r\n", ":2: ends in a carriage return"},
-                    WrongFile{std::string{"port = 1\n\x7f"
-                                          "ELF\x01\0\0\n",
-                                          16},
-                              ":2: byte 0x"},
-                    WrongFile{"[link]\nport = 1\n", ":1: '[link]': there are no sections"}));
+    testing::Values(
+        WrongFile{"\n#\nprot = 81\n", ":3: unknown key 'prot'"}, WrongFile{"config = /x\n", ":1: unknown key"},
+        WrongFile{"port = http\n", ":1: port: 'http' is not a number from 1 to 65535"},
+        WrongFile{"port =\n", ":1: port: needs a value"}, WrongFile{"port\n", ":1: 'port' is not 'key = value'"},
+        WrongFile{"verbose = yes\n", ":1: verbose: 'yes' is not true or false"},
+        WrongFile{"port = 1\nport = 1\n", ":2: 'port' is already in line 1"},
+        WrongFile{"link = sat0\n\nlink = sat1\nlink = sat0 rtt=5\n", ":4: 'link sat0' is already in line 1"},
+        WrongFile{"link = sat0 rate=5/5\n", ":1: link: 'sat0 rate=5/5' lacks rtt=MS"},
+        WrongFile{"link = sat0 rate=5\n", ":1: link: 'rate=5' is not rate=DOWN/UP"},
+        WrongFile{"\nfastopen = true\n", ":2: fastopen: has no effect without a link"},
+        WrongFile{"satellite-pacing = 5\n", ":1: satellite-pacing: has no effect without a link"},
+        WrongFile{"connect-timeout = 600\nterrestrial-user-timeout = 60\n", ":1: connect-timeout: 600 s"},
+        WrongFile{"\xef\xbb\xbfport = 1\n", ":1: begins with a byte-order mark"},
+        WrongFile{"verbose = true\nport = 1\r\n", ":2: ends in a carriage return"},
+        WrongFile{std::string{"port = 1\n\x7f"
+                              "ELF\x01\0\0\n",
+                              16},
+                  ":2: byte 0x"},
+        WrongFile{"[link]\nport = 1\n", ":1: '[link]': there are no sections"}));
 
 TEST(Config, FolderIsNoFile)
 {
-  EXPECT_EQ(complaint_about({"--config", "/tmp"}), "/tmp: is a folder; --config wants a file");
+  EXPECT_EQ(complaint_about({"--config", "/tmp"}), "/tmp: is a folder; --config takes a file");
 }
 
 TEST(Config, FileThatIsNotThereIsNamed)

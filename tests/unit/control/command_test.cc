@@ -44,7 +44,7 @@ TEST(ControlCommandTest, ARefusalSaysWhyAndSilenceIsToldApart)
     }
     return "none";
   };
-  EXPECT_EQ(refusal("error it is ending already"), "it is ending already");
+  EXPECT_EQ(refusal("error the daemon is already draining"), "the daemon is already draining");
   EXPECT_NE(refusal("").find("ended without an answer"), std::string::npos);
 }
 

@@ -18,7 +18,7 @@ TEST(Reload, TakesWhatChangesAndKeepsWhatIsFixed)
   EXPECT_EQ(reload.config.spare_proxies, 20);
   EXPECT_TRUE(reload.config.verbose);
   ASSERT_EQ(reload.warnings.size(), 1);
-  EXPECT_EQ(reload.warnings[0], "port changes only with a restart");
+  EXPECT_EQ(reload.warnings[0], "port takes effect only after a restart");
 }
 
 TEST(Reload, WhatNoRestartChangesTakesAStop)
@@ -27,8 +27,8 @@ TEST(Reload, WhatNoRestartChangesTakesAStop)
   fresh.instance = "two";
   fresh.user = "pepsal";
   EXPECT_EQ(plan_reload(Config{}, fresh, 8192).warnings,
-            (std::vector<std::string>{"instance changes only with a stop and a start",
-                                      "user changes only with a stop and a start"}));
+            (std::vector<std::string>{"instance takes effect only after a stop and a start",
+                                      "user takes effect only after a stop and a start"}));
 }
 
 TEST(Reload, InterfacesAreNotTheDaemons)
@@ -63,7 +63,7 @@ TEST(Reload, TableDoesNotGrow)
   EXPECT_EQ(reload.config.max_connections, 100);
   ASSERT_EQ(reload.warnings.size(), 1);
   EXPECT_EQ(reload.warnings[0],
-            "max-connections: the daemon has room for the 100 it started with; more take a stop and a start");
+            "max-connections: the daemon has room for the 100 it started with; more need a stop and a start");
   fresh.max_connections = 50;
   EXPECT_EQ(plan_reload(Config{}, fresh, 100).config.max_connections, 50);
 }

@@ -98,5 +98,5 @@ TEST_F(KeyFile, HasALength)
 TEST_F(KeyFile, IsAFile)
 {
   ASSERT_EQ(::mkfifo(path().c_str(), 0600), 0);
-  EXPECT_NE(attempt().find("no ordinary file"), std::string::npos) << attempt();
+  EXPECT_NE(attempt().find("not a regular file"), std::string::npos) << attempt();
 }
