@@ -40,7 +40,7 @@ protected:
   {
     std::vector<char> any(65536);
     pollfd readable{.fd = warm_.proxy.number(), .events = POLLIN, .revents = 0};
-    for (std::size_t taken = 0; taken < bytes && ::poll(&readable, 1, taken == 0 ? 5000 : 300) == 1;) {
+    for (std::size_t taken = 0; taken < bytes && ::poll(&readable, 1, taken == 0 ? 5000 : 2000) == 1;) {
       const auto piece = ::recv(warm_.proxy.number(), any.data(), any.size(), MSG_DONTWAIT);
       if (piece <= 0) {
         break;
