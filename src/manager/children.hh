@@ -109,7 +109,6 @@ public:
 
   ProcessState state(Owner owner) const;
   BootTime started(Owner owner) const { return records_[owner].started; }
-  void set_state(Owner owner, ProcessState state);
 
 private:
   // What the manager acts on; no other process has it. The roster has the same, for display and for the manager that
@@ -124,6 +123,7 @@ private:
     bool orphan{};
   };
 
+  void set_state(Owner owner, ProcessState state);
   Ended note_ended(Owner owner, int status);
   bool is_held(Owner owner) const;
   std::uint32_t& count_of(Role role) { return counts_.at(static_cast<std::size_t>(role)); }

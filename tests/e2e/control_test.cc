@@ -1,6 +1,6 @@
 // Commands to the running daemon: connections killed, drains, told rates, and who may command.
 
-#include "fixture.hh"
+#include "commands.hh"
 #include "transfers.hh"
 
 #include <algorithm>
@@ -10,21 +10,8 @@
 
 namespace pepsal::test {
 
-class ControlTest : public NetworkTest
-{
-protected:
-  void SetUp() override
-  {
-    NetworkTest::SetUp();
-    if (!IsSkipped() && !HasFatalFailure()) {
-      start_daemon();
-      start_rules(net(), Mode::tproxy);
-    }
-  }
-
-  // pepsalctl with several words.
-  Result command(std::vector<std::string> words) { return run_program(net(), "pepsalctl", std::move(words)); }
-};
+class ControlTest : public CommandTest
+{};
 
 TEST_F(ControlTest, KillResetsOneConnectionAtBothEnds)
 {

@@ -1,6 +1,6 @@
 // Programs that take the place of others, told to or after a crash: no connection is lost.
 
-#include "fixture.hh"
+#include "commands.hh"
 #include "transfers.hh"
 
 #include <algorithm>
@@ -13,18 +13,9 @@
 
 namespace pepsal::test {
 
-class RestartTest : public NetworkTest
+class RestartTest : public CommandTest
 {
 protected:
-  void SetUp() override
-  {
-    NetworkTest::SetUp();
-    if (!IsSkipped() && !HasFatalFailure()) {
-      start_daemon(options_);
-      start_rules(net(), Mode::tproxy);
-    }
-  }
-
   std::vector<Pair> connect_many(const Listener& listener, std::size_t number)
   {
     std::vector<Pair> pairs;
@@ -33,9 +24,6 @@ protected:
     }
     return pairs;
   }
-
-  // pepsalctl with several words.
-  Result command(std::vector<std::string> words) { return run_program(net(), "pepsalctl", std::move(words)); }
 
   // Restarts, and waits until the new program has answered.
   std::string restart()
@@ -77,7 +65,6 @@ protected:
     return installed;
   }
 
-  DaemonOptions options_{};
   const std::string file_{"/etc/default/pepsal.conf"};
 };
 
@@ -97,7 +84,7 @@ TEST_F(RestartTest, NeitherRestartsNorALostManagerEndAConnection)
   daemon().signal(SIGKILL);
   daemon().process().wait();
   EXPECT_TRUE(transfers.all_go_on());
-  start_daemon(options_);
+  start_daemon();
   EXPECT_TRUE(daemon().log_line("200 connections of a daemon that was killed are taken over"));
   EXPECT_GE(daemon().counter("busy"), static_cast<std::uint64_t>(number));
   EXPECT_TRUE(transfers.all_go_on());
@@ -117,7 +104,7 @@ TEST_F(RestartTest, OneThatGivesWayEndsNoConnection)
   EXPECT_TRUE(daemon().log_line("giving way to the next start: 20 connections go on"));
   EXPECT_TRUE(transfers.all_go_on());
   EXPECT_EQ(path_of_new_connection(listener), Path::direct);
-  start_daemon(options_);
+  start_daemon();
   EXPECT_TRUE(daemon().log_line("20 connections of the previous daemon are taken over"));
   EXPECT_EQ(daemon().counter("leaving"), 0);
   EXPECT_GE(daemon().counter("busy"), 20U);
@@ -156,7 +143,7 @@ TEST_F(RestartTest, ConnectionsOfAKilledManagerAreListedKilledAndCut)
   first.talk();
   daemon().signal(SIGKILL);
   daemon().process().wait();
-  start_daemon(options_);
+  start_daemon();
   EXPECT_EQ(daemon().counter("busy"), 3);
   EXPECT_NE(daemon().control("list").find(first.client.local().to_string()), std::string::npos);
   restart(); // and the next program knows them, too

@@ -32,8 +32,6 @@ wrong() { # never in a subshell, where the count would be lost
   failures=$((failures + 1))
 }
 
-# As ip netns exec, but with the same mounts, which is half the price.
-in_namespace() { nsenter --net="/run/netns/$1" "${@:2}"; } # namespace command…
 box() { in_namespace box "$@"; }
 rules() { box env IPTABLES="iptables-$variant" IP6TABLES="ip6tables-$variant" "$script" "$@"; }
 tables() { box "iptables-$variant" "$@"; }

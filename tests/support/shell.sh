@@ -44,8 +44,11 @@ have_ended() { # PID...
   for pid; do ! kill -0 "$pid" 2>/dev/null || return 1; done
 }
 
+# As ip netns exec, but without mounting another /sys, which is more than half of the price.
+in_namespace() { nsenter --net="/run/netns/$1" "${@:2}"; } # NAMESPACE COMMAND...
+
 # Whether a program in that namespace listens on a TCP port.
-listens() { [[ -n $(ip netns exec "$1" ss -Htln "sport = :$2") ]]; } # NAMESPACE PORT
+listens() { [[ -n $(in_namespace "$1" ss -Htln "sport = :$2") ]]; } # NAMESPACE PORT
 
 # Runs cases by name. A key of the array `groups` stands for its cases; without names all groups are run.
 # shellcheck disable=SC2154 # the test has them

@@ -74,7 +74,7 @@ tidy() { # family
   local t
   load "$1"
   sweep "$1"
-  for t in $all_tables; do prune "$1" "$t"; done
+  for t in "${all_tables[@]}"; do prune "$1" "$t"; done
 }
 
 begin() {
@@ -82,7 +82,7 @@ begin() {
   for family in "${families[@]}"; do
     load "$family"
     before[$family]=${saved[$family]} noted_before[$family]=${noted[$family]}
-    for t in $all_tables; do had["$family $t"]=$(find_had "$family" "$t"); done
+    for t in "${all_tables[@]}"; do had["$family $t"]=$(find_had "$family" "$t"); done
   done
   demux_was=$(find_demux)
 }

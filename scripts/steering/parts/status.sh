@@ -50,7 +50,7 @@ missing() { # family record
     echo "a daemon: connections are sent to port $to_port, where nobody listens"
   line=$(other_mark "$to_port" $((3 << ${recorded[shift]})))
   [[ -z $line ]] || echo "the daemon's --mark-shift (its mark is $line)"
-  for t in raw mangle nat filter; do
+  for t in "${all_tables[@]}"; do
     has_record=$(my_record "$text" "$t")
     for line in $(jumps "$t" "$given_mode" "${recorded[quic]}"); do
       if [[ -z $has_record ]]; then

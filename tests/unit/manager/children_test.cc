@@ -121,7 +121,7 @@ TEST_F(ChildrenTest, CountsIdleProxiesOfEachListener)
   children_.spawn(Children::Role::queuer, 0, {}, forever);
   EXPECT_EQ(children_.count_idle(0), 1);
   EXPECT_EQ(children_.count_idle(1), 1);
-  children_.set_state(2, ProcessState::busy);
+  segment_.process_states()[2] = static_cast<std::uint8_t>(ProcessState::busy); // as that proxy does
   EXPECT_EQ(children_.count_idle(1), 0);
   for (const auto role : {Children::Role::proxy, Children::Role::queuer}) {
     children_.signal(role, SIGKILL, [](const auto&) { return true; });
