@@ -313,6 +313,19 @@ case_two_instances() {
   same "what both leave" "$was" "$(snapshot)"
 }
 
+# A version that knew fewer fields has started the rules.
+case_record_of_an_older_version() {
+  local said was
+  set_up
+  was=$(snapshot)
+  rules start --intercept client0
+  tables-save | sed 's/ quic=off//' >"$work/older"
+  box "iptables-$variant-restore" <"$work/older"
+  said=$(rules status 2>&1) || wrong "status: $said"
+  rules stop
+  same "what stop leaves" "$was" "$(snapshot)"
+}
+
 # The daemon's configuration applies, and options of the command line override it.
 case_configuration() {
   local conf=$work/pepsal.conf said was

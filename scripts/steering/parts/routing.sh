@@ -57,7 +57,7 @@ unrepeated_rules() { # family
 
 wanted_rules() { # family record
   read_record "$2"
-  [[ ${recorded[mode]-} != tproxy ]] || rules_for "$2"
+  [[ ${recorded[mode]} != tproxy ]] || rules_for "$2"
   repeated_rules "$1" "$2"
 }
 
@@ -80,7 +80,7 @@ route_here() { # family record
     ip_rule "$1" add "${lines[i]}" || return
   done
   read_record "$2"
-  [[ ${recorded[mode]-} == tproxy ]] || return 0
+  [[ ${recorded[mode]} == tproxy ]] || return 0
   ip "-$1" route replace local default dev lo table "${recorded[table]}" proto "$protocol" # last, as sweep finds it by the rule
 }
 
@@ -110,13 +110,11 @@ needs_no_demux() { [[ $(records "${noted[4]}" raw) == *" mode=redirect "* ]]; }
 
 find_demux() { # each instance's record has the value from before the first instance
   local line IFS=$'\n'
+  recorded[demux]=
   for line in $(records "${noted[4]}" raw); do
-    [[ $line == *" mode=redirect "* ]] || continue
-    read_record "$line"
-    echo "${recorded[demux]}"
-    return
+    [[ $line != *" mode=redirect "* ]] || { read_record "$line"; break; }
   done
-  echo "$(<"$early_demux")"
+  echo "${recorded[demux]:-$(<"$early_demux")}"
 }
 
 # Turns it off while any instance needs that. Prints the reason and returns 1 on failure.

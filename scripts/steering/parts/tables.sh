@@ -53,7 +53,7 @@ my_record() { records "$1" "$2" "$instance"; } # noted-text table
 
 read_record() { # record
   local word IFS=' '
-  recorded=()
+  recorded=([instance]="" [mode]="" [shift]="" [table]="" [priority]="" [port]="" [queue]="" [quic]="" [had]="" [demux]="")
   for word in $1; do recorded[${word%%=*}]=${word#*=}; done
 }
 
@@ -69,7 +69,7 @@ find_had() { # family table
   line=${line%%$'\n'*}
   if [[ -n $line ]]; then
     read_record "$line"
-    echo "${recorded[had]-}"
+    echo "${recorded[had]}"
   elif [[ $'\n'${noted[$1]} != *$'\n'"$2 is there"* ]]; then
     echo -
   else
